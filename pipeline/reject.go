@@ -1,0 +1,53 @@
+package pipeline
+
+import (
+	"bytes"
+
+	"github.com/sluice-data/sluice/internal/fail"
+)
+
+// Reject is a row that was refused, with everything needed to find, understand and replay it.
+type Reject struct {
+	Origin        // Raw is a copy
+	Column string // "" when the record as a whole is bad
+	Value  string // the offending value as text
+	Reason string
+}
+
+// Err is the reject as an error, for runs that accept no bad rows.
+func (r Reject) Err() *fail.Error {
+	return fail.Newf(fail.Data, "%s", r.Reason).In(r.Input).At(r.Line, r.Offset).Of(r.Column, r.Value)
+}
+
+// Rejects gathers the refused rows of one chunk in one lane.
+type Rejects struct {
+	rows []Reject
+	size int64
+}
+
+// Add refuses row i of b; reason reads like `not an int32`.
+func (r *Rejects) Add(b Batch, i int, column, value, reason string) {
+	var o Origin
+	if b.Rows != nil {
+		if b.Sel != nil {
+			i = int(b.Sel[i])
+		}
+		o = b.Rows.Origin(i)
+	} else {
+		o.Offset = -1
+	}
+	r.AddOrigin(o, column, value, reason)
+}
+
+// AddOrigin refuses the record at o; o.Raw is copied.
+func (r *Rejects) AddOrigin(o Origin, column, value, reason string) {
+	o.Raw = bytes.Clone(o.Raw)
+	r.rows = append(r.rows, Reject{Origin: o, Column: column, Value: value, Reason: reason})
+	r.size += int64(len(o.Raw)) + 128
+}
+
+// Len is the number of rows refused so far.
+func (r *Rejects) Len() int { return len(r.rows) }
+
+// Rows are the rows refused so far, in the order they were added.
+func (r *Rejects) Rows() []Reject { return r.rows }

@@ -1,0 +1,67 @@
+// Package agg is the registry of aggregate functions and the functions themselves, one file each.
+package agg
+
+import (
+	"sort"
+
+	"github.com/apache/arrow/go/v17/arrow"
+	"github.com/apache/arrow/go/v17/arrow/memory"
+)
+
+// Func is an aggregate function as it registers itself.
+type Func struct {
+	Name    string // "sum"
+	Doc     string
+	Example string // "sum(total)"
+	// Bind checks argument types (count(*) has none) and the DISTINCT mark.
+	Bind func(args []arrow.Field, distinct bool) (Bound, error)
+}
+
+// Bound is a function bound to its argument types.
+type Bound struct {
+	Result arrow.Field   // type and nullability of the result; its name is ""
+	State  []arrow.Field // the partial state's columns: what merges, spills and ships between array jobs
+	New    func(mem memory.Allocator) Accumulator
+}
+
+// Accumulator holds the state of one function for groups 0 … n-1, columnar. One lane owns it.
+type Accumulator interface {
+	// Update folds row i of args into group groups[i]; n is the number of groups so far (state grows to it). Row faults (overflow) are
+	// returned as the row and the reason; the state is then undefined and the run fails.
+	Update(groups []uint32, n int, args []arrow.Array) error
+	// Merge folds partial state (as State gives it) row i into group groups[i].
+	Merge(groups []uint32, n int, state []arrow.Array) error
+	// State is the partial state of all groups, owned by the caller.
+	State() ([]arrow.Array, error)
+	// Result is the final value of all groups, owned by the caller.
+	Result() (arrow.Array, error)
+	// Size is the bytes held, for the memory budget.
+	Size() int64
+	Release()
+}
+
+var funcs = map[string]Func{}
+
+// Register adds a function; a name registered twice panics.
+func Register(f Func) {
+	if _, dup := funcs[f.Name]; dup {
+		panic("agg: function registered twice: " + f.Name)
+	}
+	funcs[f.Name] = f
+}
+
+// Lookup finds a function by its lower-case name.
+func Lookup(name string) (Func, bool) {
+	f, ok := funcs[name]
+	return f, ok
+}
+
+// Names are the registered names, sorted.
+func Names() []string {
+	out := make([]string, 0, len(funcs))
+	for n := range funcs {
+		out = append(out, n)
+	}
+	sort.Strings(out)
+	return out
+}

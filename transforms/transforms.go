@@ -1,0 +1,65 @@
+// Package transforms is the registry of steps and the steps themselves, one file each.
+package transforms
+
+import (
+	"sort"
+
+	"github.com/apache/arrow/go/v17/arrow"
+
+	"github.com/sluice-data/sluice/internal/expr"
+	"github.com/sluice-data/sluice/internal/spec"
+	"github.com/sluice-data/sluice/pipeline"
+)
+
+// Def is a step as it registers itself.
+type Def struct {
+	Name    string // "filter"
+	Doc     string // one paragraph for the reference
+	Example string // a YAML list item that works on its own, run as a test
+	// Bind checks node (the value under the step's name) against the incoming schema before a byte is read. Errors are *fail.Error of
+	// kind Usage with the node's line and column.
+	Bind func(env Env, node *spec.Node, in *arrow.Schema) (Bound, error)
+}
+
+// Env is what binding may use.
+type Env struct {
+	Expr expr.Env
+	// MemoryBudget in bytes is what all lanes of a fold may hold together.
+	MemoryBudget int64
+}
+
+// Bound is a step bound to its input schema: exactly one of Step and Fold is set.
+type Bound struct {
+	Step pipeline.Step
+	Fold pipeline.Fold
+	// Needs maps the columns needed of the output to those needed of the input (for projection push-down). nil out means all.
+	Needs func(out map[string]bool) map[string]bool
+	// Explain is the bound step in one line: `filter fare > 0`.
+	Explain string
+}
+
+var defs = map[string]Def{}
+
+// Register adds a step; a name registered twice panics.
+func Register(d Def) {
+	if _, dup := defs[d.Name]; dup {
+		panic("transforms: step registered twice: " + d.Name)
+	}
+	defs[d.Name] = d
+}
+
+// Lookup finds a step by its name.
+func Lookup(name string) (Def, bool) {
+	d, ok := defs[name]
+	return d, ok
+}
+
+// Names are the registered step names, sorted.
+func Names() []string {
+	out := make([]string, 0, len(defs))
+	for n := range defs {
+		out = append(out, n)
+	}
+	sort.Strings(out)
+	return out
+}
