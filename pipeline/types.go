@@ -129,15 +129,19 @@ type Partial interface {
 type Drain interface {
 	// Next returns an owned record, or io.EOF.
 	Next(ctx context.Context) (arrow.Record, error)
+	// Rows is how many rows the drained state accounts for (the sum of all groups' counts): the ledger compares it with the
+	// rows that were folded. It is called when the drain has ended or is about to be closed.
+	Rows() int64
 	Close()
 }
 
 // Sink takes encoded blocks in order and publishes them all at once. Exactly one of Commit and Abort is called, once,
-// also when Begin failed.
+// also when nothing was
+// written. A Commit that fails has given up: it aborts what it holds itself.
 type Sink interface {
 	// NewEncoder makes the encoder of one lane.
 	NewEncoder(mem memory.Allocator) (Encoder, error)
-	// Write takes a block over, in row order, one goroutine.
+	// Write takes a block over (and releases it, also on error), in row order, from one goroutine.
 	Write(ctx context.Context, b Block) error
 	// Commit makes everything written visible. On error nothing, or only what a later attempt clears, is visible.
 	Commit(ctx context.Context, l *Ledger) error

@@ -43,6 +43,7 @@ type Error struct {
 	offset int64  // byte offset + 1; 0 = unknown
 	Field  string // column of the data
 	Value  string // the offending value, shortened when printed
+	Stack  string // of a panic; for the log, not part of the message
 	Err    error
 }
 

@@ -1,0 +1,211 @@
+package pipeline
+
+import (
+	"context"
+
+	"github.com/apache/arrow/go/v17/arrow"
+)
+
+// gatherer cuts the ordered stream of records into blocks of exactly BlockRows rows (the last one less, and less where
+// BlockBytes says so), so that row groups do not depend on the number of lanes.
+type gatherer struct {
+	*run
+	enc   *encodePool
+	recs  []arrow.Record
+	rows  int64
+	bytes int64
+}
+
+// add takes rec over.
+func (g *gatherer) add(ctx context.Context, rec arrow.Record) error {
+	defer func() {
+		if rec != nil {
+			rec.Release()
+		}
+	}()
+	for g.rows+rec.NumRows() > g.BlockRows {
+		n := g.BlockRows - g.rows
+		size := recordBytes(rec) * n / rec.NumRows()
+		head, tail := rec.NewSlice(0, n), rec.NewSlice(n, rec.NumRows())
+		rec.Release()
+		rec = tail
+		g.push(head, size)
+		if err := g.flush(ctx); err != nil {
+			return err
+		}
+	}
+	if rec.NumRows() == 0 {
+		return nil
+	}
+	g.push(rec, recordBytes(rec))
+	rec = nil
+	if g.rows >= g.BlockRows || g.bytes >= g.BlockBytes {
+		return g.flush(ctx)
+	}
+	return nil
+}
+
+func (g *gatherer) push(rec arrow.Record, size int64) {
+	g.recs = append(g.recs, rec)
+	g.rows += rec.NumRows()
+	g.bytes += size
+}
+
+// flush hands what is gathered to the next encoder in turn.
+func (g *gatherer) flush(ctx context.Context) error {
+	if g.rows == 0 {
+		return nil
+	}
+	recs := g.recs
+	g.recs, g.rows, g.bytes = nil, 0, 0
+	return g.enc.put(ctx, recs)
+}
+
+func (g *gatherer) release() {
+	releaseAll(g.recs)
+	g.recs = nil
+}
+
+func releaseAll(recs []arrow.Record) {
+	for _, rec := range recs {
+		rec.Release()
+	}
+}
+
+// recordBytes is the size of the record's buffers; for a slice that of what it shares.
+func recordBytes(rec arrow.Record) int64 {
+	var n int64
+	var walk func(arrow.ArrayData)
+	walk = func(d arrow.ArrayData) {
+		for _, b := range d.Buffers() {
+			if b != nil {
+				n += int64(b.Len())
+			}
+		}
+		for _, c := range d.Children() {
+			walk(c)
+		}
+	}
+	for _, col := range rec.Columns() {
+		walk(col.Data())
+	}
+	return n
+}
+
+// encodePool encodes block k on encoder lane k mod L and writes the blocks in order.
+type encodePool struct {
+	*run
+	in  []chan []arrow.Record
+	out []chan encoded
+	k   int
+}
+
+type encoded struct {
+	block Block
+	err   error
+}
+
+func newEncodePool(r *run) *encodePool {
+	p := &encodePool{run: r, in: make([]chan []arrow.Record, r.Lanes), out: make([]chan encoded, r.Lanes)}
+	for i := range p.in {
+		p.in[i] = make(chan []arrow.Record) // unbuffered: at most one block waits, in the gatherer's hand
+		p.out[i] = make(chan encoded, 1)
+	}
+	return p
+}
+
+// put hands a block's records over, in turn.
+func (p *encodePool) put(ctx context.Context, recs []arrow.Record) error {
+	k := p.k
+	p.k++
+	select {
+	case p.in[k%len(p.in)] <- recs:
+		return nil
+	case <-ctx.Done():
+		releaseAll(recs)
+		return context.Cause(ctx)
+	}
+}
+
+func (p *encodePool) closeInputs() {
+	for _, c := range p.in {
+		close(c)
+	}
+}
+
+// lane encodes the blocks of encoder lane i until its input ends.
+func (p *encodePool) lane(ctx context.Context, i int) error {
+	defer close(p.out[i])
+	enc, err := p.Sink.NewEncoder(p.Mem)
+	if err != nil {
+		return err
+	}
+	defer enc.Close()
+	for {
+		var recs []arrow.Record
+		var ok bool
+		select {
+		case recs, ok = <-p.in[i]:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		if !ok {
+			return nil
+		}
+		var e encoded
+		e.err = guard("encode", func() (err error) {
+			defer releaseAll(recs)
+			e.block, err = enc.Encode(ctx, recs)
+			return err
+		})
+		select {
+		case p.out[i] <- e:
+		case <-ctx.Done():
+			if e.block != nil {
+				e.block.Release()
+			}
+			return context.Cause(ctx)
+		}
+		if e.err != nil {
+			return nil // the writer ends the run when it comes to it
+		}
+	}
+}
+
+// write gives the blocks to the sink in order.
+func (p *encodePool) write(ctx context.Context) error {
+	for k := 0; ; k++ {
+		var e encoded
+		var ok bool
+		select {
+		case e, ok = <-p.out[k%len(p.out)]:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		if !ok {
+			return nil
+		}
+		if e.err != nil {
+			return e.err
+		}
+		n := e.block.Rows()
+		if err := p.Sink.Write(ctx, e.block); err != nil {
+			return err
+		}
+		p.led.Encoded += n
+		p.Progress.RowsEncoded.Add(n)
+	}
+}
+
+// drain releases blocks that nobody will write. All goroutines have ended.
+func (p *encodePool) drain() {
+	for _, c := range p.out {
+		select {
+		case e := <-c:
+			if e.block != nil {
+				e.block.Release()
+			}
+		default:
+		}
+	}
+}

@@ -1,0 +1,204 @@
+package pipeline
+
+import (
+	"context"
+
+	"github.com/apache/arrow/go/v17/arrow"
+	"github.com/apache/arrow/go/v17/arrow/memory"
+
+	"github.com/sluice-data/sluice/internal/fail"
+)
+
+// work is a chunk on its way to a lane, or the error that came instead of it.
+type work struct {
+	chunk *Chunk
+	err   error
+}
+
+// result is what a lane made of one chunk. Its records are owned by whoever holds the result.
+type result struct {
+	recs          []arrow.Record
+	rej           Rejects
+	read, decoded int64
+	steps         []stepDelta // the segment's steps, and its fold last
+	err           error
+}
+
+type stepDelta struct {
+	in, out, rejected, dropped int64
+	cause                      Cause
+}
+
+func (r *result) release() {
+	for i, rec := range r.recs {
+		if rec != nil {
+			rec.Release()
+			r.recs[i] = nil
+		}
+	}
+}
+
+// lane owns a decoder, one stage of each step and, in a segment that folds, a partial. Nothing of it is shared.
+type lane struct {
+	in     chan work
+	out    chan *result
+	dec    Decoder
+	stages []Stage
+	steps  []Step
+	part   Partial
+}
+
+// open makes the lane's parts; what was made before an error is closed by close.
+func (l *lane) open(src Source, mem memory.Allocator) error {
+	dec, err := src.NewDecoder(mem)
+	if err != nil {
+		return err
+	}
+	l.dec = dec
+	for _, s := range l.steps {
+		st, err := s.NewStage(mem)
+		if err != nil {
+			return err
+		}
+		l.stages = append(l.stages, st)
+	}
+	return nil
+}
+
+// close frees what the lane owns and what is left in its channels. Its goroutine has ended.
+func (l *lane) close() {
+	for {
+		select {
+		case w, ok := <-l.in:
+			if !ok {
+				l.in = nil // a nil channel is never ready
+				continue
+			}
+			if w.chunk != nil {
+				w.chunk.Release()
+			}
+			continue
+		case res, ok := <-l.out:
+			if !ok {
+				l.out = nil
+				continue
+			}
+			res.release()
+			continue
+		default:
+		}
+		break
+	}
+	for _, s := range l.stages {
+		s.Close()
+	}
+	if l.dec != nil {
+		l.dec.Close()
+	}
+}
+
+// run turns chunks into results until its input ends.
+func (l *lane) run(ctx context.Context) error {
+	defer close(l.out)
+	for {
+		var w work
+		var ok bool
+		select {
+		case w, ok = <-l.in:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		if !ok {
+			return nil
+		}
+		res := &result{err: w.err}
+		if w.err == nil {
+			l.chunk(ctx, w.chunk, res)
+		}
+		select {
+		case l.out <- res:
+		case <-ctx.Done():
+			res.release()
+			return context.Cause(ctx)
+		}
+		if res.err != nil {
+			return nil // the collector ends the run when it comes to it
+		}
+	}
+}
+
+// chunk decodes one chunk and takes its batches through the steps.
+func (l *lane) chunk(ctx context.Context, c *Chunk, res *result) {
+	defer c.Release()
+	res.steps = make([]stepDelta, len(l.stages), len(l.stages)+1)
+	if l.part != nil {
+		res.steps = res.steps[:len(l.stages)+1]
+	}
+	inSteps := 0 // rejects by steps, so far
+	err := guard("decode", func() error {
+		return l.dec.Decode(ctx, c, &res.rej, func(b Batch) error {
+			if err := ctx.Err(); err != nil {
+				return context.Cause(ctx)
+			}
+			res.decoded += b.Rec.NumRows()
+			before := res.rej.Len()
+			err := l.batch(ctx, b, res)
+			inSteps += res.rej.Len() - before
+			return err
+		})
+	})
+	res.read = res.decoded + int64(res.rej.Len()-inSteps)
+	if err != nil {
+		res.err = err
+	}
+}
+
+// batch takes one batch, which it borrows, through the stages into the partial or the result.
+func (l *lane) batch(ctx context.Context, b Batch, res *result) error {
+	b.Rec.Retain()
+	cur := b
+	defer func() { cur.Release() }()
+	for i, st := range l.stages {
+		d := &res.steps[i]
+		in, rejects := cur.Rec.NumRows(), res.rej.Len()
+		next, err := st.Apply(ctx, cur, &res.rej)
+		if err != nil {
+			return err
+		}
+		cur.Release()
+		cur = next
+		out, rejected := cur.Rec.NumRows(), int64(res.rej.Len()-rejects)
+		d.in += in
+		d.out += out
+		d.rejected += rejected
+		if gone := in - out - rejected; gone != 0 {
+			dropper, ok := l.steps[i].(Dropper)
+			if !ok || gone < 0 {
+				return fail.Newf(fail.Internal, "step %s took %d rows, gave %d and rejected %d", l.steps[i].Name(), in, out, rejected)
+			}
+			d.cause = dropper.Drops()
+			d.dropped += gone
+		}
+		if out == 0 {
+			return nil
+		}
+	}
+	if l.part != nil {
+		d := &res.steps[len(l.stages)]
+		rejects := res.rej.Len()
+		if err := l.part.Add(ctx, cur, &res.rej); err != nil {
+			return err
+		}
+		rejected := int64(res.rej.Len() - rejects)
+		d.in += cur.Rec.NumRows()
+		d.rejected += rejected
+		d.cause = Folded
+		d.dropped += cur.Rec.NumRows() - rejected
+		return nil
+	}
+	if cur.Rec.NumRows() > 0 {
+		cur.Rec.Retain()
+		res.recs = append(res.recs, cur.Rec)
+	}
+	return nil
+}

@@ -1,0 +1,336 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"github.com/apache/arrow/go/v17/arrow"
+	"github.com/apache/arrow/go/v17/arrow/memory"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/sluice-data/sluice/internal/fail"
+)
+
+// Plan is a bound run: a source, a chain of segments, a sink.
+type Plan struct {
+	Source   Source
+	Segments []Segment // at least one; every segment but the last ends in a Fold
+	Sink     Sink
+	// Rejects takes the refused rows of the whole run in order; nil means that the first one fails the run.
+	Rejects RejectSink
+	// Lanes is the number of lanes of each segment; at least 1.
+	Lanes int
+	// BlockRows and BlockBytes bound the rows that are encoded together (a row group).
+	BlockRows  int64
+	BlockBytes int64
+	Mem        memory.Allocator
+	Progress   *Progress // may be nil
+}
+
+// Segment is a run of steps that lanes do on their own, and the fold that ends it (nil in the last segment).
+type Segment struct {
+	Steps []Step
+	Fold  Fold
+}
+
+// Progress counts while a run goes on; read it from any goroutine.
+type Progress struct {
+	RowsRead, RowsRejected, RowsEncoded atomic.Int64
+	Bytes                               atomic.Int64 // object bytes consumed; the source's to count
+}
+
+// AbortTimeout bounds how long giving up may take: it must fit between SIGTERM and SIGKILL.
+const AbortTimeout = 8 * time.Second
+
+// Run moves all rows of the plan's source into its sink and commits. It ends in exactly one call of Sink.Commit and
+// Sink.Abort, after every goroutine it started has ended and every batch is released. It closes the source. The ledger
+// is returned also on error, as far as it got.
+func Run(ctx context.Context, p Plan) (led *Ledger, err error) {
+	led = &Ledger{Groups: map[int]int64{}}
+	if p.Progress == nil {
+		p.Progress = &Progress{}
+	}
+	run := &run{Plan: p, led: led}
+	err = guard("run", func() error { return run.segments(ctx) })
+	if err == nil {
+		err = context.Cause(ctx)
+	}
+	if err == nil {
+		return led, guard("commit", func() error { return p.Sink.Commit(ctx, led) })
+	}
+	actx, cancel := context.WithTimeout(context.WithoutCancel(ctx), AbortTimeout)
+	defer cancel()
+	if aerr := guard("abort", func() error { return p.Sink.Abort(actx) }); aerr != nil {
+		// The first error is why the run failed; what giving up left behind must be known too.
+		err = &abortError{err, aerr}
+	}
+	return led, err
+}
+
+// abortError is a failed run whose abort failed as well. It is of the first error's kind.
+type abortError struct{ err, abort error }
+
+func (e *abortError) Error() string {
+	return fmt.Sprintf("%v; and giving up failed: %v", e.err, e.abort)
+}
+func (e *abortError) Unwrap() []error { return []error{e.err, e.abort} }
+
+// guard runs f and turns a panic into an Internal error with its stack.
+func guard(what string, f func() error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			cause, ok := v.(error)
+			if !ok {
+				cause = fmt.Errorf("%v", v)
+			}
+			e := fail.Newf(fail.Internal, "%s panicked: %w", what, cause)
+			e.Stack = string(debug.Stack())
+			err = e
+		}
+	}()
+	return f()
+}
+
+type run struct {
+	Plan
+	led *Ledger
+}
+
+// segments drives the chain: each fold's drain is the next segment's source.
+func (r *run) segments(ctx context.Context) (err error) {
+	src := r.Source
+	defer func() { err = errors.Join(err, guard("close source", src.Close)) }()
+	base := 0 // index of the segment's first step in the ledger
+	for i, seg := range r.Segments {
+		for _, s := range seg.Steps {
+			r.led.Steps = append(r.led.Steps, StepCount{Step: s.Name(), Dropped: map[Cause]int64{}})
+		}
+		if seg.Fold == nil {
+			return r.stream(ctx, src, seg, base, i == 0)
+		}
+		at := len(r.led.Steps)
+		r.led.Steps = append(r.led.Steps, StepCount{Step: seg.Fold.Name(), Dropped: map[Cause]int64{}})
+		drain, err := r.fold(ctx, src, seg, base, i == 0)
+		if err != nil {
+			return err
+		}
+		next := &drainSource{drain: drain, schema: seg.Fold.Schema(), led: r.led, step: at}
+		closed := src
+		src = next
+		if err := guard("close source", closed.Close); err != nil {
+			return err
+		}
+		base = at + 1
+	}
+	return fail.Newf(fail.Internal, "plan: the last segment ends in a fold")
+}
+
+// fold runs the segment's lanes into partials and returns their drain.
+func (r *run) fold(ctx context.Context, src Source, seg Segment, base int, first bool) (d Drain, err error) {
+	parts := make([]Partial, 0, r.Lanes)
+	closeAll := func() {
+		for _, p := range parts {
+			p.Close()
+		}
+	}
+	for range r.Lanes {
+		p, err := seg.Fold.NewPartial(r.Mem)
+		if err != nil {
+			closeAll()
+			return nil, err
+		}
+		parts = append(parts, p)
+	}
+	if err := r.lanes(ctx, src, seg, base, first, parts, nil); err != nil {
+		closeAll()
+		return nil, err
+	}
+	err = guard("drain "+seg.Fold.Name(), func() (err error) {
+		d, err = seg.Fold.Drain(ctx, r.Mem, parts)
+		return err
+	})
+	return d, err
+}
+
+// stream runs the last segment: lanes, then gather into blocks, encode on lanes of their own, write in order.
+func (r *run) stream(ctx context.Context, src Source, seg Segment, base int, first bool) error {
+	g, gctx := errgroup.WithContext(ctx)
+	enc := newEncodePool(r)
+	defer enc.drain()
+	for i := range enc.in {
+		g.Go(func() error { return guard("encode", func() error { return enc.lane(gctx, i) }) })
+	}
+	g.Go(func() error { return guard("write", func() error { return enc.write(gctx) }) })
+	g.Go(func() error {
+		return guard("gather", func() error {
+			defer enc.closeInputs()
+			ga := &gatherer{run: r, enc: enc}
+			defer ga.release()
+			if err := r.lanes(gctx, src, seg, base, first, nil, ga.add); err != nil {
+				return err
+			}
+			return ga.flush(gctx)
+		})
+	})
+	return g.Wait()
+}
+
+// lanes reads src into the lanes and collects their results in the order of the chunks. With parts, lane i folds into
+// parts[i]; else every record goes to out, in order (out takes ownership).
+func (r *run) lanes(ctx context.Context, src Source, seg Segment, base int, first bool, parts []Partial, out func(context.Context, arrow.Record) error) error {
+	lanes := make([]*lane, 0, r.Lanes)
+	defer func() {
+		for _, l := range lanes {
+			l.close()
+		}
+	}()
+	for i := range r.Lanes {
+		l := &lane{in: make(chan work, 1), out: make(chan *result, 1), steps: seg.Steps}
+		lanes = append(lanes, l)
+		if err := l.open(src, r.Mem); err != nil {
+			return err
+		}
+		if parts != nil {
+			l.part = parts[i]
+		}
+	}
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return guard("read", func() error { return feed(gctx, src, lanes) }) })
+	for _, l := range lanes {
+		g.Go(func() error { return guard("lane", func() error { return l.run(gctx) }) })
+	}
+	g.Go(func() error {
+		return guard("collect", func() error { return r.collect(gctx, lanes, base, first, out) })
+	})
+	return g.Wait()
+}
+
+// feed gives chunk k to lane k mod L. A read error travels to the collector in the chunk's turn, so that the error
+// reported is the first in the order of the input, not in time.
+func feed(ctx context.Context, src Source, lanes []*lane) error {
+	defer func() {
+		for _, l := range lanes {
+			close(l.in)
+		}
+	}()
+	for k := 0; ; k++ {
+		l := lanes[k%len(lanes)]
+		c, err := src.Next(ctx)
+		if err == io.EOF {
+			return nil
+		}
+		select {
+		case l.in <- work{c, err}:
+			if err != nil {
+				return nil
+			}
+		case <-ctx.Done():
+			if c != nil {
+				c.Release()
+			}
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// collect takes the lanes' results in turn.
+func (r *run) collect(ctx context.Context, lanes []*lane, base int, first bool, out func(context.Context, arrow.Record) error) error {
+	for k := 0; ; k++ {
+		var res *result
+		var ok bool
+		select {
+		case res, ok = <-lanes[k%len(lanes)].out:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		if !ok { // chunk k does not exist: the source had ended
+			return nil
+		}
+		if err := r.take(ctx, res, base, first, out); err != nil {
+			return err
+		}
+	}
+}
+
+// take books one chunk's result and passes its records on.
+func (r *run) take(ctx context.Context, res *result, base int, first bool, out func(context.Context, arrow.Record) error) error {
+	defer res.release()
+	if first {
+		r.led.Read += res.read
+		r.led.Decoded += res.decoded
+		r.Progress.RowsRead.Add(res.read)
+	}
+	for i, s := range res.steps {
+		at := &r.led.Steps[base+i]
+		at.In += s.in
+		at.Out += s.out
+		if s.dropped > 0 {
+			at.Dropped[s.cause] += s.dropped
+		}
+		if s.rejected > 0 {
+			at.Dropped[Rejected] += s.rejected
+		}
+	}
+	if rows := res.rej.Rows(); len(rows) > 0 {
+		r.Progress.RowsRejected.Add(int64(len(rows)))
+		if r.Rejects == nil {
+			return rows[0].Err()
+		}
+		if err := r.Rejects.Write(ctx, rows); err != nil {
+			return err
+		}
+	}
+	if res.err != nil {
+		return res.err
+	}
+	for i, rec := range res.recs {
+		res.recs[i] = nil
+		if err := out(ctx, rec); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// drainSource feeds what a fold gathered to the next segment: one record, one chunk.
+type drainSource struct {
+	drain  Drain
+	schema *arrow.Schema
+	led    *Ledger
+	step   int // of the fold in the ledger
+}
+
+func (d *drainSource) Schema() *arrow.Schema { return d.schema }
+
+func (d *drainSource) Next(ctx context.Context) (*Chunk, error) {
+	rec, err := d.drain.Next(ctx)
+	if err != nil {
+		return nil, err
+	}
+	d.led.Steps[d.step].Out += rec.NumRows()
+	c := &Chunk{Part: rec, Offset: -1}
+	c.OnRelease(rec.Release)
+	return c, nil
+}
+
+func (d *drainSource) NewDecoder(memory.Allocator) (Decoder, error) { return recordDecoder{}, nil }
+
+func (d *drainSource) Close() error {
+	d.led.Groups[d.step] = d.drain.Rows()
+	d.drain.Close()
+	return nil
+}
+
+// recordDecoder passes on the record that a drain made.
+type recordDecoder struct{}
+
+func (recordDecoder) Decode(_ context.Context, c *Chunk, _ *Rejects, emit func(Batch) error) error {
+	return emit(Batch{Rec: c.Part.(arrow.Record)})
+}
+
+func (recordDecoder) Close() {}
