@@ -1,11 +1,34 @@
 package spec
 
 import (
+	"fmt"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
 	"github.com/sluice-data/sluice/internal/fail"
 )
 
+type kind uint8
+
+const (
+	scalar kind = iota
+	null        // a key with nothing after it, or ~ or null
+	mapping
+	sequence
+)
+
 // Node is a YAML value with its place. Methods that expect a kind return a Usage *fail.Error naming line and column.
-type Node struct{}
+type Node struct {
+	doc     *document
+	off     int32 // byte offset in the file where the value starts
+	kind    kind
+	quoted  bool
+	text    string  // of a scalar; as written, quotes and escapes resolved
+	places  []int32 // source offset of every byte of text and of its end; nil if it could not be traced
+	entries []Entry
+	items   []*Node
+}
 
 // Entry is a key of a mapping, in file order.
 type Entry struct {
@@ -14,41 +37,220 @@ type Entry struct {
 	Value *Node
 }
 
-// Parse reads a pipeline file; file is its name for messages. Duplicate keys, anchors that recurse, tabs and more than one document
-// are errors.
-func Parse(file string, text []byte) (*Node, error) { panic("to be written") }
+// document is the file a node came from.
+type document struct {
+	file  string
+	src   string
+	lines []int32 // byte offset of each line's start
+}
+
+// place is the 1-based line and column, in characters, of a byte offset.
+func (d *document) place(off int32) (line, col int) {
+	lo, hi := 0, len(d.lines)
+	for hi-lo > 1 {
+		if mid := (lo + hi) / 2; d.lines[mid] <= off {
+			lo = mid
+		} else {
+			hi = mid
+		}
+	}
+	return lo + 1, utf8.RuneCountInString(d.src[d.lines[lo]:min(int(off), len(d.src))]) + 1
+}
+
+func (d *document) errorf(off int32, format string, args ...any) *fail.Error {
+	line, col := d.place(off)
+	return &fail.Error{Kind: fail.Usage, File: d.file, Line: int64(line), Column: int64(col), Err: fmt.Errorf(format, args...)}
+}
+
+// Lines is the 1-based line and column (in characters) where the value starts.
+func (n *Node) Lines() (line, col int) { return n.doc.place(n.off) }
+
+// File is the name of the pipeline file.
+func (n *Node) File() string { return n.doc.file }
+
+// what names the node's kind for messages.
+func (n *Node) what() string {
+	return [...]string{"a single value", "nothing", "a mapping", "a list"}[n.kind]
+}
 
 // Str is the scalar as text, exactly as written (numbers and booleans too: `count: 007` gives "007").
-func (n *Node) Str() (string, error) { panic("to be written") }
+func (n *Node) Str() (string, error) {
+	if n.kind == scalar || n.kind == null && n.text != "" {
+		return n.text, nil
+	}
+	return "", n.Errorf("want a single value, found %s", n.what())
+}
 
-// Int, Bool and Float read the scalar.
-func (n *Node) Int() (int64, error)     { panic("to be written") }
-func (n *Node) Bool() (bool, error)     { panic("to be written") }
-func (n *Node) Float() (float64, error) { panic("to be written") }
+// Int reads a decimal integer.
+func (n *Node) Int() (int64, error) {
+	s, err := n.Str()
+	if err != nil {
+		return 0, err
+	}
+	v, err := strconv.ParseInt(s, 10, 64)
+	if err != nil {
+		return 0, n.Errorf("want an integer, found %q", fail.Shorten(s))
+	}
+	return v, nil
+}
+
+// Bool reads true or false.
+func (n *Node) Bool() (bool, error) {
+	s, err := n.Str()
+	if err != nil {
+		return false, err
+	}
+	switch s {
+	case "true", "True", "TRUE":
+		return true, nil
+	case "false", "False", "FALSE":
+		return false, nil
+	}
+	return false, n.Errorf("want true or false, found %q", fail.Shorten(s))
+}
+
+// Float reads a finite decimal number.
+func (n *Node) Float() (float64, error) {
+	s, err := n.Str()
+	if err != nil {
+		return 0, err
+	}
+	v, err := strconv.ParseFloat(s, 64)
+	if err != nil || v-v != 0 || strings.ContainsAny(s, "xX_") {
+		return 0, n.Errorf("want a number, found %q", fail.Shorten(s))
+	}
+	return v, nil
+}
 
 // Map is the mapping's entries in file order. With known keys given, any other key is an error that names the nearest known one.
-func (n *Node) Map(known ...string) ([]Entry, error) { panic("to be written") }
+func (n *Node) Map(known ...string) ([]Entry, error) {
+	if n.kind != mapping {
+		return nil, n.Errorf("want a mapping (key: value), found %s", n.what())
+	}
+	if len(known) == 0 {
+		return n.entries, nil
+	}
+	for _, e := range n.entries {
+		if err := oneOf(e.At, "key", e.Key, known); err != nil {
+			return nil, err
+		}
+	}
+	return n.entries, nil
+}
+
+// oneOf is nil if name is one of known, else an error at the place of at that names the nearest.
+func oneOf(at *Node, what, name string, known []string) error {
+	for _, k := range known {
+		if k == name {
+			return nil
+		}
+	}
+	return at.Errorf("unknown %s %q: %s", what, fail.Shorten(name), suggest(name, known))
+}
+
+func suggest(name string, known []string) string {
+	if near := Nearest(name, known); near != "" {
+		return fmt.Sprintf("did you mean %q?", near)
+	}
+	return "use one of " + strings.Join(known, ", ")
+}
 
 // Get is the value of key in a mapping, nil if absent (or null).
-func (n *Node) Get(key string) *Node { panic("to be written") }
+func (n *Node) Get(key string) *Node {
+	for _, e := range n.entries {
+		if e.Key == key {
+			if e.Value.kind == null {
+				return nil
+			}
+			return e.Value
+		}
+	}
+	return nil
+}
 
 // List is the sequence's items. A scalar is not a list.
-func (n *Node) List() ([]*Node, error) { panic("to be written") }
+func (n *Node) List() ([]*Node, error) {
+	if n.kind != sequence {
+		return nil, n.Errorf("want a list, found %s", n.what())
+	}
+	return n.items, nil
+}
 
 // Strs is a list of scalars as text.
-func (n *Node) Strs() ([]string, error) { panic("to be written") }
+func (n *Node) Strs() ([]string, error) {
+	items, err := n.List()
+	if err != nil {
+		return nil, err
+	}
+	out := make([]string, len(items))
+	for i, it := range items {
+		if out[i], err = it.Str(); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
 
 // IsMap, IsList and IsScalar say what the node is.
-func (n *Node) IsMap() bool    { panic("to be written") }
-func (n *Node) IsList() bool   { panic("to be written") }
-func (n *Node) IsScalar() bool { panic("to be written") }
+func (n *Node) IsMap() bool    { return n.kind == mapping }
+func (n *Node) IsList() bool   { return n.kind == sequence }
+func (n *Node) IsScalar() bool { return n.kind == scalar }
 
 // Errorf is a Usage error at the node's place.
-func (n *Node) Errorf(format string, args ...any) *fail.Error { panic("to be written") }
+func (n *Node) Errorf(format string, args ...any) *fail.Error {
+	return n.doc.errorf(n.off, format, args...)
+}
 
 // ErrorAt is a Usage error at byte offset pos within the node's scalar text (where an expression in it is wrong), correct for plain and
-// quoted scalars on one line and for block scalars.
-func (n *Node) ErrorAt(pos int, format string, args ...any) *fail.Error { panic("to be written") }
+// quoted scalars on one line and for block scalars. Text that a variable brought in is at the variable's place.
+func (n *Node) ErrorAt(pos int, format string, args ...any) *fail.Error {
+	if pos < 0 || pos >= len(n.places) {
+		if len(n.places) == 0 {
+			return n.Errorf(format, args...)
+		}
+		pos = len(n.places) - 1
+	}
+	return n.doc.errorf(n.places[pos], format, args...)
+}
 
-// Nearest is the name in known closest to name by edit distance, or "" if none is near.
-func Nearest(name string, known []string) string { panic("to be written") }
+// Nearest is the name in known closest to name by edit distance (a swap of neighbours counts as one edit, case as none), or "" if
+// none is near.
+func Nearest(name string, known []string) string {
+	best, most := "", max(1, len(name)/3)
+	name = strings.ToLower(name)
+	if len(name) > 64 {
+		return ""
+	}
+	for _, k := range known {
+		if d := distance(name, strings.ToLower(k)); d <= most && len(k) > d {
+			if best == "" || d < most {
+				best = k
+			}
+			most = d
+		}
+	}
+	return best
+}
+
+// distance is the optimal string alignment distance.
+func distance(a, b string) int {
+	prev2, prev, cur := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
+	for j := range prev {
+		prev[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		cur[0] = i
+		for j := 1; j <= len(b); j++ {
+			cost := 1
+			if a[i-1] == b[j-1] {
+				cost = 0
+			}
+			cur[j] = min(prev[j]+1, cur[j-1]+1, prev[j-1]+cost)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				cur[j] = min(cur[j], prev2[j-2]+1)
+			}
+		}
+		prev2, prev, cur = prev, cur, prev2
+	}
+	return prev[len(b)]
+}

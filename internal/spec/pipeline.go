@@ -1,0 +1,555 @@
+package spec
+
+import (
+	"bytes"
+	"encoding/json"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/apache/arrow/go/v17/arrow"
+
+	"github.com/sluice-data/sluice/internal/schema"
+)
+
+// Names the file may use; the first of each is the default.
+var (
+	Compressions     = []string{"auto", "none", "gzip", "zstd", "bzip2", "lz4", "snappy", "xz"}
+	Modes            = []string{"strict", "evolve", "infer"}
+	Encodings        = []string{"utf-8", "utf-16", "utf-16le", "utf-16be", "latin-1", "windows-1252"}
+	ParquetCodecs    = []string{"zstd", "snappy", "gzip", "lz4", "brotli", "none"}
+	Formats          = []string{"csv", "tsv", "jsonl", "parquet"} // by default told from content
+	pipelineKeys     = []string{"version", "name", "source", "schema", "errors", "steps", "sink", "tests"}
+	namePattern      = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
+	defaultFileBytes = int64(256_000_000)
+)
+
+// Pipeline is a pipeline file: every key known, every value of the right kind. Nodes stay where an error found later (a step's
+// expression, a sink's URI) needs its place.
+type Pipeline struct {
+	File    string
+	Root    *Node
+	Version int
+	Name    string
+	Source  Source
+	Schema  Schema
+	Errors  Errors
+	Steps   []Step
+	Sink    Sink
+	Tests   *Node // nil if there are none
+}
+
+// Source is the source: block. URI and Format are empty if not given.
+type Source struct {
+	At          *Node // nil without a source: block
+	URI         string
+	URIAt       *Node
+	Format      string
+	Compression string // "auto" if not given
+	CSV         CSV
+}
+
+// CSV is the csv: block; zero fields are to be detected or defaulted by the format.
+type CSV struct {
+	Delimiter  string
+	Quote      string
+	Header     *bool
+	NullValues []string // nil if not given
+	Encoding   string
+	Comment    string
+	SkipRows   int
+}
+
+// Schema is the schema: block.
+type Schema struct {
+	Mode    string // strict, evolve or infer; infer if no columns are given
+	Columns []Column
+}
+
+// Column is a declared column.
+type Column struct {
+	Field  arrow.Field
+	Format string // strftime; "" = ISO 8601
+	TZ     string // IANA name; "" = UTC
+	Checks []Check
+	At     *Node // the column's name
+}
+
+// Check is a condition on a column: not null, or an SQL expression.
+type Check struct {
+	NotNull bool
+	Expr    *Node // nil if NotNull
+}
+
+// Errors is the errors: block: without it (At nil) the first bad row fails the run. MaxRows and MaxRate are negative if not given.
+type Errors struct {
+	At         *Node
+	Quarantine string
+	MaxRate    float64 // share of the rows read, 0 to 1
+	MaxRows    int64
+}
+
+// Step is one item of steps:. Its name is not checked here: the registry of steps does.
+type Step struct {
+	Name string
+	Node *Node // the arguments
+	At   *Node // the name
+}
+
+// Sink is the sink: block. URI is empty if not given.
+type Sink struct {
+	At             *Node
+	URI            string
+	URIAt          *Node
+	PartitionBy    []string
+	PartitionAt    *Node
+	TargetFileSize int64 // bytes
+	Codec          string
+	Level          int   // 0 = the codec's default
+	Redshift       *Node // kept for the caller, which says what it can do with it
+	Glue           *Node
+}
+
+// Load reads a pipeline file and replaces its variables by vars: --set values and those of the event. Errors are *fail.Error of kind Usage
+// with line and column.
+func Load(file string, text []byte, vars map[string]string) (*Pipeline, error) {
+	root, err := Parse(file, text)
+	if err != nil {
+		return nil, err
+	}
+	if err := expand(root, vars); err != nil {
+		return nil, err
+	}
+	if _, err := root.Map(pipelineKeys...); err != nil {
+		return nil, err
+	}
+	p := &Pipeline{File: file, Root: root, Tests: root.Get("tests")}
+	for _, read := range []func(*Node) error{p.readHead, p.readSource, p.readSchema, p.readErrors, p.readSteps, p.readSink, p.readTests} {
+		if err := read(root); err != nil {
+			return nil, err
+		}
+	}
+	return p, nil
+}
+
+func (p *Pipeline) readHead(root *Node) error {
+	v := root.Get("version")
+	if v == nil {
+		return root.Errorf("key \"version\" is missing: add version: 1")
+	}
+	if s, err := v.Str(); err != nil || s != "1" {
+		return v.Errorf("version must be 1, the only one there is")
+	}
+	p.Version = 1
+	n := root.Get("name")
+	if n == nil {
+		return root.Errorf("key \"name\" is missing: it is part of every run's id")
+	}
+	name, err := n.Str()
+	if err != nil {
+		return err
+	}
+	if !namePattern.MatchString(name) {
+		return n.Errorf("name %q: use letters, digits, . _ and -, at most 128, beginning with a letter or digit", name)
+	}
+	p.Name = name
+	return nil
+}
+
+func (p *Pipeline) readSource(root *Node) error {
+	s := &p.Source
+	s.Compression = "auto"
+	if s.At = root.Get("source"); s.At == nil {
+		return nil
+	}
+	r := fields{n: s.At}
+	r.known("uri", "format", "compression", "csv")
+	s.URIAt = r.str("uri", &s.URI)
+	r.enum("format", &s.Format, Formats)
+	r.enum("compression", &s.Compression, Compressions)
+	if csv := r.get("csv"); csv != nil && r.err == nil {
+		c, r2 := &s.CSV, fields{n: csv}
+		r2.known("delimiter", "quote", "header", "null_values", "encoding", "comment", "skip_rows")
+		r2.oneByte("delimiter", &c.Delimiter, false)
+		r2.oneByte("quote", &c.Quote, false)
+		r2.oneByte("comment", &c.Comment, true)
+		r2.enum("encoding", &c.Encoding, Encodings)
+		if h := r2.get("header"); h != nil {
+			b, err := h.Bool()
+			r2.fail(err)
+			c.Header = &b
+		}
+		if v := r2.get("null_values"); v != nil {
+			var err error
+			c.NullValues, err = v.Strs()
+			r2.fail(err)
+		}
+		if v := r2.get("skip_rows"); v != nil {
+			k, err := v.Int()
+			r2.fail(err)
+			if err == nil && (k < 0 || k > 1<<30) {
+				r2.fail(v.Errorf("skip_rows must be 0 or more"))
+			}
+			c.SkipRows = int(k)
+		}
+		if v := r2.get("quote"); v != nil && c.Quote != "" && c.Quote == c.Delimiter {
+			r2.fail(v.Errorf("quote and delimiter are the same character %q", c.Quote))
+		}
+		if v := r2.get("comment"); v != nil && c.Comment != "" && (c.Comment == c.Delimiter || c.Comment == c.Quote) {
+			r2.fail(v.Errorf("comment is the same character %q as delimiter or quote", c.Comment))
+		}
+		r.fail(r2.err)
+	}
+	return r.err
+}
+
+func (p *Pipeline) readSchema(root *Node) error {
+	p.Schema.Mode = "infer"
+	n := root.Get("schema")
+	if n == nil {
+		return nil
+	}
+	r := fields{n: n}
+	r.known("mode", "columns")
+	cols := r.get("columns")
+	if cols != nil && r.err == nil {
+		p.Schema.Mode = "strict"
+		entries, err := cols.Map()
+		r.fail(err)
+		for _, e := range entries {
+			c, err := readColumn(e)
+			r.fail(err)
+			p.Schema.Columns = append(p.Schema.Columns, c)
+		}
+	}
+	mode := r.enum("mode", &p.Schema.Mode, Modes)
+	if r.err == nil && mode != nil && p.Schema.Mode != "infer" && len(p.Schema.Columns) == 0 {
+		return mode.Errorf("schema.mode %s needs schema.columns", p.Schema.Mode)
+	}
+	return r.err
+}
+
+func readColumn(e Entry) (Column, error) {
+	c := Column{At: e.At}
+	if e.Key == "" {
+		return c, e.At.Errorf("a column needs a name")
+	}
+	if e.Value.kind == null {
+		return c, e.At.Errorf("column %q needs a type: %s: {type: string}", e.Key, e.Key)
+	}
+	typ, at, r := "", e.Value, fields{n: e.Value}
+	if e.Value.IsScalar() { // short form, name: type
+		typ, _ = e.Value.Str()
+	} else {
+		r.known("type", "format", "tz", "checks")
+		if at = r.str("type", &typ); at == nil && r.err == nil {
+			return c, e.At.Errorf("column %q has no type: %s: {type: string}", e.Key, e.Key)
+		}
+	}
+	if r.err != nil {
+		return c, r.err
+	}
+	f, err := schema.ParseField(e.Key, typ)
+	if err != nil {
+		if near := Nearest(typ, schema.Names); near != "" && !strings.ContainsAny(typ, "(<[") {
+			return c, at.Errorf("unknown type %q: did you mean %q?", typ, near)
+		}
+		return c, at.Errorf("%w", err)
+	}
+	c.Field = f
+	if !e.Value.IsMap() {
+		return c, nil
+	}
+	format, tz := r.str("format", &c.Format), r.str("tz", &c.TZ)
+	if r.err != nil {
+		return c, r.err
+	}
+	if id := f.Type.ID(); format != nil && id != arrow.DATE32 && id != arrow.TIMESTAMP && id != arrow.TIME64 {
+		return c, format.Errorf("format is for date, time and timestamp columns, %q is %s", e.Key, schema.TypeName(f))
+	}
+	if tz != nil {
+		if t, ok := f.Type.(*arrow.TimestampType); !ok || t.TimeZone == "" && c.TZ != "UTC" {
+			return c, tz.Errorf("tz is the zone of a timestamptz column's values, %q is %s", e.Key, schema.TypeName(f))
+		}
+		if _, err := time.LoadLocation(c.TZ); err != nil || c.TZ == "" || c.TZ == "Local" {
+			return c, tz.Errorf("unknown time zone %q: use an IANA name such as Europe/Berlin", c.TZ)
+		}
+	}
+	checks := r.get("checks")
+	if checks == nil {
+		return c, r.err
+	}
+	items, err := checks.List()
+	if err != nil {
+		return c, err
+	}
+	for _, it := range items {
+		s, err := it.Str()
+		if err != nil {
+			return c, err
+		}
+		switch strings.ToLower(strings.TrimSpace(s)) {
+		case "":
+			return c, it.Errorf("a check is not_null or an SQL expression")
+		case "not_null", "not null":
+			c.Checks = append(c.Checks, Check{NotNull: true})
+		default:
+			c.Checks = append(c.Checks, Check{Expr: it})
+		}
+	}
+	return c, nil
+}
+
+func (p *Pipeline) readErrors(root *Node) error {
+	e := &p.Errors
+	e.MaxRate, e.MaxRows = -1, -1
+	if e.At = root.Get("errors"); e.At == nil {
+		return nil
+	}
+	r := fields{n: e.At}
+	r.known("quarantine", "max_rate", "max_rows")
+	r.str("quarantine", &e.Quarantine)
+	if v := r.get("max_rows"); v != nil {
+		k, err := v.Int()
+		r.fail(err)
+		if err == nil && k < 0 {
+			r.fail(v.Errorf("max_rows must be 0 or more"))
+		}
+		e.MaxRows = k
+	}
+	if v := r.get("max_rate"); v != nil {
+		s, err := v.Str()
+		r.fail(err)
+		digits, scale := strings.TrimSpace(s), 1.0
+		if cut, ok := strings.CutSuffix(digits, "%"); ok {
+			digits, scale = strings.TrimSpace(cut), 100
+		}
+		f, ferr := strconv.ParseFloat(digits, 64)
+		if f /= scale; err == nil && (ferr != nil || !(f >= 0 && f <= 1)) {
+			r.fail(v.Errorf("max_rate must be a share such as 0.5%% or 0.005, between 0 and 1, found %q", s))
+		}
+		e.MaxRate = f
+	}
+	return r.err
+}
+
+func (p *Pipeline) readSteps(root *Node) error {
+	n := root.Get("steps")
+	if n == nil {
+		return nil
+	}
+	items, err := n.List()
+	if err != nil {
+		return err
+	}
+	for _, it := range items {
+		if it.IsScalar() || it.kind == mapping && len(it.entries) != 1 {
+			return it.Errorf("a step is one key, its name, with its arguments: - filter: a > 0")
+		}
+		entries, err := it.Map()
+		if err != nil {
+			return err
+		}
+		if entries[0].Value.kind == null {
+			return entries[0].At.Errorf("step %q has no arguments", entries[0].Key)
+		}
+		p.Steps = append(p.Steps, Step{Name: entries[0].Key, Node: entries[0].Value, At: entries[0].At})
+	}
+	return nil
+}
+
+func (p *Pipeline) readSink(root *Node) error {
+	s := &p.Sink
+	s.TargetFileSize, s.Codec = defaultFileBytes, "zstd"
+	if s.At = root.Get("sink"); s.At == nil {
+		return nil
+	}
+	r := fields{n: s.At}
+	r.known("uri", "partition_by", "target_file_size", "parquet", "redshift", "glue")
+	s.URIAt = r.str("uri", &s.URI)
+	s.Redshift, s.Glue = r.get("redshift"), r.get("glue")
+	if v := r.get("partition_by"); v != nil {
+		var err error
+		s.PartitionAt = v
+		s.PartitionBy, err = v.Strs()
+		r.fail(err)
+		for i, a := range s.PartitionBy {
+			for _, b := range s.PartitionBy[:i] {
+				if a == b {
+					r.fail(v.items[i].Errorf("partition_by names %q twice", a))
+				}
+			}
+		}
+	}
+	if v := r.get("target_file_size"); v != nil {
+		t, err := v.Str()
+		r.fail(err)
+		if err == nil {
+			if s.TargetFileSize, err = ParseSize(t); err != nil {
+				r.fail(v.Errorf("%w", err))
+			}
+		}
+	}
+	if v := r.get("parquet"); v != nil && r.err == nil {
+		r2 := fields{n: v}
+		r2.known("compression", "level")
+		r2.enum("compression", &s.Codec, ParquetCodecs)
+		if lv := r2.get("level"); lv != nil {
+			k, err := lv.Int()
+			r2.fail(err)
+			if most := map[string]int64{"zstd": 22, "gzip": 9, "brotli": 11}[s.Codec]; err == nil && r2.err == nil && (k < 1 || k > most) {
+				if most == 0 {
+					r2.fail(lv.Errorf("compression %s has no levels", s.Codec))
+				} else {
+					r2.fail(lv.Errorf("level of %s must be 1 to %d", s.Codec, most))
+				}
+			}
+			s.Level = int(k)
+		}
+		r.fail(r2.err)
+	}
+	return r.err
+}
+
+func (p *Pipeline) readTests(*Node) error {
+	if p.Tests == nil {
+		return nil
+	}
+	items, err := p.Tests.List()
+	for _, it := range items {
+		if _, err := it.Map("name", "input", "expect", "rejects"); err != nil {
+			return err
+		}
+	}
+	return err
+}
+
+// fields reads a mapping's values and keeps the first error.
+type fields struct {
+	n   *Node
+	err error
+}
+
+func (r *fields) fail(err error) {
+	if r.err == nil && err != nil {
+		r.err = err
+	}
+}
+
+func (r *fields) known(keys ...string) {
+	_, err := r.n.Map(keys...)
+	r.fail(err)
+}
+
+func (r *fields) get(key string) *Node { return r.n.Get(key) }
+
+// str reads a scalar that is not empty into dst and returns its node, nil if absent.
+func (r *fields) str(key string, dst *string) *Node {
+	v := r.get(key)
+	if v == nil || r.err != nil {
+		return v
+	}
+	s, err := v.Str()
+	if r.fail(err); err != nil {
+		return nil
+	}
+	if strings.TrimSpace(s) == "" {
+		r.fail(v.Errorf("%s is empty", key))
+	}
+	*dst = s
+	return v
+}
+
+func (r *fields) enum(key string, dst *string, known []string) *Node {
+	var s string
+	v := r.str(key, &s)
+	if v == nil || r.err != nil {
+		return v
+	}
+	*dst = s
+	r.fail(oneOf(v, key, s, known))
+	return v
+}
+
+// oneByte reads an option that is one ASCII character; "\t" and tab mean the tab.
+func (r *fields) oneByte(key string, dst *string, mayBeEmpty bool) {
+	v := r.get(key)
+	if v == nil || r.err != nil {
+		return
+	}
+	s, err := v.Str()
+	r.fail(err)
+	if s == `\t` || s == "tab" {
+		s = "\t"
+	}
+	if err == nil && !(mayBeEmpty && s == "") && (len(s) != 1 || s[0] >= 0x80 || s == "\n" || s == "\r" || s == "\x00") {
+		r.fail(v.Errorf("%s must be one ASCII character, found %q", key, s))
+	}
+	*dst = s
+}
+
+// Canonical is the pipeline as JSON, for the run id: the same for files that differ only in comments, formatting, quoting, the
+// order of settings, and spelled-out defaults; without tests. The order of columns, steps and a step's arguments is kept, because it decides
+// the order of the output's columns.
+func (p *Pipeline) Canonical() []byte {
+	type column struct {
+		Name, Type, Format, TZ string
+		Checks                 []string
+	}
+	cols := make([]column, len(p.Schema.Columns))
+	for i, c := range p.Schema.Columns {
+		cols[i] = column{Name: c.Field.Name, Type: schema.TypeName(c.Field), Format: c.Format, TZ: c.TZ}
+		for _, k := range c.Checks {
+			if k.NotNull {
+				cols[i].Checks = append(cols[i].Checks, "not_null")
+			} else {
+				cols[i].Checks = append(cols[i].Checks, k.Expr.text)
+			}
+		}
+	}
+	steps := make([]any, len(p.Steps))
+	for i, s := range p.Steps {
+		steps[i] = []any{s.Name, s.Node.canonical()}
+	}
+	doc := map[string]any{
+		"version": p.Version, "name": p.Name,
+		"source": map[string]any{"uri": p.Source.URI, "format": p.Source.Format, "compression": p.Source.Compression, "csv": p.Source.CSV},
+		"schema": map[string]any{"mode": p.Schema.Mode, "columns": cols},
+		"errors": map[string]any{"given": p.Errors.At != nil, "quarantine": p.Errors.Quarantine, "max_rate": p.Errors.MaxRate, "max_rows": p.Errors.MaxRows},
+		"steps":  steps,
+		"sink": map[string]any{"uri": p.Sink.URI, "partition_by": append([]string{}, p.Sink.PartitionBy...), "target_file_size": p.Sink.TargetFileSize,
+			"codec": p.Sink.Codec, "level": p.Sink.Level, "redshift": p.Sink.Redshift.canonical(), "glue": p.Sink.Glue.canonical()},
+	}
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(doc); err != nil {
+		panic("spec: canonical form: " + err.Error()) // only strings, numbers, lists and maps: cannot fail
+	}
+	return bytes.TrimSpace(b.Bytes())
+}
+
+// canonical is the node as JSON values; mappings become lists of pairs, which keeps their order.
+func (n *Node) canonical() any {
+	if n == nil {
+		return nil
+	}
+	switch n.kind {
+	case mapping:
+		out := make([]any, len(n.entries))
+		for i, e := range n.entries {
+			out[i] = []any{e.Key, e.Value.canonical()}
+		}
+		return map[string]any{"map": out}
+	case sequence:
+		out := make([]any, len(n.items))
+		for i, it := range n.items {
+			out[i] = it.canonical()
+		}
+		return out
+	case null:
+		return nil
+	}
+	return n.text
+}
