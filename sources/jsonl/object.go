@@ -1,0 +1,202 @@
+package jsonl
+
+import (
+	"encoding/json"
+	"strings"
+	"unicode/utf8"
+)
+
+// unknown says what a key that an object has no field for does to the row.
+type unknown uint8
+
+const (
+	unknownReject unknown = iota // the schema is declared: the row is refused
+	unknownMisfit                // the schema is inferred from the head: it has to be inferred anew
+	unknownSkip                  // the pipeline does not use it
+)
+
+// field is a key of an object. Fields without a column are known but not used: their values are only checked to be JSON.
+type field struct {
+	name  string
+	token string // `"name":` as it stands in the text when nothing is escaped; "" if the name cannot stand so
+	col   *column
+	seen  uint64 // stamp of the object it was last seen in
+	next  *field // what followed it in the object before: the first guess
+}
+
+// object is how a JSON object becomes the columns of a struct, or of the record itself.
+type object struct {
+	unknown unknown
+	need    map[string]bool // unknownSkip: keys that are misfits all the same; nil means none
+	fields  []*field        // those with a column come first
+	used    int             // how many those are
+	byName  map[string]*field
+	first   field // its next is the key that came first in the object before
+	// strangers are undeclared keys that are skipped, with the stamp of the object they were last seen in.
+	strangers map[string]uint64
+}
+
+func newObject(u unknown) *object { return &object{unknown: u, byName: map[string]*field{}} }
+
+// add appends a field; col is nil for one that is not used, and those come last.
+func (o *object) add(name string, col *column) {
+	f := &field{name: name, col: col, token: token(name)}
+	if n := len(o.fields); n > 0 {
+		o.fields[n-1].next = f
+	} else {
+		o.first.next = f
+	}
+	o.fields = append(o.fields, f)
+	o.byName[name] = f
+	if col != nil {
+		o.used++
+	}
+}
+
+func (o *object) columns() []*field { return o.fields[:o.used] }
+
+// token is how the key is written with its colon, or "" if it can only be written with escapes: then it never matches as it stands and
+// is always looked up.
+func token(name string) string {
+	if !utf8.ValidString(name) || strings.ContainsAny(name, `"\`) {
+		return ""
+	}
+	for i := 0; i < len(name); i++ {
+		if name[i] < 0x20 {
+			return ""
+		}
+	}
+	return `"` + name + `":`
+}
+
+// key reads the key at i that was not the expected one, up to its value. A nil field with i >= 0 is a key to skip.
+func (d *decoder) key(o *object, prev *field, stamp uint64, i int) (*field, int) {
+	if at(d.s.b, i) != '"' {
+		return nil, d.s.unexpected(i, "a key in quotes")
+	}
+	end, esc := d.s.str(i + 1)
+	if end < 0 {
+		return nil, -1
+	}
+	name := d.s.b[i+1 : end]
+	if esc {
+		d.scratch = unescape(d.scratch[:0], name)
+		name = d.scratch
+	}
+	if i = d.s.colon(end + 1); i < 0 {
+		return nil, -1
+	}
+	if f := o.byName[string(name)]; f != nil {
+		prev.next = f
+		return f, i
+	}
+	switch {
+	case o.unknown == unknownSkip && !o.need[string(name)]:
+		if o.strangers[string(name)] == stamp {
+			return nil, d.duplicate(string(name), i)
+		}
+		if o.strangers == nil {
+			o.strangers = map[string]uint64{}
+		}
+		o.strangers[string(name)] = stamp
+		return nil, i
+	case o.unknown == unknownReject:
+		d.path = append(d.path, "."+string(name))
+		return nil, d.bad(i, "unknown key "+quoted(name)+": declare it or use mode: evolve", nil)
+	}
+	d.path = append(d.path, "."+string(name))
+	return nil, d.misfit(i, "a schema without this key")
+}
+
+func quoted(name []byte) string {
+	q, _ := json.Marshal(string(name))
+	return string(q)
+}
+
+// object reads the object at i into row of o's columns, and returns the index behind it.
+func (d *decoder) object(o *object, row, i, depth int) int {
+	if depth > maxDepth {
+		return d.s.fail(i, tooDeep)
+	}
+	b := d.s.b
+	d.stamp++
+	stamp := d.stamp
+	if len(o.strangers) > 4096 {
+		clear(o.strangers)
+	}
+	count := 0
+	i++
+	if at(b, i) <= ' ' {
+		i = space(b, i)
+	}
+	if at(b, i) == '}' {
+		return d.missing(o, row, stamp, count, i+1)
+	}
+	prev := &o.first
+	f := prev.next
+	for {
+		if f != nil && len(f.token) > 0 && i+len(f.token) <= len(b) && string(b[i:i+len(f.token)]) == f.token {
+			i += len(f.token)
+			if at(b, i) <= ' ' {
+				i = space(b, i)
+			}
+		} else if f, i = d.key(o, prev, stamp, i); i < 0 {
+			return -1
+		}
+		switch {
+		case f == nil:
+			i = d.s.skip(i, depth)
+			f = prev
+		case f.seen == stamp:
+			return d.duplicate(f.name, i)
+		case f.col == nil:
+			f.seen = stamp
+			i = d.s.skip(i, depth)
+		default:
+			f.seen = stamp
+			count++
+			i = d.value(f.col, row, i, depth)
+		}
+		if i < 0 {
+			if f != prev {
+				d.path = append(d.path, "."+f.name)
+			}
+			return -1
+		}
+		c := at(b, i)
+		if c <= ' ' {
+			i = space(b, i)
+			c = at(b, i)
+		}
+		if c == ',' {
+			i++
+			if at(b, i) <= ' ' {
+				i = space(b, i)
+			}
+			prev, f = f, f.next
+			continue
+		}
+		if c == '}' {
+			return d.missing(o, row, stamp, count, i+1)
+		}
+		return d.s.unexpected(i, "',' or '}'")
+	}
+}
+
+// missing writes nulls for the fields that were not in the object, and returns i.
+func (d *decoder) missing(o *object, row int, stamp uint64, count, i int) int {
+	if count == o.used {
+		return i
+	}
+	for _, f := range o.columns() {
+		if f.seen != stamp {
+			f.col.setNull(row)
+		}
+	}
+	return i
+}
+
+func (d *decoder) duplicate(name string, i int) int {
+	d.path = append(d.path, "."+name)
+	return d.bad(i, "duplicate key "+quoted([]byte(name))+" in one object", nil)
+}
