@@ -1,0 +1,290 @@
+// Package compress is the registry of decompressors, one file each. A codec is told from the object's first bytes; its stream
+// either ends where its format says that it ends, or with an error: a truncated or damaged object never looks complete.
+//
+// Three formats have places at which a cut cannot be seen, because what is left is a whole stream: the border between two
+// members, frames or streams (all codecs), between two chunks (snappy) and between two blocks of the legacy lz4 format.
+package compress
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"sort"
+	"strings"
+
+	"github.com/sluice-data/sluice/internal/fail"
+)
+
+// DefaultMaxWindow bounds the window (zstd) or dictionary (xz) that a stream may ask for, in bytes: the decoder holds that much. 128
+// MiB is what the zstd command line accepts without --long.
+const DefaultMaxWindow = 128 << 20
+
+// Options of a decompressor.
+type Options struct {
+	MaxWindow int64 // bytes; 0 = DefaultMaxWindow
+}
+
+// codec is a decompressor as it registers itself.
+type codec struct {
+	name  string
+	magic func(head []byte) bool
+	// open reads from src, whose buffer it may look into. Read ends with io.EOF only at the end of the last stream.
+	open func(src *source, o Options) (io.ReadCloser, error)
+}
+
+// Faults that codecs report in one way, so that messages are alike.
+var (
+	errChecksum = errors.New("checksum does not match: the object is damaged; upload it again")
+	errTrailing = errors.New("stream is followed by bytes that are not part of it: the object is damaged or was appended to")
+)
+
+// errWindow is a stream that asks for more memory than allowed.
+type errWindow struct{ want, most int64 }
+
+func (e errWindow) Error() string {
+	if e.want == 0 {
+		return fmt.Sprintf("stream needs a window of more than %d MiB of memory: compress it anew with a smaller window", e.most>>20)
+	}
+	return fmt.Sprintf("stream needs a window of %d MiB of memory, at most %d MiB are allowed: compress it anew with a smaller window", e.want>>20, e.most>>20)
+}
+
+var codecs = map[string]codec{}
+
+func register(c codec) {
+	if _, dup := codecs[c.name]; dup {
+		panic("compress: codec registered twice: " + c.name)
+	}
+	codecs[c.name] = c
+}
+
+// Names are the registered codecs, sorted.
+func Names() []string {
+	out := make([]string, 0, len(codecs))
+	for n := range codecs {
+		out = append(out, n)
+	}
+	sort.Strings(out)
+	return out
+}
+
+// Detect names the codec whose magic bytes head begins with, "" if there is none. Skippable frames, which zstd and lz4 share, are
+// looked through as far as head reaches.
+func Detect(head []byte) string {
+	skipped := false
+	for skippable(head) && len(head) >= 8 {
+		n := 8 + int(le32(head[4:]))
+		if skipped = true; n >= len(head) {
+			break
+		}
+		head = head[n:]
+	}
+	for name, c := range codecs { // no two magics begin alike
+		if c.magic(head) {
+			return name
+		}
+	}
+	if skipped {
+		return "zstd"
+	}
+	return ""
+}
+
+func le32(b []byte) uint32 {
+	return uint32(b[0]) | uint32(b[1])<<8 | uint32(b[2])<<16 | uint32(b[3])<<24
+}
+
+// skippable reports a frame of user data (RFC 8878 section 3.1.2; lz4 frame format, "Skippable Frames").
+func skippable(b []byte) bool {
+	return len(b) >= 4 && b[0]&0xf0 == 0x50 && b[1] == 0x2a && b[2] == 0x4d && b[3] == 0x18
+}
+
+func prefix(magic string) func([]byte) bool {
+	return func(head []byte) bool { return strings.HasPrefix(string(head[:min(len(head), len(magic))]), magic) }
+}
+
+// source is the compressed object: buffered, counted, and aware of whether the decoder asked for more than there is.
+type source struct {
+	*bufio.Reader
+	r    io.Reader
+	read int64
+	err  error // what r ended with, io.EOF included
+}
+
+const sourceBuffer = 128 << 10
+
+func newSource(r io.Reader) *source {
+	s := &source{r: r}
+	s.Reader = bufio.NewReaderSize(sourceReader{s}, sourceBuffer)
+	return s
+}
+
+// consumed is the number of compressed bytes that the decoder took.
+func (s *source) consumed() int64 { return s.read - int64(s.Buffered()) }
+
+type sourceReader struct{ s *source }
+
+func (r sourceReader) Read(p []byte) (int, error) {
+	s := r.s
+	if s.err != nil {
+		return 0, s.err
+	}
+	n, err := s.r.Read(p)
+	s.read += int64(n)
+	if err == nil || n > 0 && err == io.EOF { // the end is told by a read of its own: then the decoder has asked for more
+		return n, nil
+	}
+	s.err = err
+	return n, err
+}
+
+// reader puts codec and place to every fault.
+type reader struct {
+	name string
+	uri  string
+	src  *source
+	rc   io.ReadCloser
+	any  bool
+	err  error
+}
+
+// NewReader decompresses r by the named codec ("none" copies). Read's and its own errors are *fail.Error of kind Data that name the codec
+// and the byte of the compressed stream, except for errors of r, which pass unchanged. Close frees the decoder; it does not close r.
+func NewReader(name string, r io.Reader, o Options) (io.ReadCloser, error) {
+	return newReader(name, "", newSource(r), o)
+}
+
+func newReader(name, uri string, src *source, o Options) (rc io.ReadCloser, err error) {
+	z := &reader{name: name, uri: uri, src: src}
+	if name == "none" {
+		z.rc = io.NopCloser(src)
+		return z, nil
+	}
+	c, ok := codecs[name]
+	if !ok {
+		return nil, fail.Newf(fail.Usage, "unknown compression %q: use one of auto, none, %s", name, strings.Join(Names(), ", ")).In(uri)
+	}
+	if o.MaxWindow <= 0 {
+		o.MaxWindow = DefaultMaxWindow
+	}
+	if _, err := src.Peek(1); err != nil { // no codec's stream is empty, whatever its library thinks
+		return nil, z.fault(noEOF(err))
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			rc, err = nil, z.fault(fmt.Errorf("decoder gave up: %v", p))
+		}
+	}()
+	if z.rc, err = c.open(src, o); err != nil {
+		return nil, z.fault(err)
+	}
+	return z, nil
+}
+
+// Open decompresses the object uri from r and says which codec it found. With name "auto" (or "") the object's first bytes decide; a name that they
+// contradict is an Input error, and so is an object that is no table at all: an archive, a PDF, an HTML page.
+func Open(name, uri string, r io.Reader) (io.ReadCloser, string, error) {
+	return OpenOptions(name, uri, r, Options{})
+}
+
+// OpenOptions is Open with bounds of its own.
+func OpenOptions(name, uri string, r io.Reader, o Options) (io.ReadCloser, string, error) {
+	src := newSource(r)
+	head, err := src.Peek(64)
+	if err != nil && err != io.EOF {
+		return nil, "", err
+	}
+	found := Detect(head)
+	switch {
+	case name == "auto" || name == "":
+		if name = found; name == "" {
+			name = "none"
+		}
+	case name == "none" || name == found:
+	default:
+		if _, ok := codecs[name]; !ok {
+			break // newReader says so
+		}
+		what := "is not compressed that way"
+		if len(head) == 0 {
+			what = "is empty"
+		} else if found != "" {
+			what = "is " + found
+		}
+		return nil, "", fail.Newf(fail.Input, "compression is declared as %s, but the object %s: use compression: auto", name, what).In(uri)
+	}
+	rc, err := newReader(name, uri, src, o)
+	return rc, name, err
+}
+
+func (z *reader) Read(p []byte) (n int, err error) {
+	if z.err != nil {
+		return 0, z.err
+	}
+	if len(p) == 0 {
+		return 0, nil
+	}
+	defer func() {
+		if r := recover(); r != nil { // a decoder that a damaged stream brings down
+			n, z.err = 0, z.fault(fmt.Errorf("decoder gave up: %v", r))
+			err = z.err
+		}
+	}()
+	n, err = z.rc.Read(p)
+	if !z.any && n > 0 {
+		z.any = true
+		if what := Foreign(p[:n]); what != "" {
+			z.err = fail.Newf(fail.Input, "the object is %s, not a table: extract or export it as CSV, JSON Lines or Parquet", what).In(z.uri)
+			return 0, z.err
+		}
+	}
+	switch {
+	case err == nil:
+	case err == io.EOF && (z.name == "none" || z.src.err == io.EOF && z.src.Buffered() == 0):
+		z.err = io.EOF
+	case err == io.EOF && z.src.err == nil:
+		z.err = z.fault(errTrailing)
+	default:
+		z.err = z.fault(err)
+	}
+	return n, z.err
+}
+
+// fault turns a decoder's error into one that names object, codec and place.
+func (z *reader) fault(err error) error {
+	if z.src.err != nil && z.src.err != io.EOF {
+		return z.src.err // the object could not be read: not the stream's fault
+	}
+	at := z.src.consumed()
+	var w errWindow
+	switch {
+	case errors.Is(err, errChecksum), errors.Is(err, errTrailing), errors.As(err, &w):
+		err = fail.Newf(fail.Data, "%s %w (at compressed byte %d)", z.name, err, at)
+	case errors.Is(err, io.ErrUnexpectedEOF), z.src.err == io.EOF: // some libraries call it corrupt that they ran out of bytes
+		err = fail.Newf(fail.Data, "%s stream ends in the middle, at compressed byte %d: the object is cut short; upload it again", z.name, at)
+	default:
+		err = fail.Newf(fail.Data, "%s stream is damaged before compressed byte %d: %w", z.name, at, err)
+	}
+	return err.(*fail.Error).In(z.uri)
+}
+
+// Close frees the decoder. Reading on is an error.
+func (z *reader) Close() error {
+	if z.rc == nil {
+		return nil
+	}
+	err := z.rc.Close()
+	z.rc = nil
+	if z.err == nil || z.err == io.EOF {
+		z.err = fail.Newf(fail.Internal, "read of a closed %s stream", z.name).In(z.uri)
+	}
+	return err
+}
+
+// noEOF is err with the end of the input made unexpected.
+func noEOF(err error) error {
+	if err == io.EOF {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
