@@ -221,6 +221,23 @@ func (c *Chunker) readHead(ctx context.Context, want int) error {
 	return nil
 }
 
+// ReadHead reads the first n bytes of in, through wrap if it is not nil; eof says that there are no more.
+func ReadHead(ctx context.Context, in Input, n int, wrap func(r io.Reader) (io.Reader, error)) (head []byte, eof bool, err error) {
+	var o ChunkerOptions
+	if wrap != nil {
+		o.Wrap = func(_ int, r io.Reader) (io.Reader, error) { return wrap(r) }
+	}
+	c := NewChunker([]Input{in}, o)
+	defer c.Close()
+	if err := c.open(ctx); err != nil {
+		return nil, false, err
+	}
+	if err := c.readHead(ctx, n); err != nil {
+		return nil, false, err
+	}
+	return c.keep, c.eof, nil
+}
+
 // read is one read of at least a byte, or the end (c.eof).
 func (c *Chunker) read(ctx context.Context, p []byte) (int, error) {
 	for range idleReads {
