@@ -24,21 +24,30 @@ type Bound struct {
 	New    func(mem memory.Allocator) Accumulator
 }
 
-// Accumulator holds the state of one function for groups 0 … n-1, columnar. One lane owns it.
+// Accumulator holds the state of one function for groups 0 … n-1, columnar. One lane owns it. State and Result end its work: the arrays they
+// return may share its memory, so that only Size and Release may follow.
 type Accumulator interface {
-	// Update folds row i of args into group groups[i]; n is the number of groups so far (state grows to it). Row faults (overflow) are
-	// returned as the row and the reason; the state is then undefined and the run fails.
+	// Update folds row i of args into group groups[i]; n is the number of groups so far (state grows to it). After an error the state is
+	// undefined and the run fails.
 	Update(groups []uint32, n int, args []arrow.Array) error
 	// Merge folds partial state (as State gives it) row i into group groups[i].
 	Merge(groups []uint32, n int, state []arrow.Array) error
 	// State is the partial state of all groups, owned by the caller.
 	State() ([]arrow.Array, error)
-	// Result is the final value of all groups, owned by the caller.
+	// Result is the final value of all groups, owned by the caller. A group whose value cannot be had (overflow) is a *GroupError.
 	Result() (arrow.Array, error)
 	// Size is the bytes held, for the memory budget.
 	Size() int64
 	Release()
 }
+
+// GroupError is a fault of one group: a sum that its type cannot hold.
+type GroupError struct {
+	Group  int
+	Reason string // "bigint out of range"
+}
+
+func (e *GroupError) Error() string { return e.Reason }
 
 var funcs = map[string]Func{}
 

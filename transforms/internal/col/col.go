@@ -172,3 +172,12 @@ func NewSized(dt arrow.DataType, n int, values []byte, valid []uint8) arrow.Arra
 	vb, nulls := validity(valid)
 	return build(dt, n, nulls, vb, memory.NewBufferBytes(values))
 }
+
+// Words16 is the values of an array of 16-byte values as pairs of words, the low one first.
+func Words16(a arrow.Array) []uint64 {
+	d := a.Data()
+	if b := d.Buffers()[1]; b != nil && b.Len() > 0 {
+		return arrow.GetData[uint64](b.Bytes())[2*d.Offset() : 2*(d.Offset()+d.Len())]
+	}
+	return make([]uint64, 2*a.Len())
+}

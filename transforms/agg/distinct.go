@@ -1,0 +1,137 @@
+package agg
+
+import (
+	"github.com/apache/arrow/go/v17/arrow"
+	"github.com/apache/arrow/go/v17/arrow/array"
+	"github.com/apache/arrow/go/v17/arrow/bitutil"
+	"github.com/apache/arrow/go/v17/arrow/memory"
+
+	"github.com/sluice-data/sluice/transforms/internal/col"
+	"github.com/sluice-data/sluice/transforms/internal/keys"
+	"github.com/sluice-data/sluice/transforms/internal/take"
+)
+
+var groupType = arrow.PrimitiveTypes.Uint32
+
+func bindDistinct(arg arrow.Field) (Bound, error) {
+	plan, err := keys.NewPlan([]arrow.DataType{groupType, arg.Type})
+	if err != nil {
+		return Bound{}, unfit("count(distinct)", arg, "values that can be compared for equality")
+	}
+	list := arrow.ListOfField(arrow.Field{Name: "element", Type: arg.Type, Nullable: true})
+	return Bound{
+		Result: arrow.Field{Type: int64s},
+		State:  []arrow.Field{{Type: list}},
+		New: func(mem memory.Allocator) Accumulator {
+			return &distinct{plan: plan, list: list, mem: mem, tab: plan.NewTable(), enc: plan.NewEncoder()}
+		},
+	}, nil
+}
+
+// distinct counts different values exactly: one table of (group, value) pairs for all groups.
+type distinct struct {
+	plan *keys.Plan
+	list *arrow.ListType
+	mem  memory.Allocator
+	tab  *keys.Table
+	enc  *keys.Encoder
+	n    []int64
+	ids  []uint32
+}
+
+func (d *distinct) Update(groups []uint32, n int, args []arrow.Array) error {
+	d.n = col.Grow(d.n, n)
+	for lo := 0; lo < len(groups); lo += window {
+		hi := min(lo+window, len(groups))
+		if err := d.window(groups[lo:hi], args[0], lo, hi); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// window bounds the rows that are encoded at a time, to what the processor's cache holds.
+const window = 8192
+
+func (d *distinct) window(groups []uint32, arg arrow.Array, lo, hi int) error {
+	g := col.New(groupType, groups, nil)
+	defer g.Release()
+	a := array.NewSlice(arg, int64(lo), int64(hi))
+	defer a.Release()
+	rows, err := d.enc.Encode([]arrow.Array{g, a}, len(groups))
+	if err != nil {
+		return err
+	}
+	if cap(d.ids) < len(groups) {
+		d.ids = make([]uint32, window)
+	}
+	ids := d.ids[:len(groups)]
+	next := uint32(d.tab.Len())
+	d.tab.Intern(rows, ids)
+	isNull := arg.DataType().ID() == arrow.NULL
+	valid, off := col.Valid(a)
+	for i, id := range ids {
+		if id != next { // seen before: new pairs are numbered in order of appearance
+			continue
+		}
+		next++
+		if !isNull && (valid == nil || bitutil.BitIsSet(valid, off+i)) {
+			d.n[groups[i]]++
+		}
+	}
+	return nil
+}
+
+func (d *distinct) Merge(groups []uint32, n int, state []arrow.Array) error {
+	d.n = col.Grow(d.n, n)
+	if len(groups) == 0 {
+		return nil
+	}
+	l := state[0].(*array.List)
+	off := arrow.GetOffsets[int32](l.Data(), 1)
+	pair := make([]uint32, 0, off[len(groups)]-off[0])
+	for i, g := range groups {
+		for range off[i+1] - off[i] {
+			pair = append(pair, g)
+		}
+	}
+	values := array.NewSlice(l.ListValues(), int64(off[0]), int64(off[len(groups)]))
+	defer values.Release()
+	return d.Update(pair, n, []arrow.Array{values})
+}
+
+func (d *distinct) Result() (arrow.Array, error) { return col.New(int64s, d.n, nil), nil }
+
+// State lists the values of each group.
+func (d *distinct) State() ([]arrow.Array, error) {
+	cols, err := d.tab.Columns(0, d.tab.Len())
+	if err != nil {
+		return nil, err
+	}
+	defer cols[0].Release()
+	defer cols[1].Release()
+	off := make([]int32, len(d.n)+1)
+	for g, n := range d.n {
+		off[g+1] = off[g] + int32(n)
+	}
+	at := append([]int32(nil), off...)
+	order := make([]int32, off[len(d.n)])
+	isNull := cols[1].DataType().ID() == arrow.NULL
+	for i, g := range col.Fixed[uint32](cols[0]) {
+		if !isNull && cols[1].IsValid(i) {
+			order[at[g]] = int32(i)
+			at[g]++
+		}
+	}
+	values, err := take.Array(cols[1], order, d.mem)
+	if err != nil {
+		return nil, err
+	}
+	defer values.Release()
+	data := array.NewData(d.list, len(d.n), []*memory.Buffer{nil, memory.NewBufferBytes(arrow.GetBytes(off))}, []arrow.ArrayData{values.Data()}, 0, 0)
+	defer data.Release()
+	return []arrow.Array{array.MakeFromData(data)}, nil
+}
+
+func (d *distinct) Size() int64 { return d.tab.Size() + int64(cap(d.n))*8 }
+func (d *distinct) Release()    { d.tab, d.n = d.plan.NewTable(), nil }

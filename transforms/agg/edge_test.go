@@ -1,0 +1,187 @@
+package agg
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+	"testing"
+
+	"github.com/apache/arrow/go/v17/arrow"
+	"github.com/apache/arrow/go/v17/arrow/array"
+	"github.com/apache/arrow/go/v17/arrow/memory"
+)
+
+// run folds vals into one group, in the given batches, and returns the result.
+func run(t *testing.T, fn string, typ arrow.DataType, batches ...[]string) (string, error) {
+	t.Helper()
+	f, ok := Lookup(fn)
+	if !ok {
+		t.Fatalf("no function %s", fn)
+	}
+	b, err := f.Bind([]arrow.Field{{Type: typ, Nullable: true}}, false)
+	if err != nil {
+		return "", err
+	}
+	acc := b.New(memory.DefaultAllocator)
+	for _, vals := range batches {
+		a := column1(memory.DefaultAllocator, typ, vals)
+		part := b.New(memory.DefaultAllocator)
+		if err := part.Update(make([]uint32, len(vals)), 1, []arrow.Array{a}); err != nil {
+			return "", err
+		}
+		state, err := part.State()
+		if err != nil {
+			return "", err
+		}
+		if err := acc.Merge([]uint32{0}, 1, state); err != nil {
+			return "", err
+		}
+	}
+	res, err := acc.Result()
+	if err != nil {
+		return "", err
+	}
+	return cell(res, 0), nil
+}
+
+// A total is right or an error; what it passes through on the way does not matter.
+func TestTotalsAtTheLimit(t *testing.T) {
+	d38 := &arrow.Decimal128Type{Precision: 38, Scale: 0}
+	most := strings.Repeat("9", 38)
+	for _, c := range []struct {
+		fn, want string
+		typ      arrow.DataType
+		batches  [][]string
+	}{
+		{"sum", "9223372036854775807", arrow.PrimitiveTypes.Int64, [][]string{{"9223372036854775807", "1"}, {"-1"}}},
+		{"sum", "-9223372036854775808", arrow.PrimitiveTypes.Int64, [][]string{{"-9223372036854775808"}, {"-1"}, {"1"}}},
+		{"sum", "int64 out of range", arrow.PrimitiveTypes.Int64, [][]string{{"9223372036854775807"}, {"1"}}},
+		{"sum", "int64 out of range", arrow.PrimitiveTypes.Int64, [][]string{{"-9223372036854775808", "-1"}}},
+		{"sum", "18446744073709551615", arrow.PrimitiveTypes.Uint64, [][]string{{"18446744073709551615"}, {"0"}}},
+		{"sum", "uint64 out of range", arrow.PrimitiveTypes.Uint64, [][]string{{"18446744073709551615"}, {"1"}}},
+		{"sum", "510", arrow.PrimitiveTypes.Uint8, [][]string{{"255"}, {"255"}}},
+		{"sum", most, d38, [][]string{{most, "1"}, {"-1"}}},
+		{"sum", "0", d38, [][]string{{most, most}, {"-" + most}, {"-" + most}}}, // wraps 128 bits and comes back
+		{"sum", most, d38, [][]string{{most, most, most, most}, {"-" + most, "-" + most, "-" + most}}},
+		{"sum", "-" + most, d38, [][]string{{"-" + most, "-" + most, "-" + most}, {most, most}}},
+		{"sum", "decimal(38,0) out of range", d38, [][]string{{most}, {"1"}}},
+		{"sum", "decimal(38,0) out of range", d38, [][]string{{"-" + most, "-" + most, "-" + most, "-" + most}}},
+		{"avg", most, d38, [][]string{{most, most}, {most}}},
+		{"avg", "9223372036854775808", arrow.PrimitiveTypes.Int64, [][]string{{"9223372036854775807"}, {"9223372036854775807"}}}, // the nearest float64
+		{"avg", "0.0033", &arrow.Decimal128Type{Precision: 9, Scale: 0}, [][]string{{"0", "0", "1"}, strings.Split(strings.Repeat("0 ", 299)+"0", " ")}},
+		{"avg", "-0.6667", &arrow.Decimal128Type{Precision: 9, Scale: 0}, [][]string{{"-1", "-1", "0"}}},
+		{"avg", "0.00005", &arrow.Decimal128Type{Precision: 9, Scale: 1}, [][]string{append([]string{"0.1"}, strings.Split(strings.Repeat("0 ", 1998)+"0", " ")...)}},
+		{"sum", "+Inf", arrow.PrimitiveTypes.Float64, [][]string{{"+Inf", "1"}, {"2"}}},
+		{"sum", "NaN", arrow.PrimitiveTypes.Float64, [][]string{{"+Inf"}, {"-Inf"}}},
+		{"sum", "2", arrow.PrimitiveTypes.Float64, [][]string{{"1", "1e100"}, {"1", "-1e100"}}}, // what plain addition loses
+		{"max", "NaN", arrow.PrimitiveTypes.Float64, [][]string{{"+Inf", "NaN"}, {"1"}}},
+		{"min", "-Inf", arrow.PrimitiveTypes.Float32, [][]string{{"NaN"}, {"-Inf"}}},
+		{"min", "NaN", arrow.PrimitiveTypes.Float32, [][]string{{"NaN"}, {"null"}}},
+	} {
+		t.Run(fmt.Sprint(c.fn, " ", c.typ, " ", c.want), func(t *testing.T) {
+			got, err := run(t, c.fn, c.typ, c.batches...)
+			var ge *GroupError
+			if errors.As(err, &ge) {
+				got = ge.Error()
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			if !same(got, c.want) {
+				t.Errorf("got %s, want %s", got, c.want)
+			}
+		})
+	}
+}
+
+// The estimate stays within 5 standard errors at every size, in one piece or merged, and does not depend on the order.
+func TestApproxCountDistinct(t *testing.T) {
+	f, _ := Lookup("approx_count_distinct")
+	b, err := f.Bind([]arrow.Field{{Type: arrow.PrimitiveTypes.Int64}}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range []int{0, 1, 511, 512, 513, 1000, 5000, 50_000, 500_000} {
+		lanes := [2]Accumulator{b.New(memory.DefaultAllocator), b.New(memory.DefaultAllocator)}
+		whole := b.New(memory.DefaultAllocator)
+		bld := array.NewInt64Builder(memory.DefaultAllocator)
+		for i := range n {
+			bld.Append(int64(n-i) * 12345)
+		}
+		a := bld.NewArray()
+		groups := make([]uint32, n)
+		for l, acc := range lanes {
+			part := array.NewSlice(a, int64(l*n/3), int64(n)) // they overlap
+			if err := acc.Update(groups[l*n/3:], 1, []arrow.Array{part}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := whole.Update(groups, 1, []arrow.Array{a}); err != nil {
+			t.Fatal(err)
+		}
+		merged := b.New(memory.DefaultAllocator)
+		for _, l := range []int{1, 0} {
+			state, err := lanes[l].State()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := merged.Merge([]uint32{0}, 1, state); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r1, _ := whole.Result()
+		r2, _ := merged.Result()
+		got, again := r1.(*array.Int64).Value(0), r2.(*array.Int64).Value(0)
+		if got != again {
+			t.Errorf("%d values: %d at once, %d merged", n, got, again)
+		}
+		if off := math.Abs(float64(got - int64(n))); off > 5*0.01625*float64(n) || n <= 512 && off != 0 {
+			t.Errorf("%d values are estimated as %d", n, got)
+		}
+	}
+}
+
+// Long strings that replace each other do not pile up.
+func TestTextExtremesReuseRoom(t *testing.T) {
+	f, _ := Lookup("max")
+	b, _ := f.Bind([]arrow.Field{{Type: arrow.BinaryTypes.String}}, false)
+	acc := b.New(memory.DefaultAllocator)
+	for i := range 400 {
+		a := column1(memory.DefaultAllocator, arrow.BinaryTypes.String, []string{fmt.Sprintf("%03d%s", i, strings.Repeat("x", 10*i))})
+		if err := acc.Update([]uint32{0}, 1, []arrow.Array{a}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if acc.Size() > 256<<10 {
+		t.Errorf("holds %d bytes for one value of 4 KB", acc.Size())
+	}
+	res, err := acc.Result()
+	if err != nil || !strings.HasPrefix(cell(res, 0), "399xxx") {
+		t.Errorf("max is %.10s (%v), want 399…", cell(res, 0), err)
+	}
+}
+
+func TestBindErrors(t *testing.T) {
+	str := arrow.Field{Name: "s", Type: arrow.BinaryTypes.String}
+	for _, c := range []struct {
+		fn       string
+		args     []arrow.Field
+		distinct bool
+		want     string
+	}{
+		{"sum", []arrow.Field{str}, false, "sum takes numbers, not string"},
+		{"avg", []arrow.Field{{Type: arrow.FixedWidthTypes.Boolean}}, false, "avg takes numbers, not bool"},
+		{"sum", nil, false, "sum takes one argument, not 0"},
+		{"sum", []arrow.Field{str, str}, false, "sum takes one argument, not 2"},
+		{"sum", []arrow.Field{{Type: arrow.PrimitiveTypes.Int64}}, true, "sum takes no distinct: only count does"},
+		{"count", nil, true, "count(distinct) needs a column: count(distinct x)"},
+		{"count", []arrow.Field{str, str}, false, "count takes one argument, not 2"},
+		{"min", []arrow.Field{{Type: arrow.ListOf(arrow.PrimitiveTypes.Int8)}}, false, "min takes values that have an order (numbers, dates, times, strings, bool), not list<int8>"},
+		{"count", []arrow.Field{{Type: arrow.StructOf()}}, true, "count(distinct) takes values that can be compared for equality, not struct<>"},
+	} {
+		f, _ := Lookup(c.fn)
+		if _, err := f.Bind(c.args, c.distinct); err == nil || err.Error() != c.want {
+			t.Errorf("%s of %v: got %v, want %s", c.fn, c.args, err, c.want)
+		}
+	}
+}

@@ -1,0 +1,132 @@
+package agg
+
+import (
+	"math/bits"
+
+	"github.com/apache/arrow/go/v17/arrow"
+
+	"github.com/sluice-data/sluice/transforms/internal/col"
+)
+
+// int192 is an exact sum per group: 128 bits, and how often it wrapped around, which only sums of huge decimals ever do. So overflow
+// depends on the total alone and never on the order of the rows.
+type int192 struct {
+	w     []uint64 // low and high word of group g in w[2g], w[2g+1]: the layout of a decimal128
+	wraps []int64  // nil until one wraps
+	seen  []uint8  // 1 where the group has a value
+}
+
+// intFold adds the values of an array to the groups.
+type intFold func(s *int192, groups []uint32, a arrow.Array)
+
+var intFolds = map[arrow.Type]intFold{
+	arrow.INT8: addInts[int8], arrow.INT16: addInts[int16], arrow.INT32: addInts[int32], arrow.INT64: addInts[int64],
+	arrow.UINT8: addInts[uint8], arrow.UINT16: addInts[uint16], arrow.UINT32: addInts[uint32], arrow.UINT64: addInts[uint64],
+	arrow.DECIMAL128: addDecimals,
+}
+
+func sumState() []arrow.Field { return []arrow.Field{column(int128s), {Type: int64s}} }
+
+func (s *int192) grow(n int) {
+	s.w, s.seen = col.Grow(s.w, 2*n), col.Grow(s.seen, n)
+	if s.wraps != nil {
+		s.wraps = col.Grow(s.wraps, n)
+	}
+}
+
+func (s *int192) size() int64 {
+	return int64(cap(s.w)+cap(s.wraps))*8 + int64(cap(s.seen))
+}
+
+// addInts adds integers: 2^63 rows of 64 bits cannot wrap 128.
+func addInts[T arrow.IntType | arrow.UintType](s *int192, groups []uint32, a arrow.Array) {
+	v := col.Fixed[T](a)[:len(groups)]
+	w, seen := s.w, s.seen
+	signed := uint64(0)
+	if ^T(0) < 0 {
+		signed = ^uint64(0)
+	}
+	if valid, off := col.Valid(a); valid != nil {
+		for i, g := range groups {
+			if valid[(off+i)>>3]>>uint((off+i)&7)&1 == 0 {
+				continue
+			}
+			x, p := int64(v[i]), w[2*g:2*g+2]
+			lo, c := bits.Add64(p[0], uint64(x), 0)
+			p[0] = lo
+			p[1] += uint64(x>>63)&signed + c
+			seen[g] = 1
+		}
+		return
+	}
+	for i, g := range groups {
+		x, p := int64(v[i]), w[2*g:2*g+2]
+		lo, c := bits.Add64(p[0], uint64(x), 0)
+		p[0] = lo
+		p[1] += uint64(x>>63)&signed + c
+		seen[g] = 1
+	}
+}
+
+func addDecimals(s *int192, groups []uint32, a arrow.Array) {
+	v := col.Words16(a)[:2*len(groups)]
+	valid, off := col.Valid(a)
+	for i, g := range groups {
+		if valid != nil && valid[(off+i)>>3]>>uint((off+i)&7)&1 == 0 {
+			continue
+		}
+		s.add(g, v[2*i], v[2*i+1])
+		s.seen[g] = 1
+	}
+}
+
+func (s *int192) add(g uint32, lo, hi uint64) {
+	p := s.w[2*g : 2*g+2]
+	l, c := bits.Add64(p[0], lo, 0)
+	h, _ := bits.Add64(p[1], hi, c)
+	if (p[1]^h)&(hi^h)>>63 != 0 {
+		s.wrap(g, int64(hi))
+	}
+	p[0], p[1] = l, h
+}
+
+// wrap counts that group g wrapped in the direction of sign.
+func (s *int192) wrap(g uint32, sign int64) {
+	if s.wraps == nil {
+		s.wraps = make([]int64, len(s.seen))
+	}
+	s.wraps[g] += sign>>63 | 1
+}
+
+// fits reports whether the sum of group g lies within 128 bits.
+func (s *int192) fits(g int) bool { return s.wraps == nil || s.wraps[g] == 0 }
+
+// fits38 reports whether the sum of group g has at most 38 decimal digits.
+func (s *int192) fits38(g int) bool {
+	lo, hi := s.w[2*g], s.w[2*g+1]
+	if int64(hi) < 0 {
+		var borrow uint64
+		lo, borrow = bits.Sub64(0, lo, 0)
+		hi, _ = bits.Sub64(0, hi, borrow)
+	}
+	const hi38, lo38 = 0x4B3B4CA85A86C47A, 0x098A224000000000 // 10^38
+	return s.fits(g) && (hi < hi38 || hi == hi38 && lo < lo38)
+}
+
+func (s *int192) merge(groups []uint32, state []arrow.Array) {
+	addDecimals(s, groups, state[0])
+	for i, k := range col.Fixed[int64](state[1])[:len(groups)] {
+		if k != 0 {
+			s.wrap(groups[i], 1)
+			s.wraps[groups[i]] += k - 1
+		}
+	}
+}
+
+func (s *int192) state() []arrow.Array {
+	wraps := s.wraps
+	if wraps == nil {
+		wraps = make([]int64, len(s.seen))
+	}
+	return []arrow.Array{col.NewSized(int128s, len(s.seen), arrow.GetBytes(s.w[:2*len(s.seen)]), s.seen), col.New(int64s, wraps, nil)}
+}

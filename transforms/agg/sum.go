@@ -1,0 +1,191 @@
+package agg
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/apache/arrow/go/v17/arrow"
+	"github.com/apache/arrow/go/v17/arrow/memory"
+
+	"github.com/sluice-data/sluice/transforms/internal/col"
+)
+
+func init() {
+	Register(Func{
+		Name: "sum",
+		Doc: "sum(x) adds the values that are not null; null if there are none. Integers give int64 (unsigned ones uint64) and decimal(p,s) gives decimal(38,s), " +
+			"exactly: a total that does not fit fails the run, whatever the order of the rows. Floats give float64 by compensated summation.",
+		Example: "sum(total)",
+		Bind:    bindSum,
+	})
+}
+
+func bindSum(args []arrow.Field, distinct bool) (Bound, error) {
+	arg, err := one("sum", args, distinct)
+	if err != nil {
+		return Bound{}, err
+	}
+	if fold, ok := floatFolds[arg.Type.ID()]; ok {
+		return Bound{Result: column(float64s), State: floatState(), New: func(memory.Allocator) Accumulator { return &sumFloat{fold: fold} }}, nil
+	}
+	fold, ok := intFolds[arg.Type.ID()]
+	if !ok {
+		return Bound{}, unfit("sum", arg, "numbers")
+	}
+	result := sumType(arg.Type)
+	return Bound{Result: column(result), State: sumState(), New: func(memory.Allocator) Accumulator { return &sumExact{fold: fold, result: result} }}, nil
+}
+
+// sumType is the type of the sum of integers or decimals of type t.
+func sumType(t arrow.DataType) arrow.DataType {
+	switch t.ID() {
+	case arrow.DECIMAL128:
+		return &arrow.Decimal128Type{Precision: 38, Scale: t.(*arrow.Decimal128Type).Scale}
+	case arrow.UINT8, arrow.UINT16, arrow.UINT32, arrow.UINT64:
+		return arrow.PrimitiveTypes.Uint64
+	}
+	return int64s
+}
+
+// sumExact adds integers and decimals.
+type sumExact struct {
+	int192
+	fold   intFold
+	result arrow.DataType
+}
+
+func (s *sumExact) Update(groups []uint32, n int, args []arrow.Array) error {
+	s.grow(n)
+	s.fold(&s.int192, groups, args[0])
+	return nil
+}
+
+func (s *sumExact) Merge(groups []uint32, n int, state []arrow.Array) error {
+	s.grow(n)
+	s.merge(groups, state)
+	return nil
+}
+
+func (s *sumExact) State() ([]arrow.Array, error) { return s.state(), nil }
+
+func (s *sumExact) Result() (arrow.Array, error) {
+	n := len(s.seen)
+	if d, ok := s.result.(*arrow.Decimal128Type); ok {
+		for g := range n {
+			if !s.fits38(g) {
+				return nil, &GroupError{g, fmt.Sprintf("decimal(38,%d) out of range", d.Scale)}
+			}
+		}
+		return col.NewSized(d, n, arrow.GetBytes(s.w[:2*n]), s.seen), nil
+	}
+	out := make([]uint64, n)
+	unsigned := s.result.ID() == arrow.UINT64
+	for g := range out {
+		lo, hi := s.w[2*g], s.w[2*g+1]
+		if unsigned && hi != 0 || !unsigned && hi != uint64(int64(lo)>>63) {
+			return nil, &GroupError{g, s.result.Name() + " out of range"}
+		}
+		out[g] = lo
+	}
+	return col.New(s.result, out, s.seen), nil
+}
+
+func (s *sumExact) Size() int64 { return s.size() }
+func (s *sumExact) Release()    { s.int192 = int192{} }
+
+// sumFloat adds floats by compensated summation (Neumaier's, with Knuth's branch-free TwoSum): the error does not grow with the
+// number of rows, so that batches and lanes make no visible difference.
+type sumFloat struct {
+	w    []float64 // sum and compensation of group g in w[2g], w[2g+1]
+	seen []uint8
+	fold floatFold
+}
+
+type floatFold func(s *sumFloat, groups []uint32, a arrow.Array)
+
+var floatFolds = map[arrow.Type]floatFold{arrow.FLOAT32: addFloats[float32], arrow.FLOAT64: addFloats[float64]}
+
+func floatState() []arrow.Field { return []arrow.Field{column(float64s), column(float64s)} }
+
+func (s *sumFloat) grow(n int) {
+	s.w, s.seen = col.Grow(s.w, 2*n), col.Grow(s.seen, n)
+}
+
+func addFloats[T float32 | float64](s *sumFloat, groups []uint32, a arrow.Array) {
+	v := col.Fixed[T](a)[:len(groups)]
+	seen := s.seen
+	if valid, off := col.Valid(a); valid != nil {
+		for i, g := range groups {
+			if valid[(off+i)>>3]>>uint((off+i)&7)&1 != 0 {
+				s.add(g, float64(v[i]))
+				seen[g] = 1
+			}
+		}
+		return
+	}
+	for i, g := range groups {
+		x, p := float64(v[i]), s.w[2*g:2*g+2]
+		t := p[0] + x
+		b := t - p[0]
+		p[1] += (p[0] - (t - b)) + (x - b)
+		p[0] = t
+		seen[g] = 1
+	}
+}
+
+func (s *sumFloat) add(g uint32, x float64) {
+	p := s.w[2*g : 2*g+2]
+	t := p[0] + x
+	b := t - p[0]
+	p[1] += (p[0] - (t - b)) + (x - b)
+	p[0] = t
+}
+
+func (s *sumFloat) Update(groups []uint32, n int, args []arrow.Array) error {
+	s.grow(n)
+	s.fold(s, groups, args[0])
+	return nil
+}
+
+func (s *sumFloat) Merge(groups []uint32, n int, state []arrow.Array) error {
+	s.grow(n)
+	sum, comp := col.Fixed[float64](state[0]), col.Fixed[float64](state[1])
+	valid, off := col.Valid(state[0])
+	for i, g := range groups {
+		if valid != nil && valid[(off+i)>>3]>>uint((off+i)&7)&1 == 0 {
+			continue
+		}
+		s.add(g, sum[i])
+		s.w[2*g+1] += comp[i]
+		s.seen[g] = 1
+	}
+	return nil
+}
+
+func (s *sumFloat) State() ([]arrow.Array, error) {
+	sum, comp := make([]float64, len(s.seen)), make([]float64, len(s.seen))
+	for g := range sum {
+		sum[g], comp[g] = s.w[2*g], s.w[2*g+1]
+	}
+	return []arrow.Array{col.New(float64s, sum, s.seen), col.New(float64s, comp, nil)}, nil
+}
+
+// total is the sum of group g. The compensation of an infinite or NaN sum means nothing.
+func (s *sumFloat) total(g int) float64 {
+	t := s.w[2*g]
+	if math.IsInf(t, 0) || math.IsNaN(t) {
+		return t
+	}
+	return t + s.w[2*g+1]
+}
+
+func (s *sumFloat) Result() (arrow.Array, error) {
+	out := make([]float64, len(s.seen))
+	for g := range out {
+		out[g] = s.total(g)
+	}
+	return col.New(float64s, out, s.seen), nil
+}
+
+func (s *sumFloat) Size() int64 { return int64(cap(s.w))*8 + int64(cap(s.seen)) }
+func (s *sumFloat) Release()    { s.w, s.seen = nil, nil }
