@@ -1,0 +1,358 @@
+package parquet
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"hash/crc32"
+	"math"
+	"slices"
+	"sync/atomic"
+
+	"github.com/apache/arrow/go/v17/arrow"
+	"github.com/parquet-go/parquet-go/encoding/thrift"
+	"github.com/parquet-go/parquet-go/format"
+
+	"github.com/sluice-data/sluice/internal/fail"
+	"github.com/sluice-data/sluice/pipeline"
+)
+
+// encoder turns records into the column chunks of a row group. One lane owns it. The bytes it makes depend on the records
+// alone, not on what it encoded before.
+type encoder struct {
+	schema *arrow.Schema
+	leaves []leaf
+	codec  *compressor
+	pool   *blockPool
+	held   *atomic.Int64 // bytes of the buffers of all encoders
+	mine   int64         // this one's share of it
+
+	shred shredder
+	col   column
+	dict  dictionary
+	pages []page
+	raw   []byte // page bodies before compression: the dictionary's, then the data pages'
+	index columnIndex
+
+	header bytes.Buffer
+	proto  thrift.CompactProtocol
+	thrift *thrift.Encoder
+}
+
+// page is a data page of the chunk in the making.
+type page struct {
+	row, rows          int // in the row group
+	slot, slots        int
+	value, values      int
+	bodyStart, bodyEnd int // in encoder.raw
+}
+
+func newEncoder(s *arrow.Schema, leaves []leaf, set settings, pool *blockPool, held *atomic.Int64) (*encoder, error) {
+	codec, err := newCompressor(set.codec, set.level)
+	if err != nil {
+		return nil, err
+	}
+	e := &encoder{schema: s, leaves: leaves, codec: codec, pool: pool, held: held}
+	e.thrift = thrift.NewEncoder(e.proto.NewWriter(&e.header))
+	return e, nil
+}
+
+// Encode makes one row group of the records, which it borrows. Errors are of kind Data when a value cannot be held
+// exactly by the column's Parquet type.
+func (e *encoder) Encode(ctx context.Context, recs []arrow.Record) (pipeline.Block, error) {
+	rows := int64(0)
+	for _, rec := range recs {
+		if err := checkSchema(e.schema, rec.Schema()); err != nil {
+			return nil, err
+		}
+		rows += rec.NumRows()
+	}
+	if rows > math.MaxInt32 {
+		return nil, fail.Newf(fail.Internal, "encode parquet: %d rows in one row group", rows)
+	}
+	body := e.pool.get()
+	before := body.memory()
+	b := &block{rows: rows, body: body, pool: e.pool}
+	for i := range e.leaves {
+		if rows == 0 {
+			break
+		}
+		err := ctx.Err()
+		if err != nil {
+			err = fail.Newf(fail.Temporary, "encode parquet: %w", err)
+		} else if err = e.col.load(&e.leaves[i], recs, &e.shred); err == nil {
+			err = e.chunk(body)
+		}
+		if err != nil {
+			e.pool.grown(body, before)
+			b.Release()
+			return nil, err
+		}
+	}
+	e.col.values = values{} // what they aliased is not ours any more
+	e.pool.grown(body, before)
+	now := e.memory()
+	e.held.Add(now - e.mine)
+	e.mine = now
+	return b, nil
+}
+
+// Close gives the encoder's buffers up.
+func (e *encoder) Close() {
+	e.codec.close()
+	e.held.Add(-e.mine)
+	e.mine = 0
+}
+
+func (e *encoder) memory() int64 {
+	s := &e.shred
+	return int64(cap(s.def)+cap(s.rep)+cap(s.def2)+cap(s.rep2)+4*(cap(s.idx)+cap(s.idx2)+cap(s.offs)+cap(s.sel))+
+		cap(e.raw)+cap(e.codec.out)) + e.col.memory() + e.dict.memory()
+}
+
+// chunk appends the loaded column to body as a column chunk.
+func (e *encoder) chunk(body *blockBody) error {
+	c := &e.col
+	k := e.dict.build(c)
+	width := 0
+	encoding := format.Plain
+	e.raw = e.raw[:0]
+	if k > 0 {
+		width, encoding = bitWidth(k-1), format.RLEDictionary
+		e.raw = e.dict.page(e.raw, c.leaf, k)
+	}
+	dictEnd := len(e.raw)
+	e.cut(width)
+	for i := range e.pages {
+		p := &e.pages[i]
+		p.bodyStart = len(e.raw)
+		e.levels(p)
+		if k > 0 {
+			e.raw = append(e.raw, byte(width))
+			e.raw = appendHybrid(e.raw, e.dict.idx[p.value:p.value+p.values], width)
+		} else {
+			e.raw = appendPlain(e.raw, c, p.value, p.value+p.values)
+		}
+		p.bodyEnd = len(e.raw)
+		if p.bodyEnd-p.bodyStart > math.MaxInt32 {
+			return errTooLarge(c.leaf)
+		}
+	}
+	ch := chunk{start: len(body.buf), encoding: encoding, slots: int64(c.slots), nulls: int64(c.nulls)}
+	if err := e.emit(body, &ch, k, dictEnd); err != nil {
+		return err
+	}
+	return e.describe(body, &ch, k)
+}
+
+// cut divides the column into pages at row borders: at most maxPageRows rows, and about maxPageBytes bytes of encoded
+// values (width bits each when they are dictionary indices).
+func (e *encoder) cut(width int) {
+	c := &e.col
+	e.pages = e.pages[:0]
+	at := page{}
+	try := maxPageRows
+	for at.row < c.rows {
+		var p page
+		for {
+			p = e.span(at, min(try, c.rows-at.row))
+			if p.rows == 1 || c.size(p, width) <= maxPageBytes+maxPageBytes/4 {
+				break
+			}
+			try = max(1, p.rows/2)
+		}
+		e.pages = append(e.pages, p)
+		at = page{row: p.row + p.rows, slot: p.slot + p.slots, value: p.value + p.values}
+		try = min(2*try, maxPageRows)
+	}
+}
+
+// span is the page of n rows that begins where at says.
+func (e *encoder) span(at page, n int) page {
+	c := &e.col
+	p := page{row: at.row, rows: n, slot: at.slot, value: at.value}
+	if c.leaf.flat {
+		p.slots, p.values = n, n
+		if c.nulls > 0 {
+			p.values = c.valid.count(at.slot, at.slot+n)
+		}
+		return p
+	}
+	if c.leaf.maxRep == 0 {
+		p.slots = n
+	} else {
+		// A row begins at each slot of repetition level 0.
+		rest := c.rep[at.slot:]
+		seen, i := 0, 0
+		for ; i < len(rest); i++ {
+			if rest[i] == 0 {
+				if seen++; seen > n {
+					break
+				}
+			}
+		}
+		p.slots = i
+	}
+	for _, d := range c.def[at.slot : at.slot+p.slots] {
+		if d == c.leaf.maxDef {
+			p.values++
+		}
+	}
+	return p
+}
+
+// size is about how many bytes page p takes.
+func (c *column) size(p page, width int) int {
+	levels := p.slots / 4
+	switch {
+	case width > 0:
+		return levels + p.values*width/8
+	case c.leaf.kind == kindBool:
+		return levels + p.values/8
+	case c.leaf.kind == kind32:
+		return levels + 4*p.values
+	case c.leaf.kind == kind64:
+		return levels + 8*p.values
+	}
+	return levels + 4*p.values + int(c.off[p.value+p.values]-c.off[p.value])
+}
+
+// levels appends the page's repetition and definition levels.
+func (e *encoder) levels(p *page) {
+	c, l := &e.col, e.col.leaf
+	if l.maxRep > 0 {
+		e.raw = appendLevels(e.raw, c.rep[p.slot:p.slot+p.slots], l.maxRep)
+	}
+	switch {
+	case l.maxDef == 0:
+	case l.flat:
+		e.raw = appendValidity(e.raw, c.valid, p.slot, p.slot+p.slots, p.slots-p.values)
+	default:
+		e.raw = appendLevels(e.raw, c.def[p.slot:p.slot+p.slots], l.maxDef)
+	}
+}
+
+// appendPlain appends values [from, to) in PLAIN encoding.
+func appendPlain(dst []byte, c *column, from, to int) []byte {
+	switch c.leaf.kind {
+	case kind32:
+		return append(dst, raw(c.w32[from:to])...)
+	case kind64:
+		return append(dst, raw(c.w64[from:to])...)
+	case kindBool:
+		v := c.bools[from:to]
+		at := len(dst)
+		dst = slices.Grow(dst, (len(v)+7)/8)[:at+(len(v)+7)/8]
+		clear(dst[at:])
+		for i, x := range v {
+			dst[at+i/8] |= x << (i % 8)
+		}
+		return dst
+	}
+	return appendByteArrays(dst, c.leaf, c.off[from:to+1], c.data)
+}
+
+// appendByteArrays appends byte arrays, each with its length before it unless that is fixed.
+func appendByteArrays(dst []byte, l *leaf, off []int32, data []byte) []byte {
+	if len(off) < 2 {
+		return dst
+	}
+	data = data[off[0]:off[len(off)-1]]
+	if l.width > 0 {
+		return append(dst, data...)
+	}
+	at := len(dst)
+	dst = slices.Grow(dst, len(data)+4*(len(off)-1))[:at+len(data)+4*(len(off)-1)]
+	out := dst[at:]
+	base := off[0]
+	for i, end := range off[1:] {
+		s := data[off[i]-base : end-base]
+		binary.LittleEndian.PutUint32(out, uint32(len(s)))
+		copy(out[4:], s)
+		out = out[4+len(s):]
+	}
+	return dst
+}
+
+// emit compresses the pages in e.raw into body.
+func (e *encoder) emit(body *blockBody, ch *chunk, k, dictEnd int) error {
+	ch.codec = e.chooseCodec(e.col.leaf)
+	ch.dictEnd = ch.start
+	if k > 0 {
+		h := format.PageHeader{Type: format.DictionaryPage}
+		h.DictionaryPageHeader.Set(format.DictionaryPageHeader{NumValues: int32(k), Encoding: format.Plain})
+		if err := e.page(body, ch, &h, e.raw[:dictEnd]); err != nil {
+			return err
+		}
+		ch.dictEnd = len(body.buf)
+	}
+	ch.pages = make([]pageAt, 0, len(e.pages))
+	for _, p := range e.pages {
+		h := format.PageHeader{Type: format.DataPage}
+		h.DataPageHeader.Set(format.DataPageHeader{NumValues: int32(p.slots), Encoding: ch.encoding,
+			DefinitionLevelEncoding: format.RLE, RepetitionLevelEncoding: format.RLE})
+		at := len(body.buf)
+		if err := e.page(body, ch, &h, e.raw[p.bodyStart:p.bodyEnd]); err != nil {
+			return err
+		}
+		ch.pages = append(ch.pages, pageAt{start: at, size: int32(len(body.buf) - at), firstRow: int64(p.row)})
+	}
+	ch.end = len(body.buf)
+	return nil
+}
+
+// chooseCodec says with which codec the chunks of a leaf are stored. The format leaves that to each chunk, but parquet-go
+// reads a whole column with the codec of its first row group, so the choice must not depend on the values.
+func (e *encoder) chooseCodec(*leaf) format.CompressionCodec { return e.codec.codec }
+
+// page appends a page: its header, then its body in the chunk's codec.
+func (e *encoder) page(body *blockBody, ch *chunk, h *format.PageHeader, content []byte) error {
+	stored := content
+	if ch.codec != format.Uncompressed {
+		var err error
+		if stored, err = e.codec.compress(content); err != nil {
+			return err
+		}
+	}
+	h.UncompressedPageSize, h.CompressedPageSize = int32(len(content)), int32(len(stored))
+	h.CRC = int32(crc32.ChecksumIEEE(stored))
+	e.header.Reset()
+	if err := e.thrift.Encode(h); err != nil {
+		return fail.Newf(fail.Internal, "encode page header: %w", err)
+	}
+	body.buf = append(body.buf, e.header.Bytes()...)
+	body.buf = append(body.buf, stored...)
+	ch.uncompressed += int64(e.header.Len() + len(content))
+	return nil
+}
+
+// describe adds the chunk's statistics and page index, and the chunk itself to body.
+func (e *encoder) describe(body *blockBody, ch *chunk, k int) error {
+	c, l := &e.col, e.col.leaf
+	e.index.reset(l.order)
+	var whole bounds
+	for _, p := range e.pages {
+		var b bounds
+		switch byEntry := k > 0 && l.kind == kindBytes && l.order != orderFloat16; {
+		case p.values == 0:
+		case byEntry:
+			b = e.dict.bounds(l, e.dict.idx[p.value:p.value+p.values], k)
+		default:
+			b = c.bounds(p.value, p.value+p.values)
+		}
+		whole.widen(b, l.order)
+		e.index.page(b, p.slots-p.values, p.values == 0)
+	}
+	e.index.finish()
+	if whole.min != nil && len(whole.min) <= chunkBytes && len(whole.max) <= chunkBytes {
+		ch.bounds = bounds{append([]byte{}, whole.min...), append([]byte{}, whole.max...)}
+	}
+	e.header.Reset()
+	if err := e.thrift.Encode(&e.index.ColumnIndex); err != nil {
+		return fail.Newf(fail.Internal, "encode column index: %w", err)
+	}
+	body.index = append(body.index, e.header.Bytes()...)
+	ch.indexEnd = len(body.index)
+	body.chunks = append(body.chunks, *ch)
+	return nil
+}

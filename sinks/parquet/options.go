@@ -1,0 +1,73 @@
+package parquet
+
+import (
+	"strings"
+
+	"github.com/parquet-go/parquet-go/format"
+
+	"github.com/sluice-data/sluice/internal/fail"
+	"github.com/sluice-data/sluice/sinks"
+)
+
+const (
+	defaultFileSize = 256 << 20
+	defaultZstd     = 3
+	defaultGzip     = 6
+
+	// A page is what a reader skips by the page index. These bounds are those of the other writers.
+	maxPageRows  = 20_000
+	maxPageBytes = 1 << 20
+
+	// Row group ordinals are 16 bits wide.
+	maxRowGroups = 1<<15 - 1
+)
+
+// settings are the checked options of a sink.
+type settings struct {
+	codec    format.CompressionCodec
+	level    int
+	fileSize int64
+}
+
+var codecs = map[string]format.CompressionCodec{
+	"zstd": format.Zstd, "snappy": format.Snappy, "gzip": format.Gzip, "lz4": format.Lz4Raw, "lz4_raw": format.Lz4Raw,
+	"none": format.Uncompressed, "uncompressed": format.Uncompressed,
+}
+
+// settle fills in the defaults and refuses what cannot be done.
+func settle(req sinks.Request) (settings, error) {
+	o := req.Parquet
+	s := settings{level: o.Level, fileSize: req.TargetFileSize}
+	name := strings.ToLower(o.Compression)
+	if name == "" {
+		name = "zstd"
+	}
+	var ok bool
+	if s.codec, ok = codecs[name]; !ok {
+		return s, fail.Newf(fail.Usage, "unknown parquet compression %q: use zstd, snappy, gzip, lz4 or none", o.Compression)
+	}
+	most := 0
+	switch s.codec {
+	case format.Zstd:
+		most = 22
+		if s.level == 0 {
+			s.level = defaultZstd
+		}
+	case format.Gzip:
+		most = 9
+		if s.level == 0 {
+			s.level = defaultGzip
+		}
+	}
+	switch {
+	case most == 0 && s.level != 0:
+		return s, fail.Newf(fail.Usage, "parquet compression %s has no level (level is %d)", name, o.Level)
+	case s.level < 0 || s.level > most:
+		return s, fail.Newf(fail.Usage, "level %d of parquet compression %s is not in 1 to %d", o.Level, name, most)
+	case s.fileSize < 0:
+		return s, fail.Newf(fail.Usage, "target file size is negative: %d", s.fileSize)
+	case s.fileSize == 0:
+		s.fileSize = defaultFileSize
+	}
+	return s, nil
+}

@@ -1,0 +1,143 @@
+package parquet
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"reflect"
+
+	"github.com/parquet-go/parquet-go"
+	"github.com/parquet-go/parquet-go/format"
+
+	"github.com/sluice-data/sluice/internal/fail"
+	"github.com/sluice-data/sluice/internal/objstore"
+)
+
+// verify reads the completed file's footer and page index back from the store, in two ranged reads, and compares them with
+// what was written. It returns the footer's number of rows; any difference is a Data error.
+func (f *file) verify(ctx context.Context, store objstore.Store, elements []format.SchemaElement) (int64, error) {
+	bad := func(msg string, args ...any) error {
+		return fail.Newf(fail.Data, "read back what was written: %w", fmt.Errorf(msg, args...)).In(f.ref.String())
+	}
+	if f.info.Size != f.off {
+		return 0, bad("the object has %d bytes, %d were written", f.info.Size, f.off)
+	}
+	src := sections{}
+	for _, part := range [][2]int64{{0, int64(len(magic))}, {f.tail, f.off - f.tail}} {
+		b, err := readRange(ctx, store, f.info, part[0], part[1])
+		if err != nil {
+			return 0, err
+		}
+		src = append(src, section{part[0], b})
+	}
+	pf, err := openFile(src, f.off)
+	if err != nil {
+		return 0, bad("%w", err)
+	}
+	meta := pf.Metadata()
+	if meta.NumRows != f.rows {
+		return 0, bad("the footer says %d rows, %d were written", meta.NumRows, f.rows)
+	}
+	if !reflect.DeepEqual([]format.SchemaElement(meta.Schema), elements) {
+		return 0, bad("the schema is not the one that was written")
+	}
+	if len(meta.RowGroups) != len(f.groupRows) {
+		return 0, bad("the footer says %d row groups, %d were written", len(meta.RowGroups), len(f.groupRows))
+	}
+	at, sum := int64(len(magic)), int64(0)
+	offsets := pf.OffsetIndexes()
+	for i := range meta.RowGroups {
+		g := &meta.RowGroups[i]
+		if g.NumRows != f.groupRows[i] {
+			return 0, bad("row group %d has %d rows, %d were written", i, g.NumRows, f.groupRows[i])
+		}
+		sum += g.NumRows
+		for k := range g.Columns {
+			n := i*len(g.Columns) + k
+			if n >= len(offsets) {
+				return 0, bad("row group %d, column %d has no offset index", i, k)
+			}
+			if at, err = checkChunk(&g.Columns[k].MetaData, offsets[n].PageLocations, at, g.NumRows); err != nil {
+				return 0, bad("row group %d, column %d: %w", i, k, err)
+			}
+		}
+	}
+	if at != f.tail {
+		return 0, bad("column chunks end at %d, %d were written", at, f.tail)
+	}
+	return sum, nil
+}
+
+// checkChunk checks that the chunk begins at byte at, where the one before ended, that its pages fill it, and that their
+// rows are within the row group's. It returns where the chunk ends.
+func checkChunk(m *format.ColumnMetaData, pages []format.PageLocation, at, rows int64) (int64, error) {
+	start := m.DataPageOffset
+	if m.DictionaryPageOffset != 0 {
+		start = m.DictionaryPageOffset
+	}
+	if start != at || m.DataPageOffset < start {
+		return 0, fmt.Errorf("chunk begins at byte %d, not at %d", start, at)
+	}
+	if len(pages) == 0 {
+		return 0, fmt.Errorf("chunk has no pages")
+	}
+	end, row := m.DataPageOffset, int64(-1)
+	for _, p := range pages {
+		if p.Offset != end || p.FirstRowIndex <= row || p.FirstRowIndex >= rows {
+			return 0, fmt.Errorf("page at byte %d (row %d of %d), want one at %d", p.Offset, p.FirstRowIndex, rows, end)
+		}
+		end, row = end+int64(p.CompressedPageSize), p.FirstRowIndex
+	}
+	if end != start+m.TotalCompressedSize {
+		return 0, fmt.Errorf("pages end at byte %d, the chunk at %d", end, start+m.TotalCompressedSize)
+	}
+	return end, nil
+}
+
+// openFile is parquet-go's, a panic over a broken file turned into an error.
+func openFile(r io.ReaderAt, size int64) (pf *parquet.File, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("open parquet file: panic: %v", p)
+		}
+	}()
+	return parquet.OpenFile(r, size, parquet.SkipBloomFilters(true))
+}
+
+// readRange reads n bytes at off, all of them.
+func readRange(ctx context.Context, store objstore.Store, info objstore.Info, off, n int64) (b []byte, err error) {
+	body, err := store.ReadRange(ctx, info, off, n)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if cerr := body.Close(); err == nil && cerr != nil {
+			err = fail.Wrap(fail.Temporary, cerr)
+		}
+	}()
+	b = make([]byte, n)
+	if _, err := io.ReadFull(body, b); err != nil {
+		return nil, fail.Wrap(fail.Temporary, err)
+	}
+	return b, nil
+}
+
+// sections is an io.ReaderAt over the parts of a file that were read.
+type sections []section
+
+type section struct {
+	off  int64
+	data []byte
+}
+
+func (s sections) ReadAt(p []byte, off int64) (int, error) {
+	for _, part := range s {
+		if i := off - part.off; i >= 0 && i <= int64(len(part.data)) && len(p) > 0 {
+			n := copy(p, part.data[i:])
+			if n == len(p) {
+				return n, nil
+			}
+		}
+	}
+	return 0, fmt.Errorf("read %d bytes at %d: outside of page index and footer", len(p), off)
+}

@@ -1,0 +1,84 @@
+// Package sinks is the registry of destinations. A destination is one folder beside this file that registers itself.
+package sinks
+
+import (
+	"context"
+	"sort"
+
+	"github.com/apache/arrow/go/v17/arrow"
+
+	"github.com/sluice-data/sluice/internal/objstore"
+	"github.com/sluice-data/sluice/pipeline"
+)
+
+// Destination is a place rows go to, as it registers itself.
+type Destination struct {
+	Name    string // "parquet"
+	Doc     string // one paragraph for the reference
+	Example string // a sink: block
+	// Open checks the schema and the options and returns the bound sink. Nothing is written before the sink's first Write.
+	Open func(ctx context.Context, req Request) (Sink, error)
+}
+
+// Request is what a destination gets to open a sink.
+type Request struct {
+	Schema *arrow.Schema
+	Store  objstore.Store
+	Dir    objstore.Ref // sink.uri as a prefix: Key is "" or ends in "/"
+	RunID  string       // names the run's objects
+	// TargetFileSize is the size in bytes a file should have, about; 0 is the destination's default.
+	TargetFileSize int64
+	Parquet        ParquetOptions
+	KeyValue       map[string]string // metadata for the footer of each file
+	CreatedBy      string            // "sluice version x.y.z (build …)", for the footer
+}
+
+// ParquetOptions is the parquet: block of a sink.
+type ParquetOptions struct {
+	Compression string // zstd | snappy | gzip | lz4 | none; "" = zstd
+	Level       int    // of zstd (1 to 22) and gzip (1 to 9); 0 = the codec's default
+}
+
+// Sink is a bound destination.
+type Sink interface {
+	pipeline.Sink
+	// Files are the objects that Commit published, in row order; nil before Commit succeeded.
+	Files() []File
+	// Memory is about how many bytes the sink, its encoders and the blocks in flight hold.
+	Memory() int64
+}
+
+// File is a published object, as the store gave it back.
+type File struct {
+	URI  string
+	Ref  objstore.Ref
+	Size int64
+	Rows int64
+	ETag string
+}
+
+var destinations = map[string]Destination{}
+
+// Register adds a destination; a name registered twice panics.
+func Register(d Destination) {
+	if _, dup := destinations[d.Name]; dup {
+		panic("sinks: destination registered twice: " + d.Name)
+	}
+	destinations[d.Name] = d
+}
+
+// Lookup finds a destination by its name.
+func Lookup(name string) (Destination, bool) {
+	d, ok := destinations[name]
+	return d, ok
+}
+
+// Names are the names of the registered destinations, sorted.
+func Names() []string {
+	out := make([]string, 0, len(destinations))
+	for name := range destinations {
+		out = append(out, name)
+	}
+	sort.Strings(out)
+	return out
+}
