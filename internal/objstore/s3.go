@@ -1,0 +1,414 @@
+package objstore
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/ratelimit"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+
+	"github.com/sluice-data/sluice/internal/fail"
+)
+
+// S3Options say how to reach S3. Zero values are what a worker in AWS wants; credentials come from the SDK's default
+// chain, and what is not set here from the AWS_… environment.
+type S3Options struct {
+	Endpoint     string        // "" means AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, or AWS itself
+	PathStyle    bool          // bucket in the path; implied for an endpoint that is an IP address or has no domain
+	Region       string        // "" means AWS_REGION, the profile's, or us-east-1 with an endpoint of one's own
+	MaxConns     int           // idle connections kept for reuse; default 64
+	MaxAttempts  int           // of each request; default 10
+	MaxBackoff   time.Duration // longest pause between two of them; default 20 s (45 s for all ten)
+	StallTimeout time.Duration // a request without progress for this long is broken and tried again; default 60 s
+}
+
+func (o S3Options) withDefaults() S3Options {
+	if o.MaxConns <= 0 {
+		o.MaxConns = 64
+	}
+	if o.MaxAttempts <= 0 {
+		o.MaxAttempts = 10
+	}
+	if o.MaxBackoff <= 0 {
+		o.MaxBackoff = 20 * time.Second
+	}
+	if o.StallTimeout <= 0 {
+		o.StallTimeout = time.Minute
+	}
+	return o
+}
+
+type s3Store struct {
+	client    *s3.Client
+	opt       S3Options
+	checksums bool // parts are sent with CRC32 and listed with it at the end
+	http      *http.Client
+}
+
+var _ Store = (*s3Store)(nil)
+
+// NewS3 makes an S3 store. It sends no request: wrong credentials show with the first operation.
+func NewS3(ctx context.Context, opt S3Options) (Store, error) {
+	opt = opt.withDefaults()
+	load := []func(*config.LoadOptions) error{}
+	if opt.Region != "" {
+		load = append(load, config.WithRegion(opt.Region))
+	}
+	cfg, err := config.LoadDefaultConfig(ctx, load...)
+	if err != nil {
+		return nil, fail.Newf(fail.Usage, "read AWS configuration: %w", err)
+	}
+	s := &s3Store{opt: opt}
+	s.http, err = httpClient(cfg, opt)
+	if err != nil {
+		return nil, err
+	}
+	var region string
+	s.client = s3.NewFromConfig(cfg, func(o *s3.Options) {
+		if opt.Endpoint != "" {
+			o.BaseEndpoint = aws.String(opt.Endpoint)
+		}
+		o.HTTPClient = &stallClient{inner: s.http, limit: opt.StallTimeout}
+		o.Retryer = newRetryer(opt)
+		o.DisableLogOutputChecksumValidationSkipped = true
+		foreign := false
+		if o.BaseEndpoint != nil {
+			u, err := url.Parse(*o.BaseEndpoint)
+			foreign = err != nil || !strings.HasSuffix(u.Hostname(), ".amazonaws.com")
+			o.UsePathStyle = opt.PathStyle || err == nil && noSubdomains(u.Hostname())
+		}
+		o.UsePathStyle = o.UsePathStyle || opt.PathStyle
+		if foreign && o.Region == "" {
+			o.Region = "us-east-1"
+		}
+		// Other stores choke on checksum trailers; whoever knows theirs does not sets the AWS_… variables.
+		if foreign && cfg.RequestChecksumCalculation == aws.RequestChecksumCalculationUnset {
+			o.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenRequired
+		}
+		if foreign && cfg.ResponseChecksumValidation == aws.ResponseChecksumValidationUnset {
+			o.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired
+		}
+		region = o.Region
+		s.checksums = o.RequestChecksumCalculation != aws.RequestChecksumCalculationWhenRequired
+	})
+	if region == "" {
+		return nil, fail.Newf(fail.Usage, "no AWS region: set AWS_REGION")
+	}
+	if u, err := url.Parse(opt.Endpoint); opt.Endpoint != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
+		return nil, fail.Newf(fail.Usage, "read endpoint %q: want http://host:port or https://host", opt.Endpoint)
+	}
+	return s, nil
+}
+
+// httpClient has the configured transport (AWS_CA_BUNDLE, timeouts of dialing and TLS) and room for the connections of
+// all lanes.
+func httpClient(cfg aws.Config, opt S3Options) (*http.Client, error) {
+	client := awshttp.NewBuildableClient()
+	if cfg.HTTPClient != nil {
+		configured, ok := cfg.HTTPClient.(*awshttp.BuildableClient) // holds AWS_CA_BUNDLE
+		if !ok {
+			return nil, fail.Newf(fail.Internal, "read AWS configuration: HTTP client is a %T", cfg.HTTPClient)
+		}
+		client = configured
+	}
+	t := client.GetTransport()
+	t.DialContext = client.GetDialer().DialContext
+	t.MaxIdleConns, t.MaxIdleConnsPerHost = opt.MaxConns, opt.MaxConns
+	t.WriteBufferSize, t.ReadBufferSize = 64<<10, 32<<10
+	return &http.Client{Transport: t, CheckRedirect: func(r *http.Request, via []*http.Request) error {
+		// As in the SDK: only these repeat the request as it was. Other redirects are answers to report.
+		if r.Response.StatusCode == http.StatusTemporaryRedirect || r.Response.StatusCode == http.StatusPermanentRedirect {
+			if len(via) > 5 {
+				return http.ErrUseLastResponse
+			}
+			if via[len(via)-1].URL.Host != r.URL.Host {
+				r.Header.Del("X-Amz-Security-Token") // as net/http does with Authorization
+			}
+			return nil
+		}
+		return http.ErrUseLastResponse
+	}}, nil
+}
+
+// noSubdomains says that bucket.host cannot be resolved.
+func noSubdomains(host string) bool {
+	return net.ParseIP(host) != nil || !strings.Contains(host, ".")
+}
+
+// newRetryer is the SDK's standard one without its token bucket, which a burst of SlowDown over many parts would empty.
+func newRetryer(opt S3Options) aws.Retryer {
+	return retry.NewStandard(func(o *retry.StandardOptions) {
+		o.MaxAttempts = opt.MaxAttempts
+		o.RateLimiter = ratelimit.None
+		o.Backoff = retry.BackoffDelayerFunc(func(attempt int, _ error) (time.Duration, error) {
+			return min(backoff(max(1, attempt)), opt.MaxBackoff), nil
+		})
+		o.Retryables = append(o.Retryables, retry.RetryableErrorCode{Codes: map[string]struct{}{
+			"ConditionalRequestConflict": {}, "OperationAborted": {}, "InternalError": {}, "ServiceUnavailable": {},
+		}})
+	})
+}
+
+// CloseIdleConnections closes what the store keeps for reuse.
+func (s *s3Store) CloseIdleConnections() { s.http.CloseIdleConnections() }
+
+func (s *s3Store) Stat(ctx context.Context, ref Ref, pin Pin) (Info, error) {
+	const verb = "stat object"
+	if ref.Key == "" {
+		return Info{}, failf(fail.Usage, ref, "%s: it names a bucket and no object", verb)
+	}
+	pin.ETag = strings.Trim(pin.ETag, `"`)
+	info, err := s.head(ctx, ref, pin.VersionID)
+	if err != nil {
+		if pin.VersionID != "" && (statusOf(err) == 400 || statusOf(err) == 404 || statusOf(err) == 405) {
+			return Info{}, s.versionGone(ctx, ref, pin, err)
+		}
+		return Info{}, s3Error(ctx, ref, verb, err)
+	}
+	if pin.ETag != "" && pin.ETag != info.ETag {
+		return Info{}, changed(ref, verb, pin, info)
+	}
+	return info, nil
+}
+
+func (s *s3Store) head(ctx context.Context, ref Ref, version string) (Info, error) {
+	in := &s3.HeadObjectInput{Bucket: &ref.Bucket, Key: &ref.Key}
+	if version != "" {
+		in.VersionId = &version
+	}
+	out, err := s.client.HeadObject(ctx, in)
+	if err != nil {
+		return Info{}, err
+	}
+	info := Info{
+		Ref: ref, Size: aws.ToInt64(out.ContentLength), ETag: etag(out.ETag),
+		VersionID: aws.ToString(out.VersionId), ModTime: aws.ToTime(out.LastModified),
+	}
+	if version != "" {
+		info.VersionID = version
+	}
+	if info.ETag == "" || out.ContentLength == nil {
+		return Info{}, failf(fail.Internal, ref, "stat object: the store gives no ETag or no size")
+	}
+	return info, nil
+}
+
+// etag is without its quotes.
+func etag(s *string) string { return strings.Trim(aws.ToString(s), `"`) }
+
+// versionGone says what stands where the pinned version stood.
+func (s *s3Store) versionGone(ctx context.Context, ref Ref, pin Pin, err error) error {
+	const verb = "stat object"
+	now, headErr := s.head(ctx, ref, "")
+	switch {
+	case headErr == nil:
+		return changed(ref, verb, pin, now)
+	case statusOf(headErr) == 404:
+		return failf(fail.Input, ref, "%s: %w: neither version %s nor any other", verb, ErrNotExist, pin.VersionID)
+	}
+	return s3Error(ctx, ref, verb, err)
+}
+
+func (s *s3Store) ReadRange(ctx context.Context, info Info, off, n int64) (io.ReadCloser, error) {
+	if err := checkRange(info, off, n); err != nil {
+		return nil, err
+	}
+	if n == 0 {
+		return io.NopCloser(bytes.NewReader(nil)), nil
+	}
+	open := func(ctx context.Context, off, n int64) (io.ReadCloser, error) { return s.get(ctx, info, off, n) }
+	return newResuming(ctx, info.Ref, open, off, n)
+}
+
+// get opens one ranged request, pinned to the version.
+func (s *s3Store) get(ctx context.Context, info Info, off, n int64) (io.ReadCloser, error) {
+	const verb = "read object"
+	in := &s3.GetObjectInput{Bucket: &info.Bucket, Key: &info.Key, Range: aws.String(fmt.Sprintf("bytes=%d-%d", off, off+n-1))}
+	if info.ETag != "" {
+		in.IfMatch = aws.String(`"` + info.ETag + `"`)
+	}
+	if info.VersionID != "" {
+		in.VersionId = &info.VersionID
+	}
+	out, err := s.client.GetObject(ctx, in)
+	if err != nil {
+		status := statusOf(err)
+		if status == 412 || status == 416 || info.VersionID != "" && (status == 404 || status == 405) {
+			return nil, s.changedUnderUs(ctx, info, err)
+		}
+		return nil, s3Error(ctx, info.Ref, verb, err)
+	}
+	var first, last, total int64
+	if _, err := fmt.Sscanf(aws.ToString(out.ContentRange), "bytes %d-%d/%d", &first, &last, &total); err != nil || first != off || last != off+n-1 {
+		out.Body.Close()
+		return nil, failf(fail.Internal, info.Ref, "%s: asked for bytes %d-%d, the store gave range %q", verb, off, off+n-1, aws.ToString(out.ContentRange))
+	}
+	if got := etag(out.ETag); total != info.Size || info.ETag != "" && got != info.ETag {
+		out.Body.Close()
+		return nil, changed(info.Ref, verb, Pin{info.ETag, info.VersionID}, Info{Size: total, ETag: got, VersionID: aws.ToString(out.VersionId), ModTime: aws.ToTime(out.LastModified)})
+	}
+	return &s3Body{ctx: ctx, ref: info.Ref, body: out.Body}, nil
+}
+
+// changedUnderUs is the error of a pinned read that found another version, and says which.
+func (s *s3Store) changedUnderUs(ctx context.Context, info Info, err error) error {
+	const verb = "read object"
+	now, headErr := s.head(ctx, info.Ref, "")
+	switch {
+	case headErr == nil:
+		return changed(info.Ref, verb, Pin{info.ETag, info.VersionID}, now)
+	case statusOf(headErr) == 404:
+		return failf(fail.Input, info.Ref, "%s: %w: wanted etag %s version %s, there is now no object", verb, ErrChanged, orNone(info.ETag), orNone(info.VersionID))
+	}
+	return s3Error(ctx, info.Ref, verb, err)
+}
+
+// s3Body gives errors in the middle of a body their kind.
+type s3Body struct {
+	ctx  context.Context
+	ref  Ref
+	body io.ReadCloser
+}
+
+func (b *s3Body) Read(p []byte) (int, error) {
+	n, err := b.body.Read(p)
+	if err != nil && err != io.EOF {
+		if stop := cancelled(b.ctx, b.ref, "read object"); stop != nil {
+			return n, stop
+		}
+		err = failf(fail.Temporary, b.ref, "read object: the connection broke: %w", err)
+	}
+	return n, err
+}
+
+// Close may close a connection with bytes left in it; that is no failure of the read.
+func (b *s3Body) Close() error {
+	b.body.Close()
+	return nil
+}
+
+// List asks for URL-encoded keys, since XML cannot hold every character that a key can.
+func (s *s3Store) List(ctx context.Context, prefix Ref) iter.Seq2[Info, error] {
+	const verb = "list objects"
+	return func(yield func(Info, error) bool) {
+		in := &s3.ListObjectsV2Input{Bucket: &prefix.Bucket, Prefix: &prefix.Key, EncodingType: types.EncodingTypeUrl}
+		for {
+			out, err := s.client.ListObjectsV2(ctx, in)
+			if err != nil {
+				yield(Info{}, s3Error(ctx, prefix, verb, err))
+				return
+			}
+			for _, o := range out.Contents {
+				key, err := listedKey(aws.ToString(o.Key), out.EncodingType)
+				if err != nil {
+					yield(Info{}, failf(fail.Internal, prefix, "%s: decode key %q: %w", verb, aws.ToString(o.Key), err))
+					return
+				}
+				if strings.HasSuffix(key, "/") && aws.ToInt64(o.Size) == 0 {
+					continue
+				}
+				info := Info{Ref: Ref{prefix.Bucket, key}, Size: aws.ToInt64(o.Size), ETag: etag(o.ETag), ModTime: aws.ToTime(o.LastModified)}
+				if !yield(info, nil) {
+					return
+				}
+			}
+			if !aws.ToBool(out.IsTruncated) {
+				return
+			}
+			if aws.ToString(out.NextContinuationToken) == "" {
+				yield(Info{}, failf(fail.Internal, prefix, "%s: the store says there is more and not where", verb))
+				return
+			}
+			in.ContinuationToken = out.NextContinuationToken
+		}
+	}
+}
+
+// listedKey undoes the encoding if the store says that it did it.
+func listedKey(key string, encoding types.EncodingType) (string, error) {
+	if encoding != types.EncodingTypeUrl {
+		return key, nil
+	}
+	return url.QueryUnescape(key)
+}
+
+// putTag is the metadata by which a write is known as ours when the answer to it was lost.
+const putTag = "sluice-write"
+
+func (s *s3Store) Put(ctx context.Context, ref Ref, body []byte, contentType string, ifAbsent bool) (Info, error) {
+	const verb = "put object"
+	if ref.Key == "" {
+		return Info{}, failf(fail.Usage, ref, "%s: it names a bucket and no object", verb)
+	}
+	if !ifAbsent {
+		return s.putReader(ctx, ref, bytes.NewReader(body), contentType)
+	}
+	tag := rand.Text()
+	counted, attempts := countAttempts(ctx)
+	in := &s3.PutObjectInput{
+		Bucket: &ref.Bucket, Key: &ref.Key, Body: bytes.NewReader(body), ContentLength: aws.Int64(int64(len(body))),
+		IfNoneMatch: aws.String("*"), Metadata: map[string]string{putTag: tag},
+	}
+	if contentType != "" {
+		in.ContentType = &contentType
+	}
+	out, err := s.client.PutObject(counted, in)
+	if err == nil {
+		return Info{Ref: ref, Size: int64(len(body)), ETag: etag(out.ETag), VersionID: aws.ToString(out.VersionId)}, nil
+	}
+	if statusOf(err) != 412 {
+		return Info{}, s3Error(ctx, ref, verb, err)
+	}
+	if attempts.Load() > 1 {
+		// An earlier request may have got through without its answer reaching us: then the object that is there is ours.
+		if info, ours, err := s.isOurs(ctx, ref, tag); err != nil || ours {
+			return info, err
+		}
+	}
+	return Info{}, failf(fail.Data, ref, "%s: %w", verb, ErrExists)
+}
+
+// isOurs says whether the object carries the tag of this write.
+func (s *s3Store) isOurs(ctx context.Context, ref Ref, tag string) (Info, bool, error) {
+	out, err := s.client.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &ref.Bucket, Key: &ref.Key})
+	if statusOf(err) == 404 {
+		return Info{}, false, nil
+	}
+	if err != nil {
+		return Info{}, false, s3Error(ctx, ref, "stat object", err)
+	}
+	if out.Metadata[putTag] != tag {
+		return Info{}, false, nil
+	}
+	return Info{
+		Ref: ref, Size: aws.ToInt64(out.ContentLength), ETag: etag(out.ETag),
+		VersionID: aws.ToString(out.VersionId), ModTime: aws.ToTime(out.LastModified),
+	}, true, nil
+}
+
+func (s *s3Store) Delete(ctx context.Context, ref Ref) error {
+	_, err := s.client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &ref.Bucket, Key: &ref.Key})
+	if err == nil {
+		return nil
+	}
+	var gone *types.NoSuchKey
+	if errors.As(err, &gone) {
+		return nil
+	}
+	return s3Error(ctx, ref, "delete object", err)
+}
