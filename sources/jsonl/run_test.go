@@ -12,6 +12,7 @@ import (
 
 	"github.com/apache/arrow/go/v17/arrow/memory"
 	"go.uber.org/goleak"
+	"pgregory.net/rapid"
 
 	"github.com/sluice-data/sluice/internal/schema"
 	"github.com/sluice-data/sluice/pipeline"
@@ -21,7 +22,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // request is a Request over texts, named in-0.jsonl, in-1.jsonl …; types "" means no declared columns.
-func request(t testing.TB, mode sources.Mode, types string, texts ...string) sources.Request {
+func request(t rapid.TB, mode sources.Mode, types string, texts ...string) sources.Request {
 	t.Helper()
 	cols, err := columns(types)
 	if err != nil {
@@ -46,7 +47,7 @@ type result struct {
 }
 
 // run reads req to its end, and checks that nothing leaks and that each batch is sound.
-func run(t testing.TB, req sources.Request) (result, error) {
+func run(t rapid.TB, req sources.Request) (result, error) {
 	t.Helper()
 	mem := memory.NewCheckedAllocator(memory.NewGoAllocator())
 	defer mem.AssertSize(t, 0)
@@ -104,7 +105,7 @@ func run(t testing.TB, req sources.Request) (result, error) {
 }
 
 // read is run where nothing may fail.
-func read(t testing.TB, req sources.Request) result {
+func read(t rapid.TB, req sources.Request) result {
 	t.Helper()
 	res, err := run(t, req)
 	if err != nil {
@@ -131,7 +132,7 @@ func (r result) reasons() []string {
 	return out
 }
 
-func same(t testing.TB, what string, got, want []string) {
+func same(t rapid.TB, what string, got, want []string) {
 	t.Helper()
 	if !slices.Equal(got, want) {
 		t.Errorf("%s:\n got  %s\n want %s", what, strings.Join(got, "\n      "), strings.Join(want, "\n      "))
