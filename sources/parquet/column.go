@@ -1,0 +1,417 @@
+package parquet
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"math/bits"
+
+	"github.com/parquet-go/parquet-go/format"
+
+	"github.com/sluice-data/sluice/sources/parquet/internal/encoding"
+	"github.com/sluice-data/sluice/sources/parquet/internal/meta"
+)
+
+const (
+	// maxHeader bounds a page header; it may hold statistics with long values.
+	maxHeader = 16 << 20
+	// maxEntries bounds the levels held at once for a nested column.
+	maxEntries = 1 << 24
+	// levelBlock is how many levels are decoded at a time.
+	levelBlock = 4096
+)
+
+// levelReader decodes one kind of levels of a page, in either of their encodings.
+type levelReader struct {
+	rle    encoding.RLE
+	packed encoding.BitPackedLevels
+	legacy bool
+	max    uint8
+}
+
+func (l *levelReader) read(dst []uint8) error {
+	if l.max == 0 {
+		clear(dst)
+		return nil
+	}
+	if l.legacy {
+		return l.packed.Levels(dst, l.max)
+	}
+	return l.rle.Levels(dst, l.max)
+}
+
+// columnReader reads one leaf column of one row group: pages, levels, values. Its values go to a sink.
+type columnReader struct {
+	leaf     *leaf
+	sink     sink
+	in       *chunkInput
+	d        *decompressor
+	codec    format.CompressionCodec
+	perEntry float64 // bytes, on average
+	left     int64   // levels of the column chunk that are not in the current page or before
+	page     int     // levels left in the current page
+	nonNull  int     // data page v2: non-null values the page must still give; else -1
+	body     []byte
+	scratch  []byte // decompressed page, used again
+	vals     pageValues
+	def      levelReader
+	rep      levelReader
+
+	// nested columns: levels of the batch, then (from taken on) those decoded ahead, of the current page
+	defs, reps []uint8
+	taken      int
+}
+
+// open starts on a column chunk.
+func (c *columnReader) open(in *chunkInput, chunk *meta.Column) {
+	c.in, c.codec, c.left = in, chunk.Codec, chunk.NumValues
+	c.page, c.nonNull, c.taken = 0, -1, 0
+	c.perEntry = float64(chunk.Uncompressed) / float64(max(chunk.NumValues, 1))
+	c.defs, c.reps = c.defs[:0], c.reps[:0]
+	c.vals = pageValues{phys: c.leaf.phys, width: c.leaf.width, last: c.vals.last[:0]}
+	c.def.max, c.rep.max = c.leaf.maxDef, c.leaf.maxRep
+	c.sink.forget()
+}
+
+// nextPage goes to the next data page with levels in it; the current one must be used up.
+func (c *columnReader) nextPage(ctx context.Context) error {
+	if c.nonNull > 0 {
+		return fmt.Errorf("page header says there are %d more values than its levels do", c.nonNull)
+	}
+	for {
+		if c.left == 0 {
+			return errors.New("column chunk has fewer rows than its row group")
+		}
+		if c.in.pos >= c.in.end {
+			return fmt.Errorf("column chunk ends %d values short of what the footer says", c.left)
+		}
+		h, err := c.header(ctx)
+		if err != nil {
+			return err
+		}
+		raw, err := c.in.take(ctx, h.Compressed)
+		if err != nil {
+			return err
+		}
+		if h.HasCRC && crc32.ChecksumIEEE(raw) != h.CRC {
+			return errors.New("page checksum does not match: the page is damaged")
+		}
+		switch h.Type {
+		case format.DictionaryPage:
+			err = c.dictionary(&h, raw)
+		case format.DataPage, format.DataPageV2:
+			if int64(h.NumValues) > c.left {
+				return fmt.Errorf("page of %d values where the footer leaves %d", h.NumValues, c.left)
+			}
+			c.left -= int64(h.NumValues)
+			c.page = h.NumValues
+			if h.Type == format.DataPage {
+				err = c.dataV1(&h, raw)
+			} else {
+				err = c.dataV2(&h, raw)
+			}
+			if err == nil && c.page > 0 {
+				return nil
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func (c *columnReader) header(ctx context.Context) (meta.Page, error) {
+	for n := 256; ; n *= 4 {
+		b, err := c.in.peek(ctx, n)
+		if err != nil {
+			return meta.Page{}, err
+		}
+		h, used, err := meta.ParsePage(b)
+		if err == nil {
+			if h.Compressed > maxPage || h.Uncompressed > maxPage {
+				return h, fmt.Errorf("page of %d bytes, %d decompressed, is over the limit of %d", h.Compressed, h.Uncompressed, maxPage)
+			}
+			c.in.pos += int64(used)
+			return h, nil
+		}
+		if !errors.Is(err, meta.ErrShort) || int64(len(b)) >= c.in.end-c.in.pos || n > maxHeader {
+			return h, fmt.Errorf("read page header: %w", err)
+		}
+	}
+}
+
+func (c *columnReader) dictionary(h *meta.Page, raw []byte) error {
+	if h.Encoding != format.Plain && h.Encoding != format.PlainDictionary {
+		return fmt.Errorf("dictionary in encoding %s", h.Encoding)
+	}
+	b, err := c.d.decompress(c.codec, raw, h.Uncompressed, c.scratch)
+	if err != nil {
+		return fmt.Errorf("dictionary page: %w", err)
+	}
+	c.keep(b)
+	if h.NumValues > len(b) {
+		return fmt.Errorf("dictionary of %d values in %d bytes", h.NumValues, len(b))
+	}
+	p := pageValues{phys: c.leaf.phys, width: c.leaf.width}
+	if err := p.reset(format.Plain, b); err != nil {
+		return err
+	}
+	if err := c.sink.dictionary(&p, h.NumValues); err != nil {
+		return fmt.Errorf("dictionary page: %w", err)
+	}
+	return nil
+}
+
+// keep remembers the memory that decompressing may have allocated.
+func (c *columnReader) keep(b []byte) {
+	if c.codec != format.Uncompressed && cap(b) > cap(c.scratch) {
+		c.scratch = b
+	}
+}
+
+func (c *columnReader) dataV1(h *meta.Page, raw []byte) error {
+	b, err := c.d.decompress(c.codec, raw, h.Uncompressed, c.scratch)
+	if err != nil {
+		return err
+	}
+	c.keep(b)
+	c.nonNull = -1
+	if b, err = c.rep.startV1(b, h.RepEncoding, h.NumValues); err != nil {
+		return fmt.Errorf("repetition levels: %w", err)
+	}
+	if b, err = c.def.startV1(b, h.DefEncoding, h.NumValues); err != nil {
+		return fmt.Errorf("definition levels: %w", err)
+	}
+	return c.vals.reset(h.Encoding, b)
+}
+
+func (l *levelReader) startV1(b []byte, enc format.Encoding, n int) ([]byte, error) {
+	if l.max == 0 {
+		return b, nil
+	}
+	width := uint(bits.Len8(l.max))
+	switch enc {
+	case format.BitPacked:
+		size := (uint64(n)*uint64(width) + 7) / 8
+		if size > uint64(len(b)) {
+			return nil, encoding.ErrShort
+		}
+		l.legacy = true
+		l.packed.Reset(b[:size], width)
+		return b[size:], nil
+	case format.RLE:
+		if len(b) < 4 {
+			return nil, encoding.ErrShort
+		}
+		size := binary.LittleEndian.Uint32(b)
+		if uint64(size) > uint64(len(b)-4) {
+			return nil, fmt.Errorf("%d bytes in a page of %d", size, len(b))
+		}
+		l.legacy = false
+		return b[4+size:], l.rle.Reset(b[4:4+size], width)
+	}
+	return nil, fmt.Errorf("encoding %s is not one for levels", enc)
+}
+
+func (c *columnReader) dataV2(h *meta.Page, raw []byte) error {
+	levels := h.RepBytes + h.DefBytes
+	c.rep.legacy, c.def.legacy = false, false
+	if err := c.rep.rle.Reset(raw[:h.RepBytes], uint(bits.Len8(c.rep.max))); err != nil {
+		return err
+	}
+	if err := c.def.rle.Reset(raw[h.RepBytes:levels], uint(bits.Len8(c.def.max))); err != nil {
+		return err
+	}
+	c.nonNull = h.NumValues - h.NumNulls
+	b := raw[levels:]
+	if h.IsCompressed && c.codec != format.Uncompressed {
+		var err error
+		if b, err = c.d.decompress(c.codec, b, h.Uncompressed-levels, c.scratch); err != nil {
+			return err
+		}
+		c.keep(b)
+	}
+	return c.vals.reset(h.Encoding, b)
+}
+
+// values hands the next n non-null values to the sink, which may take fewer.
+func (c *columnReader) values(n int, soft bool) (int, error) {
+	k, err := c.sink.take(&c.vals, n, soft)
+	if c.nonNull >= 0 {
+		if c.nonNull -= k; c.nonNull < 0 && err == nil {
+			err = errors.New("page has more values than its header says")
+		}
+	}
+	return k, err
+}
+
+// flat reads up to n rows of a column without repetition and with at most one level of definition. valid gets their bits
+// (nil for a required column, else zeroed). It returns the rows and nulls read; rows is less than n only when the sink
+// has enough.
+func (c *columnReader) flat(ctx context.Context, n int, valid []byte) (rows, nulls int, err error) {
+	for rows < n {
+		if c.page == 0 {
+			if err := c.nextPage(ctx); err != nil {
+				return rows, nulls, err
+			}
+		}
+		k := min(n-rows, c.page)
+		some := k
+		before := c.def
+		if c.leaf.maxDef > 0 {
+			if some, err = c.validity(valid, rows, k); err != nil {
+				return rows, nulls, err
+			}
+		}
+		got, err := c.values(some, true)
+		if err != nil {
+			return rows, nulls, err
+		}
+		if got < some { // the sink is full: give back what was read ahead
+			fit := k
+			if c.leaf.maxDef == 0 {
+				fit = got
+			} else {
+				fit = rankOf(valid, rows, k, got)
+				clearBits(valid, rows+fit, k-fit)
+				c.def = before
+				if err := c.skipLevels(fit); err != nil {
+					return rows, nulls, err
+				}
+			}
+			c.page -= fit
+			return rows + fit, nulls + fit - got, nil
+		}
+		c.page -= k
+		rows += k
+		nulls += k - some
+	}
+	return rows, nulls, nil
+}
+
+func (c *columnReader) validity(valid []byte, at, n int) (ones int, err error) {
+	if !c.def.legacy {
+		return c.def.rle.Bits(valid, at, n)
+	}
+	var tmp [256]uint8
+	for n > 0 {
+		k := min(n, len(tmp))
+		if err := c.def.packed.Levels(tmp[:k], 1); err != nil {
+			return ones, err
+		}
+		for i, v := range tmp[:k] {
+			valid[(at+i)>>3] |= v << ((at + i) & 7)
+			ones += int(v)
+		}
+		at, n = at+k, n-k
+	}
+	return ones, nil
+}
+
+func (c *columnReader) skipLevels(n int) error {
+	var tmp [256]uint8
+	for n > 0 {
+		k := min(n, len(tmp))
+		if err := c.def.read(tmp[:k]); err != nil {
+			return err
+		}
+		n -= k
+	}
+	return nil
+}
+
+// rankOf is the number of bits from at on, of n, before the one that follows the k-th set bit.
+func rankOf(b []byte, at, n, k int) int {
+	for i := range n {
+		if b[(at+i)>>3]>>((at+i)&7)&1 == 1 {
+			if k == 0 {
+				return i
+			}
+			k--
+		}
+	}
+	return n
+}
+
+func clearBits(b []byte, at, n int) {
+	for i := at; i < at+n; i++ {
+		b[i>>3] &^= 1 << (i & 7)
+	}
+}
+
+// nested reads the levels and values of up to n rows into defs and reps [0, taken). With lead it may stop early, at the
+// end of a row, to bound memory; rows is what it read.
+func (c *columnReader) nested(ctx context.Context, n int, lead bool) (rows int, err error) {
+	// what was decoded ahead moves to the front
+	c.defs = c.defs[:copy(c.defs, c.defs[c.taken:])]
+	c.reps = c.reps[:copy(c.reps, c.reps[c.taken:])]
+	c.taken = 0
+	for {
+		if c.taken == len(c.defs) {
+			if c.page == 0 {
+				if c.left == 0 {
+					return rows, nil
+				}
+				if err := c.nextPage(ctx); err != nil {
+					return rows, err
+				}
+			}
+			if err := c.decodeLevels(min(c.page, levelBlock)); err != nil {
+				return rows, err
+			}
+		}
+		from, some, done := c.taken, 0, false
+		maxDef := c.leaf.maxDef
+		for i := from; i < len(c.defs); i++ {
+			if c.reps[i] == 0 {
+				if rows == n || lead && rows > 0 && i >= maxEntries/16 {
+					done = true
+					break
+				}
+				rows++
+			} else if i == 0 {
+				return rows, errors.New("row begins in the middle: its first repetition level is not 0")
+			}
+			if c.defs[i] == maxDef {
+				some++
+			}
+			c.taken++
+		}
+		if _, err := c.values(some, false); err != nil {
+			return rows, err
+		}
+		if done {
+			return rows, nil
+		}
+		if c.taken > maxEntries {
+			return rows, fmt.Errorf("row with more than %d nested values is too long", maxEntries/16)
+		}
+	}
+}
+
+func (c *columnReader) decodeLevels(n int) error {
+	at := len(c.defs)
+	c.defs = append(c.defs, make([]uint8, n)...)
+	c.reps = append(c.reps, make([]uint8, n)...)
+	if err := c.rep.read(c.reps[at:]); err != nil {
+		return fmt.Errorf("repetition levels: %w", err)
+	}
+	if err := c.def.read(c.defs[at:]); err != nil {
+		return fmt.Errorf("definition levels: %w", err)
+	}
+	c.page -= n
+	return nil
+}
+
+// end checks that the column chunk held no more rows than were read.
+func (c *columnReader) end() error {
+	if c.left > 0 || c.page > 0 || c.taken < len(c.defs) {
+		return errors.New("column chunk has more rows than its row group")
+	}
+	if c.nonNull > 0 {
+		return fmt.Errorf("page header says there are %d more values than its levels do", c.nonNull)
+	}
+	return nil
+}

@@ -1,0 +1,239 @@
+package parquet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sort"
+
+	"github.com/apache/arrow/go/v17/arrow"
+	"github.com/apache/arrow/go/v17/arrow/array"
+	"github.com/apache/arrow/go/v17/arrow/memory"
+
+	"github.com/sluice-data/sluice/internal/fail"
+	"github.com/sluice-data/sluice/pipeline"
+)
+
+// batchRows is how many rows a batch has at most.
+const batchRows = 32 << 10
+
+// decoder turns row groups into batches. It holds at most a batch of decoded rows, and undecoded bytes up to the budget
+// of a row group.
+type decoder struct {
+	src     *source
+	mem     memory.Allocator
+	open    int // file that cols are made for, -1 for none
+	cols    []*column
+	readers []*columnReader // of the file's leaves, in the order of the chunks
+	d       decompressor
+	loads   fetches
+}
+
+// Decode reads the row group column by column, a batch at a time. A row with a value that cannot be kept exactly is
+// rejected; damage is an error.
+func (d *decoder) Decode(ctx context.Context, c *pipeline.Chunk, rej *pipeline.Rejects, emit func(pipeline.Batch) error) error {
+	p, ok := c.Part.(part)
+	if !ok {
+		return fail.Newf(fail.Internal, "decode parquet: chunk of another format")
+	}
+	f := d.src.files[p.file]
+	g := &f.groups[p.group]
+	inputs, err := d.start(p)
+	if err != nil {
+		return fail.Wrap(fail.Internal, err)
+	}
+	defer func() {
+		for _, col := range d.cols {
+			if col != nil {
+				col.drop()
+			}
+		}
+		for _, in := range inputs {
+			in.close()
+		}
+	}()
+	for left := g.rows; left > 0; {
+		n := int(min(left, int64(d.src.batchRows)))
+		for i, col := range d.cols {
+			if col == nil {
+				continue
+			}
+			if col.cur == nil {
+				if err := d.fill(ctx, col, n, left); err != nil {
+					return d.damaged(f, p.group, i, err)
+				}
+			}
+			n = min(n, col.cur.Len()-col.off)
+		}
+		if err := d.emit(f, n, rej, emit); err != nil {
+			return err
+		}
+		left -= int64(n)
+	}
+	for _, r := range d.readers {
+		if err := r.end(); err != nil {
+			return d.damaged(f, p.group, -1, errorAt{r.leaf.path, err})
+		}
+	}
+	d.src.account(p.file, g.bytes, 1)
+	return nil
+}
+
+// start opens the row group's column chunks, with the columns made for its file.
+func (d *decoder) start(p part) ([]*chunkInput, error) {
+	f := d.src.files[p.file]
+	if d.open != p.file {
+		d.open, d.readers = -1, nil
+		d.cols = make([]*column, len(f.plans))
+		for i, pl := range f.plans {
+			if pl == nil {
+				continue
+			}
+			col, err := newColumn(d.mem, pl, &d.d)
+			if err != nil {
+				return nil, err
+			}
+			d.cols[i] = col
+			d.readers = append(d.readers, col.readers...)
+		}
+		d.open = p.file
+	}
+	g := &f.groups[p.group]
+	order := make([]int, len(d.readers)) // chunks in file order
+	for i := range order {
+		order[i] = i
+	}
+	spanOf := func(i int) span { return chunkSpan(&g.chunks[d.readers[i].leaf.index]) }
+	sort.Slice(order, func(a, b int) bool { return spanOf(order[a]).off < spanOf(order[b]).off })
+	spans := make([]span, len(order))
+	for i, k := range order {
+		spans[i] = spanOf(k)
+	}
+	inputs := planInputs(f.in, spans, &d.loads)
+	for i, k := range order {
+		r := d.readers[k]
+		r.open(inputs[i], &g.chunks[r.leaf.index])
+	}
+	return inputs, nil
+}
+
+// fill decodes a column's next rows. A panic there is taken for damage that no check foresaw.
+func (d *decoder) fill(ctx context.Context, col *column, n int, left int64) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("decoding panicked: %v", r)
+		}
+	}()
+	if err := ctx.Err(); err != nil {
+		return fail.Wrap(fail.Temporary, err)
+	}
+	return col.fill(ctx, n, left)
+}
+
+// damaged is the error for a row group that does not decode. Errors of reading the object stay what they are.
+func (d *decoder) damaged(f *file, group, col int, err error) error {
+	var e *fail.Error
+	if errors.As(err, &e) {
+		return e
+	}
+	var at errorAt
+	path := ""
+	if errors.As(err, &at) {
+		path = at.path
+	} else if col >= 0 {
+		path = d.src.schema.Field(col).Name
+	}
+	off := int64(-1)
+	for _, r := range d.readers {
+		if r.leaf.path == path && r.in != nil {
+			off = r.in.pos
+		}
+	}
+	return fail.Newf(fail.Data, "read row group %d: %w", group, err).In(f.in.URI).At(0, off).Of(path, "")
+}
+
+// emit hands on the next n rows of all columns, without those that are refused.
+func (d *decoder) emit(f *file, n int, rej *pipeline.Rejects, emit func(pipeline.Batch) error) error {
+	arrays := make([]arrow.Array, len(d.cols))
+	var bad []refusal
+	for i, col := range d.cols {
+		switch {
+		case col == nil:
+			arrays[i] = array.MakeArrayOfNull(d.mem, d.src.schema.Field(i).Type, n)
+		case col.off == 0 && col.cur.Len() == n:
+			arrays[i] = col.cur
+			col.cur.Retain()
+		default:
+			arrays[i] = array.NewSlice(col.cur, int64(col.off), int64(col.off+n))
+		}
+		if col == nil {
+			continue
+		}
+		for _, b := range col.bad {
+			if b.at >= col.off && b.at < col.off+n {
+				bad = append(bad, refusal{row: b.at - col.off, col: i, badValue: b})
+			}
+		}
+		if col.off += n; col.off == col.cur.Len() {
+			col.cur.Release()
+			col.cur, col.off, col.bad = nil, 0, nil
+		}
+	}
+	rec := array.NewRecord(d.src.schema, arrays, int64(n))
+	for _, a := range arrays {
+		a.Release()
+	}
+	defer rec.Release()
+	if len(bad) == 0 {
+		return lend(f.in.URI, rec, emit)
+	}
+	sort.SliceStable(bad, func(a, b int) bool { return bad[a].row < bad[b].row })
+	from := 0
+	for i := 0; i < len(bad); {
+		row := bad[i].row
+		if err := lendSlice(f.in.URI, rec, from, row, emit); err != nil {
+			return err
+		}
+		same := i + 1
+		for same < len(bad) && bad[same].row == row {
+			same++
+		}
+		rej.AddOrigin(pipeline.Origin{Input: f.in.URI, Offset: -1, Raw: renderRow(rec, row, bad[i:same])},
+			d.src.schema.Field(bad[i].col).Name, bad[i].value, bad[i].reason)
+		from, i = row+1, same
+	}
+	return lendSlice(f.in.URI, rec, from, n, emit)
+}
+
+// refusal is a refused value of a batch.
+type refusal struct {
+	row int
+	col int
+	badValue
+}
+
+func lendSlice(uri string, rec arrow.Record, from, to int, emit func(pipeline.Batch) error) error {
+	if from == to {
+		return nil
+	}
+	s := rec.NewSlice(int64(from), int64(to))
+	defer s.Release()
+	return lend(uri, s, emit)
+}
+
+func lend(uri string, rec arrow.Record, emit func(pipeline.Batch) error) error {
+	rows := &rows{input: uri, rec: rec}
+	defer func() { rows.rec = nil }()
+	return emit(pipeline.Batch{Rec: rec, Rows: rows})
+}
+
+// Close frees the codecs.
+func (d *decoder) Close() {
+	for _, col := range d.cols {
+		if col != nil {
+			col.drop()
+		}
+	}
+	d.d.close()
+	d.cols, d.readers, d.loads.free = nil, nil, nil
+}

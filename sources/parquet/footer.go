@@ -1,0 +1,167 @@
+package parquet
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+
+	"github.com/sluice-data/sluice/internal/fail"
+	"github.com/sluice-data/sluice/sources"
+	"github.com/sluice-data/sluice/sources/parquet/internal/meta"
+)
+
+const (
+	// tailBytes is how much of the end is read in the hope that the footer is in it.
+	tailBytes = 64 << 10
+	// maxFooter bounds a footer.
+	maxFooter = 256 << 20
+	magic     = "PAR1"
+	encrypted = "PARE"
+)
+
+// file is an input with its footer read.
+type file struct {
+	in     *sources.Input
+	cols   []*node
+	leaves []*leaf
+	groups []group
+	footer int64 // bytes of footer, its length and the last magic
+	plans  []*plan
+}
+
+// group is a row group: what is needed of it.
+type group struct {
+	rows   int64
+	first  int64         // number of its first row in the file
+	bytes  int64         // of all its column chunks
+	chunks []meta.Column // of all leaves, later only of those that are read
+}
+
+// openFile reads an input's footer and checks that what it says can be true.
+func openFile(ctx context.Context, in *sources.Input) (*file, error) {
+	size := in.Info.Size
+	notParquet := func(format string, args ...any) error {
+		return fail.Newf(fail.Input, "read parquet file: "+format, args...).In(in.URI)
+	}
+	const least = int64(len(magic) + 4 + len(magic))
+	if size < least {
+		return nil, notParquet("%d bytes are too few for one", size)
+	}
+	tail := make([]byte, min(size, tailBytes))
+	if err := readFull(ctx, in, size-int64(len(tail)), tail); err != nil {
+		return nil, err
+	}
+	switch end := string(tail[len(tail)-len(magic):]); end {
+	case magic:
+	case encrypted:
+		return nil, notParquet("footer is encrypted, which is not supported: decrypt the file first")
+	default:
+		return nil, fail.Newf(fail.Input, "read parquet file: it ends in %q instead of %q: not a Parquet file, or cut off", end, magic).In(in.URI).At(0, size-int64(len(magic)))
+	}
+	n := int64(binary.LittleEndian.Uint32(tail[len(tail)-8:]))
+	switch {
+	case n > size-least:
+		return nil, fail.Newf(fail.Data, "read parquet file: footer of %d bytes in a file of %d", n, size).In(in.URI).At(0, size-8)
+	case n > maxFooter:
+		return nil, fail.Newf(fail.Data, "read parquet file: footer of %d bytes is over the limit of %d", n, maxFooter).In(in.URI).At(0, size-8)
+	}
+	at := size - 8 - n
+	buf := tail
+	if need := int(n) + 8; need > len(tail) {
+		buf = make([]byte, need)
+		k := copy(buf[need-len(tail):], tail)
+		if err := readFull(ctx, in, at, buf[:need-k]); err != nil {
+			return nil, err
+		}
+	}
+	buf = buf[len(buf)-8-int(n):]
+	bad := func(err error) error {
+		return fail.Newf(fail.Data, "read parquet footer: %w", err).In(in.URI).At(0, at)
+	}
+	md, err := meta.ParseFooter(buf[:n])
+	if err != nil {
+		return nil, bad(err)
+	}
+	f := &file{in: in, footer: n + 8}
+	if f.cols, f.leaves, err = parseSchema(md.Schema); err != nil {
+		return nil, bad(err)
+	}
+	var rows int64
+	for i := range md.RowGroups {
+		g := &md.RowGroups[i]
+		if err := checkGroup(g, f.leaves, at); err != nil {
+			return nil, bad(fmt.Errorf("row group %d: %w", i, err))
+		}
+		out := group{rows: g.NumRows, first: rows, chunks: g.Columns}
+		for _, c := range g.Columns {
+			out.bytes += c.Compressed
+		}
+		rows += g.NumRows
+		if rows < 0 {
+			return nil, bad(fmt.Errorf("row groups have more rows than can be counted"))
+		}
+		f.groups = append(f.groups, out)
+	}
+	if rows != md.NumRows {
+		return nil, bad(fmt.Errorf("row groups have %d rows, the file says %d", rows, md.NumRows))
+	}
+	return f, nil
+}
+
+// checkGroup checks a row group's description against the schema and the bytes before the footer at end.
+func checkGroup(g *meta.RowGroup, leaves []*leaf, end int64) error {
+	if len(g.Columns) != len(leaves) {
+		return fmt.Errorf("%d column chunks for %d columns", len(g.Columns), len(leaves))
+	}
+	for i := range g.Columns {
+		c, l := &g.Columns[i], leaves[i]
+		err := func() error {
+			switch {
+			case c.Encrypted:
+				return fmt.Errorf("it is encrypted, which is not supported: decrypt the file first")
+			case c.Elsewhere:
+				return fmt.Errorf("it is in another file, which is not supported")
+			case c.Type != l.phys:
+				return fmt.Errorf("column chunk is %s, the schema says %s", c.Type, l.phys)
+			case c.NumValues < 0 || c.Compressed < 0 || c.Uncompressed < 0:
+				return fmt.Errorf("negative count or size")
+			case l.maxRep == 0 && c.NumValues != g.NumRows, c.NumValues < g.NumRows:
+				return fmt.Errorf("column chunk has %d values, the row group %d rows", c.NumValues, g.NumRows)
+			}
+			s := chunkSpan(c)
+			if g.NumRows > 0 && (s.off < int64(len(magic)) || s.end > end || s.end < s.off) {
+				return fmt.Errorf("column chunk is at %d to %d, outside the data that end at %d", s.off, s.end, end)
+			}
+			return nil
+		}()
+		if err != nil {
+			return fmt.Errorf("column %q: %w", l.path, err)
+		}
+	}
+	return nil
+}
+
+// chunkSpan is where a column chunk's pages are.
+func chunkSpan(c *meta.Column) span {
+	off := c.DataOffset
+	if c.DictOffset > 0 && c.DictOffset < off {
+		off = c.DictOffset
+	}
+	return span{off, off + c.Compressed}
+}
+
+// only reduces the row groups' descriptions to the leaves that are read.
+func (f *file) only(keep []*leaf) {
+	for i := range f.groups {
+		g := &f.groups[i]
+		chunks := make([]meta.Column, len(keep))
+		for j, l := range keep {
+			chunks[j] = g.chunks[l.index]
+		}
+		g.chunks = chunks
+	}
+	for i, l := range keep {
+		l.index = i
+	}
+	f.leaves = keep
+}

@@ -1,0 +1,189 @@
+package parquet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/sluice-data/sluice/internal/fail"
+	"github.com/sluice-data/sluice/sources"
+)
+
+const (
+	// segmentGap is how many unneeded bytes are read rather than asking twice.
+	segmentGap = 128 << 10
+	// segmentMax bounds a range that holds several column chunks and is read at once.
+	segmentMax = 8 << 20
+	// groupBudget bounds the bytes of a row group that one lane holds undecoded.
+	groupBudget = 32 << 20
+	// blockMin and blockMax bound the pieces that a column chunk is read in when the row group is over the budget.
+	blockMin = 64 << 10
+	blockMax = 4 << 20
+)
+
+// readFull reads [off, off+len(dst)) of the object.
+func readFull(ctx context.Context, in *sources.Input, off int64, dst []byte) error {
+	if len(dst) == 0 {
+		return nil
+	}
+	r, err := in.ReadRange(ctx, off, int64(len(dst)))
+	if err != nil {
+		return fail.Wrap(fail.Input, err)
+	}
+	_, err = io.ReadFull(r, dst)
+	if cerr := r.Close(); err == nil {
+		err = cerr
+	}
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		var e *fail.Error
+		if !errors.As(err, &e) {
+			return fail.Newf(fail.Input, "object ends within the %d bytes from here on that its size promises", len(dst)).In(in.URI).At(0, off)
+		}
+	}
+	if err != nil {
+		return fail.Wrap(fail.Temporary, err)
+	}
+	return nil
+}
+
+// span is a range of a file.
+type span struct{ off, end int64 }
+
+// segment is a range that is read at once, when the first of its chunks is asked for.
+type segment struct {
+	span
+	data []byte
+}
+
+// chunkInput gives the bytes of one column chunk in order: from a segment that is held whole, or in blocks.
+type chunkInput struct {
+	in    *sources.Input
+	seg   *segment // nil when read in blocks
+	buf   []byte   // bytes [at, at+len(buf)) of the file
+	at    int64
+	pos   int64 // file offset of the next byte
+	end   int64
+	block int64
+	loads *fetches
+}
+
+// fetches is a lane's memory for undecoded bytes, used again for each row group.
+type fetches struct {
+	free [][]byte
+}
+
+func (f *fetches) get(n int) []byte {
+	for i, b := range f.free {
+		if cap(b) >= n && cap(b) <= 4*n+blockMin {
+			last := len(f.free) - 1
+			f.free[i] = f.free[last]
+			f.free = f.free[:last]
+			return b[:n]
+		}
+	}
+	return make([]byte, n)
+}
+
+func (f *fetches) put(b []byte) {
+	const most = 64 // buffers kept
+	if cap(b) == 0 {
+		return
+	}
+	if len(f.free) >= most {
+		copy(f.free, f.free[1:])
+		f.free = f.free[:most-1]
+	}
+	f.free = append(f.free, b[:0])
+}
+
+// planInputs lays out how the given chunks, in file order, are read.
+func planInputs(in *sources.Input, chunks []span, loads *fetches) []*chunkInput {
+	out := make([]*chunkInput, len(chunks))
+	var total int64
+	for _, c := range chunks {
+		total += c.end - c.off
+	}
+	block := int64(blockMax)
+	if n := int64(len(chunks)); n > 0 {
+		block = min(max(groupBudget/n, blockMin), blockMax)
+	}
+	var seg *segment
+	for i, c := range chunks {
+		out[i] = &chunkInput{in: in, pos: c.off, end: c.end, block: block, loads: loads}
+		if total > groupBudget || c.end-c.off > segmentMax {
+			seg = nil
+			continue
+		}
+		if seg == nil || c.off < seg.off || c.off > seg.end+segmentGap || c.end-seg.off > segmentMax {
+			seg = &segment{span: c}
+		}
+		seg.end = max(seg.end, c.end)
+		out[i].seg = seg
+	}
+	return out
+}
+
+// peek returns at least n bytes from pos on, fewer only at the chunk's end. They are valid until the next call.
+func (c *chunkInput) peek(ctx context.Context, n int) ([]byte, error) {
+	want := min(int64(n), c.end-c.pos)
+	if have := c.at + int64(len(c.buf)) - c.pos; have >= want {
+		return c.buf[c.pos-c.at:], nil
+	}
+	if c.seg != nil {
+		if c.seg.data == nil {
+			c.seg.data = c.loads.get(int(c.seg.end - c.seg.off))
+			if err := readFull(ctx, c.in, c.seg.off, c.seg.data); err != nil {
+				return nil, err
+			}
+		}
+		c.at, c.buf = c.pos, c.seg.data[c.pos-c.seg.off:c.end-c.seg.off]
+		return c.buf, nil
+	}
+	var rest []byte
+	if c.buf != nil {
+		rest = c.buf[c.pos-c.at:]
+	}
+	size := min(max(want, c.block), c.end-c.pos)
+	// the rest moves to the front: into the same memory if that suffices
+	var next []byte
+	if int64(cap(c.buf)) >= size {
+		next = c.buf[:size]
+	} else {
+		next = c.loads.get(int(size))
+	}
+	k := copy(next, rest)
+	if cap(c.buf) > 0 && cap(c.buf) < int(size) {
+		c.loads.put(c.buf)
+	}
+	c.buf, c.at = next, c.pos
+	if err := readFull(ctx, c.in, c.pos+int64(k), next[k:]); err != nil {
+		return nil, err
+	}
+	return c.buf, nil
+}
+
+// take returns exactly the next n bytes, valid until the next call of peek or take.
+func (c *chunkInput) take(ctx context.Context, n int) ([]byte, error) {
+	if int64(n) > c.end-c.pos {
+		return nil, fmt.Errorf("page of %d bytes goes %d beyond its column chunk", n, int64(n)-(c.end-c.pos))
+	}
+	b, err := c.peek(ctx, n)
+	if err != nil {
+		return nil, err
+	}
+	c.pos += int64(n)
+	return b[:n:n], nil
+}
+
+// close gives the memory back. A segment's goes back with the first of its chunks that is closed: call it when the whole
+// row group is done.
+func (c *chunkInput) close() {
+	if c.seg != nil {
+		c.loads.put(c.seg.data)
+		c.seg.data = nil
+	} else {
+		c.loads.put(c.buf)
+	}
+	c.buf = nil
+}

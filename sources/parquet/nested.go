@@ -1,0 +1,347 @@
+package parquet
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+
+	"github.com/apache/arrow/go/v17/arrow"
+	"github.com/apache/arrow/go/v17/arrow/array"
+	"github.com/apache/arrow/go/v17/arrow/memory"
+)
+
+// column makes batches of one column of the result from one file's row groups. It belongs to one lane.
+type column struct {
+	mem     memory.Allocator
+	plan    *plan
+	readers []*columnReader // in the order of plan.leaves
+	byLeaf  map[*leaf]*columnReader
+
+	// what was decoded and not yet handed on: rows [off, cur.Len())
+	cur arrow.Array
+	off int
+	bad []badValue // of cur; at is the row
+}
+
+func newColumn(mem memory.Allocator, p *plan, d *decompressor) (*column, error) {
+	c := &column{mem: mem, plan: p, byLeaf: map[*leaf]*columnReader{}}
+	if err := c.addReaders(p, d); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+func (c *column) addReaders(p *plan, d *decompressor) error {
+	if p.leaf != nil {
+		s, err := newSink(c.mem, p.leaf, p.field)
+		if err != nil {
+			return err
+		}
+		r := &columnReader{leaf: p.leaf, sink: s, d: d}
+		c.readers = append(c.readers, r)
+		c.byLeaf[p.leaf] = r
+		return nil
+	}
+	if p.elem != nil {
+		return c.addReaders(p.elem, d)
+	}
+	for _, child := range p.children {
+		if child.node != nil {
+			if err := c.addReaders(child, d); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// drop gives up what was decoded.
+func (c *column) drop() {
+	if c.cur != nil {
+		c.cur.Release()
+		c.cur = nil
+	}
+	c.off, c.bad = 0, nil
+	for _, r := range c.readers {
+		r.sink.abandon()
+	}
+}
+
+// fill decodes up to n of the row group's left rows into cur, at least one; what was there is used up.
+func (c *column) fill(ctx context.Context, n int, left int64) error {
+	c.drop()
+	r := c.readers[0]
+	if c.plan.leaf != nil && r.leaf.maxRep == 0 && r.leaf.maxDef <= 1 {
+		return c.fillFlat(ctx, r, n)
+	}
+	for _, r := range c.readers {
+		most, err := r.rowsWithin(ctx, left)
+		if err != nil {
+			return errorAt{r.leaf.path, err}
+		}
+		n = min(n, most)
+	}
+	for _, r := range c.readers {
+		r.sink.begin(min(n, batchRows))
+	}
+	rows, err := r.nested(ctx, n, true)
+	if err != nil {
+		return errorAt{r.leaf.path, err}
+	}
+	for _, other := range c.readers[1:] {
+		got, err := other.nested(ctx, rows, false)
+		if err == nil && got != rows {
+			err = fmt.Errorf("column chunk has fewer rows than its row group")
+		}
+		if err != nil {
+			return errorAt{other.leaf.path, err}
+		}
+	}
+	if rows == 0 {
+		return errorAt{r.leaf.path, fmt.Errorf("column chunk has fewer rows than its row group")}
+	}
+	for _, r := range c.readers {
+		c.bad = append(c.bad, r.badRows()...)
+	}
+	d, err := c.build(c.plan, 0, 0, rows)
+	if err != nil {
+		return err
+	}
+	defer d.Release()
+	c.cur = array.MakeFromData(d)
+	return nil
+}
+
+// rowsWithin is how many of the left rows of a nested column make a batch of a bearable size, going by their average.
+func (c *columnReader) rowsWithin(ctx context.Context, left int64) (int, error) {
+	if c.page == 0 && c.left > 0 && c.taken == len(c.defs) { // know the dictionary first
+		if err := c.nextPage(ctx); err != nil {
+			return 0, err
+		}
+	}
+	entries := c.left + int64(c.page) + int64(len(c.defs)-c.taken)
+	perRow := float64(entries) / float64(max(left, 1))
+	rows := 4 * batchRows / max(perRow, 1)
+	size := c.perEntry
+	if t, ok := c.sink.(*text); ok {
+		size = max(size, float64(t.dictMax))
+	}
+	if size > 0 && perRow > 0 {
+		rows = min(rows, softBytes/(perRow*size))
+	}
+	return max(1, int(rows)), nil
+}
+
+// errorAt is an error with the path of the leaf it happened in.
+type errorAt struct {
+	path string
+	err  error
+}
+
+func (e errorAt) Error() string { return e.err.Error() }
+func (e errorAt) Unwrap() error { return e.err }
+
+func (c *column) fillFlat(ctx context.Context, r *columnReader, n int) error {
+	var valid *memory.Buffer
+	var bits []byte
+	if r.leaf.maxDef > 0 {
+		valid = newBitmap(c.mem, n)
+		bits = valid.Bytes()
+	}
+	r.sink.begin(n)
+	rows, nulls, err := r.flat(ctx, n, bits)
+	if err != nil {
+		if valid != nil {
+			valid.Release()
+		}
+		return errorAt{r.leaf.path, err}
+	}
+	c.bad = append(c.bad, r.sink.refused()...)
+	if nulls > 0 && len(c.bad) > 0 {
+		dense, next := 0, 0
+		for i := 0; i < rows && next < len(c.bad); i++ {
+			if bits[i>>3]>>(i&7)&1 == 0 {
+				continue
+			}
+			for ; next < len(c.bad) && c.bad[next].at == dense; next++ {
+				c.bad[next].at = i
+			}
+			dense++
+		}
+	}
+	d, err := r.sink.finish(rows, valid, nulls)
+	if err != nil {
+		return errorAt{r.leaf.path, err}
+	}
+	defer d.Release()
+	c.cur = array.MakeFromData(d)
+	return nil
+}
+
+// badRows are the refused values of a nested column by row.
+func (c *columnReader) badRows() []badValue {
+	refused := c.sink.refused()
+	if len(refused) == 0 {
+		return nil
+	}
+	out := make([]badValue, 0, len(refused))
+	row, dense, next := -1, 0, 0
+	for i := 0; i < c.taken && next < len(refused); i++ {
+		if c.reps[i] == 0 {
+			row++
+		}
+		if c.defs[i] != c.leaf.maxDef {
+			continue
+		}
+		for next < len(refused) && refused[next].at == dense {
+			b := refused[next]
+			b.at = row
+			out = append(out, b)
+			next++
+		}
+		dense++
+	}
+	return out
+}
+
+// build makes the array of p, which has n slots: the entries whose repetition level is at most rep (they begin a new
+// element of the innermost list around p, or a row) and whose definition level is at least def (that element exists).
+// The caller owns the result.
+func (c *column) build(p *plan, def, rep uint8, n int) (arrow.ArrayData, error) {
+	if p.node == nil {
+		return nullData(c.mem, p.field.Type, n), nil
+	}
+	switch {
+	case p.leaf != nil:
+		return c.buildLeaf(p, def, n)
+	case p.elem != nil:
+		return c.buildList(p, def, rep, n)
+	}
+	r := c.byLeaf[p.leaves[0]]
+	valid, nulls, slots := c.slots(r, p.node.def, def, rep)
+	defer valid.Release()
+	if slots != n {
+		return nil, disagree(p.leaves[0].path, slots, n)
+	}
+	for _, l := range p.leaves[1:] {
+		v, k, s := c.slots(c.byLeaf[l], p.node.def, def, rep)
+		same := s == slots && k == nulls && sameBits(v, valid, n)
+		v.Release()
+		if !same {
+			return nil, disagree(l.path, s, slots)
+		}
+	}
+	children := make([]arrow.ArrayData, 0, len(p.children))
+	defer func() {
+		for _, d := range children {
+			d.Release()
+		}
+	}()
+	for _, child := range p.children {
+		d, err := c.build(child, def, rep, n)
+		if err != nil {
+			return nil, err
+		}
+		children = append(children, d)
+	}
+	return array.NewData(p.field.Type, n, []*memory.Buffer{validOrNil(valid, nulls)}, children, nulls, 0), nil
+}
+
+// sameBits compares the first n bits; the others are zero.
+func sameBits(a, b *memory.Buffer, n int) bool {
+	k := (n + 7) / 8
+	return bytes.Equal(a.Bytes()[:k], b.Bytes()[:k])
+}
+
+func disagree(path string, got, want int) error {
+	return errorAt{path, fmt.Errorf("levels give %d values where another column of the group gives %d, or the nulls differ", got, want)}
+}
+
+// slots are the validity, nulls and number of the slots that r's levels give to a node that is not null from level
+// notNull on. The caller owns the bitmap.
+func (c *column) slots(r *columnReader, notNull, def, rep uint8) (valid *memory.Buffer, nulls, n int) {
+	defs, reps := r.defs[:r.taken], r.reps[:r.taken]
+	valid = newBitmap(c.mem, len(defs))
+	b := valid.Bytes()
+	for i, d := range defs {
+		if reps[i] > rep || d < def {
+			continue
+		}
+		if d >= notNull {
+			b[n>>3] |= 1 << (n & 7)
+		} else {
+			nulls++
+		}
+		n++
+	}
+	return valid, nulls, n
+}
+
+func (c *column) buildLeaf(p *plan, def uint8, n int) (arrow.ArrayData, error) {
+	r := c.byLeaf[p.leaf]
+	valid, nulls, slots := c.slots(r, r.leaf.maxDef, def, r.leaf.maxRep)
+	if slots != n {
+		valid.Release()
+		return nil, disagree(p.leaf.path, slots, n)
+	}
+	d, err := r.sink.finish(slots, valid, nulls)
+	if err != nil {
+		return nil, errorAt{p.leaf.path, err}
+	}
+	return d, nil
+}
+
+func (c *column) buildList(p *plan, def, rep uint8, n int) (arrow.ArrayData, error) {
+	r := c.byLeaf[p.leaves[0]]
+	valid, nulls, slots := c.slots(r, p.node.def, def, rep)
+	defer valid.Release()
+	if slots != n {
+		return nil, disagree(p.leaves[0].path, slots, n)
+	}
+	offBuf, count := c.offsets(r, p.node.elemDef, def, rep, n)
+	defer offBuf.Release()
+	for _, l := range p.leaves[1:] { // each leaf has its own account of the same list
+		v, k, s := c.slots(c.byLeaf[l], p.node.def, def, rep)
+		same := s == slots && k == nulls && sameBits(v, valid, n)
+		v.Release()
+		if same {
+			o, m := c.offsets(c.byLeaf[l], p.node.elemDef, def, rep, n)
+			same = m == count && bytes.Equal(o.Bytes(), offBuf.Bytes())
+			o.Release()
+		}
+		if !same {
+			return nil, disagree(l.path, s, slots)
+		}
+	}
+	elem, err := c.build(p.elem, p.node.elemDef, rep+1, count)
+	if err != nil {
+		return nil, err
+	}
+	defer elem.Release()
+	return array.NewData(p.field.Type, n, []*memory.Buffer{validOrNil(valid, nulls), offBuf}, []arrow.ArrayData{elem}, nulls, 0), nil
+}
+
+// offsets are those of a list's n slots, and the number of elements. The caller owns the buffer.
+func (c *column) offsets(r *columnReader, elemDef, def, rep uint8, n int) (*memory.Buffer, int) {
+	buf := memory.NewResizableBuffer(c.mem)
+	buf.Resize(4 * (n + 1))
+	off := sliceOf[int32](buf.Bytes())
+	defs, reps := r.defs[:r.taken], r.reps[:r.taken]
+	slot, count := 0, int32(0)
+	for i, d := range defs {
+		if reps[i] > rep+1 {
+			continue
+		}
+		if reps[i] <= rep && d >= def && slot < n {
+			off[slot] = count
+			slot++
+		}
+		if d >= elemDef {
+			count++
+		}
+	}
+	for ; slot <= n; slot++ {
+		off[slot] = count
+	}
+	return buf, int(count)
+}

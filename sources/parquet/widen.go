@@ -1,0 +1,202 @@
+package parquet
+
+import (
+	"fmt"
+
+	"github.com/apache/arrow/go/v17/arrow"
+
+	"github.com/sluice-data/sluice/internal/schema"
+)
+
+// intKind is the width and sign of an integer type.
+func intKind(dt arrow.DataType) (width int, signed, ok bool) {
+	switch dt.ID() {
+	case arrow.INT8, arrow.INT16, arrow.INT32, arrow.INT64:
+		signed = true
+	case arrow.UINT8, arrow.UINT16, arrow.UINT32, arrow.UINT64:
+	default:
+		return 0, false, false
+	}
+	return dt.(arrow.FixedWidthDataType).BitWidth(), signed, true
+}
+
+// digits is how many decimal digits the values of an integer type have at most.
+func digits(width int, signed bool) int32 {
+	switch width {
+	case 8:
+		return 3
+	case 16:
+		return 5
+	case 32:
+		return 10
+	}
+	if signed {
+		return 19
+	}
+	return 20
+}
+
+// widens tells whether every value of field from is a value of field to, exactly.
+func widens(from, to arrow.Field) bool {
+	a, b := from.Type, to.Type
+	if a.ID() == arrow.NULL {
+		return true
+	}
+	if w, s, ok := intKind(a); ok {
+		if w2, s2, ok := intKind(b); ok {
+			return s == s2 && w2 >= w || !s && s2 && w2 > w
+		}
+		switch t := b.(type) {
+		case *arrow.Float32Type:
+			return w <= 16
+		case *arrow.Float64Type:
+			return w <= 32
+		case arrow.DecimalType:
+			return t.GetPrecision()-t.GetScale() >= digits(w, s)
+		}
+		return false
+	}
+	switch t := a.(type) {
+	case *arrow.BooleanType, *arrow.Date32Type, *arrow.Time64Type:
+		return a.ID() == b.ID() || a.ID() == arrow.DATE32 && arrow.TypeEqual(b, schema.Timestamp)
+	case *arrow.Float32Type:
+		return b.ID() == arrow.FLOAT32 || b.ID() == arrow.FLOAT64
+	case *arrow.Float64Type:
+		return b.ID() == arrow.FLOAT64
+	case *arrow.TimestampType:
+		return arrow.TypeEqual(a, b)
+	case *arrow.StringType: // to json: each value is looked at
+		return b.ID() == arrow.STRING || b.ID() == arrow.BINARY
+	case *arrow.BinaryType: // to string: each value is looked at
+		return b.ID() == arrow.BINARY || b.ID() == arrow.STRING && !schema.IsJSON(to)
+	case arrow.DecimalType:
+		d, ok := b.(arrow.DecimalType)
+		return ok && d.GetScale() >= t.GetScale() && d.GetPrecision()-d.GetScale() >= t.GetPrecision()-t.GetScale()
+	}
+	return false
+}
+
+// union is the field that holds the values of both, for inputs without a declared schema. It never turns text into
+// something else or back.
+func union(a, b arrow.Field) (arrow.Field, error) {
+	mismatch := fmt.Errorf("is %s here and %s in the inputs before", schema.TypeName(b), schema.TypeName(a))
+	if a.Type.ID() == arrow.NULL {
+		return b, nil
+	}
+	if b.Type.ID() == arrow.NULL {
+		return a, nil
+	}
+	switch ta := a.Type.(type) {
+	case *arrow.ListType:
+		tb, ok := b.Type.(*arrow.ListType)
+		if !ok {
+			return a, mismatch
+		}
+		elem, err := union(ta.ElemField(), tb.ElemField())
+		a.Type = arrow.ListOfField(elem)
+		return a, err
+	case *arrow.StructType:
+		tb, ok := b.Type.(*arrow.StructType)
+		if !ok {
+			return a, mismatch
+		}
+		fields, err := unionFields(ta.Fields(), tb.Fields())
+		a.Type = arrow.StructOf(fields...)
+		return a, err
+	}
+	textual := func(f arrow.Field) bool { return f.Type.ID() == arrow.STRING || f.Type.ID() == arrow.BINARY }
+	dated := func(f arrow.Field) bool { return f.Type.ID() == arrow.DATE32 }
+	switch {
+	case textual(a) && textual(b):
+		if a.Type.ID() != b.Type.ID() {
+			return a, mismatch
+		}
+		if schema.IsJSON(a) {
+			return b, nil // text unless both are json
+		}
+		return a, nil
+	case dated(a) != dated(b):
+		return a, mismatch
+	case widens(b, a):
+		return a, nil
+	case widens(a, b):
+		return b, nil
+	}
+	if f, ok := wider(a, b); ok {
+		return f, nil
+	}
+	return a, mismatch
+}
+
+// wider finds a third numeric type for two that do not hold each other.
+func wider(a, b arrow.Field) (arrow.Field, bool) {
+	var candidates []arrow.DataType
+	candidates = append(candidates, intTypes[:4]...)
+	candidates = append(candidates, arrow.PrimitiveTypes.Float64)
+	da, aok := a.Type.(arrow.DecimalType)
+	db, bok := b.Type.(arrow.DecimalType)
+	whole, scale := int32(0), int32(0)
+	for _, d := range []arrow.DecimalType{da, db} {
+		if d != nil {
+			whole, scale = max(whole, d.GetPrecision()-d.GetScale()), max(scale, d.GetScale())
+		}
+	}
+	if aok || bok {
+		for _, f := range []arrow.Field{a, b} {
+			if w, s, ok := intKind(f.Type); ok {
+				whole = max(whole, digits(w, s))
+			}
+		}
+		if whole+scale <= 38 {
+			candidates = append(candidates, decimalType(whole+scale, scale))
+		}
+	}
+	for _, dt := range candidates {
+		f := a
+		f.Type = dt
+		if widens(a, f) && widens(b, f) {
+			return f, true
+		}
+	}
+	return a, false
+}
+
+// unionFields joins two lists of fields by name; new ones go to the end.
+func unionFields(a, b []arrow.Field) ([]arrow.Field, error) {
+	out := append([]arrow.Field(nil), a...)
+	at := map[string]int{}
+	for i, f := range out {
+		at[f.Name] = i
+	}
+	for _, f := range b {
+		i, ok := at[f.Name]
+		if !ok {
+			at[f.Name] = len(out)
+			out = append(out, f)
+			continue
+		}
+		u, err := union(out[i], f)
+		if err != nil {
+			return out, fmt.Errorf("%q %w", f.Name, err)
+		}
+		out[i] = u
+	}
+	return out, nil
+}
+
+// settle replaces the type of columns that hold nothing but null by string.
+func settle(f arrow.Field) arrow.Field {
+	switch t := f.Type.(type) {
+	case *arrow.NullType:
+		f.Type = arrow.BinaryTypes.String
+	case *arrow.ListType:
+		f.Type = arrow.ListOfField(settle(t.ElemField()))
+	case *arrow.StructType:
+		fields := make([]arrow.Field, t.NumFields())
+		for i, c := range t.Fields() {
+			fields[i] = settle(c)
+		}
+		f.Type = arrow.StructOf(fields...)
+	}
+	return f
+}
