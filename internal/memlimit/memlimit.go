@@ -1,0 +1,121 @@
+// Package memlimit finds out how much memory the process may use, and tells the Go runtime.
+package memlimit
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"math"
+	"net/http"
+	"os"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/KimMachineGun/automemlimit/memlimit"
+
+	"github.com/sluice-data/sluice/internal/fail"
+	"github.com/sluice-data/sluice/internal/spec"
+)
+
+// Limit is what the process may use before it is killed. Bytes is 0 if no limit was found.
+type Limit struct {
+	Bytes  int64
+	Source string // "--memory-limit", "GOMEMLIMIT", "cgroup", "ECS task metadata" or "none"
+}
+
+const (
+	fromFlag = "--memory-limit"
+	fromEnv  = "GOMEMLIMIT"
+)
+
+// probes are the places to look at.
+type probes struct {
+	getenv func(string) string
+	cgroup func() (uint64, error)
+	client *http.Client
+}
+
+// Detect finds the limit: flag (a size such as 2GiB; a Usage error if it is none), else GOMEMLIMIT, else the smaller of the cgroup's limit (v1 or v2) and
+// that of ECS task metadata. Batch on EC2 and docker set the cgroup's; on Fargate only the task may have one. A place that does not
+// answer within a second counts as silent.
+func Detect(flag string) (Limit, error) {
+	transport := &http.Transport{DisableKeepAlives: true} // no proxy: the metadata address is link-local
+	return probes{os.Getenv, memlimit.FromCgroup, &http.Client{Transport: transport}}.detect(flag)
+}
+
+func (p probes) detect(flag string) (Limit, error) {
+	if flag != "" {
+		n, err := spec.ParseSize(flag)
+		if err != nil {
+			return Limit{}, fail.Newf(fail.Usage, "%s: %w", fromFlag, err)
+		}
+		return Limit{n, fromFlag}, nil
+	}
+	if v := p.getenv(fromEnv); v != "" && v != "off" {
+		if n, err := spec.ParseSize(v); err == nil && n < math.MaxInt64 {
+			return Limit{n, fromEnv}, nil
+		}
+	}
+	best := Limit{0, "none"}
+	take := func(n int64, source string) {
+		if n > 0 && (best.Bytes == 0 || n < best.Bytes) {
+			best = Limit{n, source}
+		}
+	}
+	if n, err := p.cgroup(); err == nil && n < math.MaxInt64 {
+		take(int64(n), "cgroup")
+	}
+	if uri := p.getenv("ECS_CONTAINER_METADATA_URI_V4"); strings.HasPrefix(uri, "http://") {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		for _, path := range []string{"", "/task"} {
+			take(p.ecs(ctx, uri+path), "ECS task metadata")
+		}
+	}
+	return best, nil
+}
+
+// ecs is Limits.Memory of a metadata answer in bytes, 0 if there is none. Fractional MiB do occur nowhere but are taken.
+func (p probes) ecs(ctx context.Context, url string) int64 {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return 0
+	}
+	resp, err := p.client.Do(req)
+	if err != nil {
+		return 0
+	}
+	defer resp.Body.Close()
+	var doc struct {
+		Limits struct{ Memory float64 }
+	}
+	if resp.StatusCode != http.StatusOK || json.NewDecoder(io.LimitReader(resp.Body, 1<<20)).Decode(&doc) != nil {
+		return 0
+	}
+	if m := doc.Limits.Memory; m > 0 && m < 1<<40 {
+		return int64(m * (1 << 20))
+	}
+	return 0
+}
+
+// Apply makes the Go runtime collect garbage in time to stay under the limit, and returns the heap's share in bytes: the limit less headroom
+// for the program's own pages, thread stacks and the kernel's buffers of its sockets. A GOMEMLIMIT stands as it is; without a limit nothing changes and
+// the result is 0.
+func Apply(l Limit) int64 {
+	switch {
+	case l.Bytes <= 0:
+		return 0
+	case l.Source == fromEnv:
+		return l.Bytes
+	}
+	soft := Share(l.Bytes)
+	debug.SetMemoryLimit(soft)
+	return soft
+}
+
+// Share is the part of a limit that the Go heap may fill: all but 15 %, which is at least 24 MiB and at most 1 GiB, and never less than half.
+func Share(limit int64) int64 {
+	headroom := min(max(limit/20*3, 24<<20), 1<<30)
+	return max(limit-headroom, limit/2)
+}
