@@ -1,12 +1,19 @@
 // Package expr is SQL expressions in PostgreSQL's dialect: parse, type-check against an Arrow schema, evaluate a column
 // at a time over Arrow record batches.
+//
+// Where PostgreSQL would round or guess and Sluice promises not to, a row error is raised instead; testdata/*.txt are the
+// reference for every rule, with the deviations in testdata/deviations.txt.
 package expr
 
 import (
+	"sort"
 	"time"
 
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/memory"
+
+	"github.com/sluice-data/sluice/internal/fail"
+	"github.com/sluice-data/sluice/internal/schema"
 )
 
 // Env is what an expression may see beside its columns.
@@ -31,25 +38,115 @@ type RowError struct {
 }
 
 // Program is a compiled expression: immutable, safe for concurrent use.
-type Program struct{}
+type Program struct {
+	src     string
+	root    node
+	columns []column
+	slots   int
+}
+
+// column is an input column as the program knows it.
+type column struct {
+	name  string
+	index int // in the schema the program was bound to
+	typ   arrow.DataType
+}
 
 // Compile parses src and binds it to schema. The error is an *Error.
-func Compile(src string, schema *arrow.Schema, env Env) (*Program, error) { panic("to be written") }
+func Compile(src string, schema *arrow.Schema, env Env) (*Program, error) {
+	tree, err := parse(src)
+	if err != nil {
+		return nil, err
+	}
+	b := &binder{src: src, schema: schema, env: env}
+	root, err := b.root(tree)
+	if err != nil {
+		return nil, err
+	}
+	return &Program{src: src, root: root, columns: b.columns, slots: b.slots}, nil
+}
 
 // Source is the expression's text.
-func (p *Program) Source() string { panic("to be written") }
+func (p *Program) Source() string { return p.src }
 
-// Field is the result's type and nullability (and json mark); its name is "".
-func (p *Program) Field() arrow.Field { panic("to be written") }
+// Field is the result's type and nullability (and json mark); its name is "". A bare NULL is a string. A field that is not
+// nullable can still be null in rows that Eval reports an error for.
+func (p *Program) Field() arrow.Field {
+	t := p.root.typ()
+	if c, ok := p.root.(*columnNode); ok {
+		return arrow.Field{Type: c.field.Type, Nullable: c.nullable(), Metadata: c.field.Metadata}
+	}
+	f := arrow.Field{Type: t.arrowType(), Nullable: p.root.nullable()}
+	if t.json {
+		f.Metadata = schema.JSONField("").Metadata
+	}
+	return f
+}
 
 // Columns are the names of the input columns that the expression uses, in order of first use.
-func (p *Program) Columns() []string { panic("to be written") }
+func (p *Program) Columns() []string {
+	out := make([]string, len(p.columns))
+	for i, c := range p.columns {
+		out[i] = c.name
+	}
+	return out
+}
 
 // Eval computes the expression for every row of rec. The caller owns the returned array, whose length is rec.NumRows().
 // Rows in the RowError list (ascending, at most one a row) have no value: the array is null there. error is for what no
 // single row is to blame for.
 func (p *Program) Eval(rec arrow.Record, mem memory.Allocator) (arrow.Array, []RowError, error) {
-	panic("to be written")
+	r := runs.Get().(*run)
+	defer func() {
+		r.reset()
+		runs.Put(r)
+	}()
+	r.rec, r.n = rec, int(rec.NumRows())
+	for range p.slots {
+		r.slots = append(r.slots, nil)
+	}
+	if err := p.checkRecord(rec); err != nil {
+		return nil, nil, err
+	}
+	v := p.root.eval(r, nil)
+	if r.err != nil {
+		return nil, nil, r.err
+	}
+	errs := r.sortedErrors()
+	if v.array != nil && len(errs) == 0 {
+		v.array.Retain()
+		return v.array, nil, nil
+	}
+	out, err := r.output(v, errs, mem)
+	if err != nil {
+		return nil, nil, err
+	}
+	return out, errs, nil
+}
+
+// checkRecord makes sure the columns are where and what they were at Compile.
+func (p *Program) checkRecord(rec arrow.Record) error {
+	for _, c := range p.columns {
+		if c.index >= int(rec.NumCols()) || rec.ColumnName(c.index) != c.name || !arrow.TypeEqual(rec.Column(c.index).DataType(), c.typ) {
+			return fail.Newf(fail.Internal, "evaluate %s: column %d of the batch is not %s %s as when the expression was compiled", p.src, c.index, c.name, c.typ)
+		}
+	}
+	return nil
+}
+
+// sortedErrors are the run's errors by row, the first one of each.
+func (r *run) sortedErrors() []RowError {
+	if len(r.errs) == 0 {
+		return nil
+	}
+	sort.SliceStable(r.errs, func(i, j int) bool { return r.errs[i].row < r.errs[j].row })
+	var out []RowError
+	for _, e := range r.errs {
+		if len(out) == 0 || out[len(out)-1].Row != e.row {
+			out = append(out, RowError{Row: e.row, Value: e.value, Reason: e.reason})
+		}
+	}
+	return out
 }
 
 // Call is a function call taken apart, for aggregate measures such as sum(a + b), count(*) or count(distinct x).
@@ -68,4 +165,10 @@ type Arg struct {
 }
 
 // ParseCall parses src as exactly one function call, without binding it. The error is an *Error.
-func ParseCall(src string) (*Call, error) { panic("to be written") }
+func ParseCall(src string) (*Call, error) {
+	c, err := parseCall(src)
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
