@@ -68,6 +68,15 @@ func (c *counter) Merge(groups []uint32, n int, state []arrow.Array) error {
 	return nil
 }
 
+// Total is the sum of all groups' counts.
+func (c *counter) Total() int64 {
+	var sum int64
+	for _, n := range c.n {
+		sum += n
+	}
+	return sum
+}
+
 func (c *counter) Result() (arrow.Array, error) { return col.New(int64s, c.n, nil), nil }
 
 func (c *counter) State() ([]arrow.Array, error) {

@@ -23,6 +23,46 @@ type Rows struct {
 	cand []uint64 // scratch of Table.Intern
 }
 
+// SetWords makes r the packed tuples w0, w1 (nil is all zero), which it lends from the caller, and hashes them.
+func (r *Rows) SetWords(w0, w1 []uint64) {
+	r.N, r.Packed, r.W0, r.W1, r.Hash = len(w0), true, w0, w1, resize(r.Hash, len(w0))
+	hashAll(r.Hash, w0, w1)
+}
+
+// SetBytes makes r the byte rows with the given ends in b and their hashes, all lent from the caller.
+func (r *Rows) SetBytes(b []byte, ends []int, hash []uint64) {
+	r.N, r.Packed, r.W0, r.W1 = len(ends), false, nil, nil
+	r.Off, r.Bytes, r.Hash = append(append(r.Off[:0], 0), ends...), b, hash
+}
+
+// Take makes r the rows idx of src.
+func (r *Rows) Take(src *Rows, idx []int32) {
+	n := len(idx)
+	r.N, r.Packed, r.Hash = n, src.Packed, resize(r.Hash, n)
+	for i, x := range idx {
+		r.Hash[i] = src.Hash[x]
+	}
+	if !src.Packed {
+		r.W0, r.W1, r.Bytes, r.Off = nil, nil, r.Bytes[:0], append(r.Off[:0], 0)
+		for _, x := range idx {
+			r.Bytes = append(r.Bytes, src.Bytes[src.Off[x]:src.Off[x+1]]...)
+			r.Off = append(r.Off, len(r.Bytes))
+		}
+		return
+	}
+	r.W0 = make([]uint64, n)
+	for i, x := range idx {
+		r.W0[i] = src.W0[x]
+	}
+	r.W1 = nil
+	if src.W1 != nil {
+		r.W1 = make([]uint64, n)
+		for i, x := range idx {
+			r.W1[i] = src.W1[x]
+		}
+	}
+}
+
 // Encoder encodes batches; one lane owns it.
 type Encoder struct {
 	plan   *Plan

@@ -1,0 +1,415 @@
+package group
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/apache/arrow/go/v17/arrow"
+	"github.com/apache/arrow/go/v17/arrow/array"
+	"github.com/apache/arrow/go/v17/arrow/memory"
+
+	"github.com/sluice-data/sluice/internal/fail"
+	"github.com/sluice-data/sluice/transforms/agg"
+	"github.com/sluice-data/sluice/transforms/internal/keys"
+)
+
+const (
+	// batchMost and batchLeast bound the groups of a result batch: small partitions are put together, large ones cut.
+	batchMost  = 1 << 16
+	batchLeast = 1 << 15
+	// subFanout is the ways a partition splits that does not fit the budget, at most maxLevel times over.
+	subFanout = 16
+	maxLevel  = 6
+)
+
+// Drain merges lanes partition by partition.
+type Drain struct {
+	f     *Fold
+	mem   memory.Allocator
+	lanes []*Lane
+	enc   *keys.Encoder
+	todo  []source // the next one last
+	disk  *spillFile
+	wait  [][]arrow.Array // results too few for a batch yet
+	nwait int
+	ready []arrow.Record
+	rows  int64 // folded, as the lanes account for them
+	out   int64 // the same, as the results given out account for them
+	err   error
+}
+
+// source is a partition still to be merged: the lanes' parts in memory and runs on disk.
+type source struct {
+	lane  int // index of the lanes' parts, -1 if only runs are left
+	runs  []run
+	level int
+}
+
+// Drain takes the lanes over, in their order, and closes them, also on error.
+func (f *Fold) Drain(mem memory.Allocator, lanes []*Lane) (*Drain, error) {
+	d := &Drain{f: f, mem: mem, lanes: lanes, enc: f.keys.NewEncoder()}
+	if err := d.begin(); err != nil {
+		d.Close()
+		return nil, err
+	}
+	return d, nil
+}
+
+func (d *Drain) begin() error {
+	partitioned := false
+	for _, l := range d.lanes {
+		d.rows += l.Rows()
+		if l.err != nil {
+			return l.err
+		}
+		if l.scatter != nil {
+			l.scatter.close()
+			l.scatter = nil
+		}
+		partitioned = partitioned || l.parts != nil
+	}
+	if len(d.f.cfg.Keys) == 0 {
+		return d.beginGlobal()
+	}
+	if !partitioned {
+		d.todo = []source{{}}
+		return nil
+	}
+	for _, l := range d.lanes {
+		if l.parts == nil {
+			if err := l.partition(); err != nil {
+				return err
+			}
+			l.scatter.close()
+			l.scatter = nil
+		}
+	}
+	for i := fanout - 1; i >= 0; i-- {
+		s := source{lane: i}
+		for _, l := range d.lanes {
+			if l.disk != nil {
+				s.runs = append(s.runs, l.disk.runs[i]...)
+			}
+		}
+		d.todo = append(d.todo, s)
+	}
+	return nil
+}
+
+// beginGlobal makes sure of one group, which SQL gives for no rows too.
+func (d *Drain) beginGlobal() error {
+	if len(d.lanes) == 0 {
+		d.lanes = []*Lane{d.f.NewLane(d.mem)}
+	}
+	d.todo = []source{{}}
+	l := d.lanes[0]
+	if l.single.tab.Len() > 0 {
+		return nil
+	}
+	l.open()
+	args := d.f.emptyArgs()
+	defer release(args)
+	return d.f.accumulate(l.single, nil, args)
+}
+
+// Next returns an owned record, or io.EOF.
+func (d *Drain) Next(ctx context.Context) (arrow.Record, error) {
+	for d.err == nil && len(d.ready) == 0 {
+		if d.err = ctx.Err(); d.err != nil {
+			break
+		}
+		if len(d.todo) == 0 {
+			if d.nwait == 0 {
+				d.err = d.finish()
+				break
+			}
+			d.err = d.emit()
+			continue
+		}
+		s := d.todo[len(d.todo)-1]
+		d.todo = d.todo[:len(d.todo)-1]
+		d.err = d.merge(s)
+	}
+	if d.err != nil {
+		return nil, d.err
+	}
+	r := d.ready[0]
+	d.ready = d.ready[1:]
+	return r, nil
+}
+
+// finish checks that every folded row is in a group that was given out.
+func (d *Drain) finish() error {
+	if d.out != d.rows {
+		return fail.Newf(fail.Internal, "aggregate: %d rows were folded, the groups count %d", d.rows, d.out)
+	}
+	return io.EOF
+}
+
+// own takes part i of lane l out of it.
+func (l *Lane) own(i int) *part {
+	var p *part
+	if l.parts == nil {
+		p, l.single = l.single, nil
+	} else {
+		p, l.parts[i] = l.parts[i], l.f.newPart(l.mem)
+	}
+	return p
+}
+
+func (d *Drain) merge(s source) (err error) {
+	var p *part
+	defer func() { d.f.drop(p) }()
+	if s.lane >= 0 {
+		for _, l := range d.lanes {
+			next := l.own(s.lane)
+			if p == nil || p.tab.Len() == 0 {
+				d.f.drop(p)
+				p = next
+				continue
+			}
+			if err = d.mergePart(p, next); err != nil {
+				return err
+			}
+		}
+	}
+	if p == nil {
+		p = d.f.newPart(d.mem)
+	}
+	for i, r := range s.runs {
+		need := 2 * (r.to - r.from) // states take more in memory than on disk
+		if p.size+need > d.f.floor && !d.fits(need) {
+			return d.divide(p, s.runs[i:], s.level)
+		}
+		err := r.read(d.mem, func(rec arrow.Record) error {
+			rows, states, err := d.f.rowsOf(d.enc, rec)
+			if err != nil {
+				return err
+			}
+			return d.f.merge(p, rows, states)
+		})
+		if err != nil {
+			return err
+		}
+		d.f.account(p)
+	}
+	if p.tab.Len() == 0 {
+		return nil
+	}
+	return d.result(p)
+}
+
+// mergePart folds next into p and drops it.
+func (d *Drain) mergePart(p, next *part) error {
+	defer d.f.drop(next)
+	if next.tab.Len() == 0 {
+		return nil
+	}
+	states, err := d.f.states(next)
+	if err != nil {
+		return err
+	}
+	defer release(states)
+	var r keys.Rows
+	next.tab.View(&r, 0, next.tab.Len())
+	if err := d.f.merge(p, &r, states); err != nil {
+		return err
+	}
+	d.f.account(p)
+	return nil
+}
+
+// fits makes room for n bytes by spilling partitions whose turn has not come; false if that is not enough.
+func (d *Drain) fits(n int64) bool {
+	if d.f.room(n) {
+		return true
+	}
+	for i := range d.todo {
+		s := &d.todo[i]
+		for _, l := range d.lanes {
+			if s.lane < 0 || l.parts == nil || l.parts[s.lane].tab.Len() == 0 {
+				continue
+			}
+			before := 0
+			if l.disk != nil {
+				before = len(l.disk.runs[s.lane])
+			}
+			if err := l.spillPart(s.lane); err != nil {
+				d.err = err
+				return false
+			}
+			s.runs = append(s.runs, l.disk.runs[s.lane][before:]...)
+			if d.f.room(n) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// divide deals p and the runs still to come into smaller partitions on disk.
+func (d *Drain) divide(p *part, runs []run, level int) error {
+	if d.err != nil {
+		return d.err
+	}
+	if level++; level > maxLevel || p.tab.Len() == 1 && len(runs) == 0 {
+		return d.f.noRoom()
+	}
+	if d.disk == nil {
+		var err error
+		if d.disk, err = newSpillFile(d.f.cfg.TempDir); err != nil {
+			return err
+		}
+	}
+	d.disk.runs = map[int][]run{}
+	write := func(i int, r *keys.Rows, states []arrow.Array) error {
+		sub := d.f.keys.NewTable()
+		sub.Intern(r, make([]uint32, r.N))
+		cols, err := sub.Columns(0, sub.Len())
+		if err != nil {
+			return err
+		}
+		defer release(cols)
+		return d.disk.write(d.f, i, append(cols[:len(cols):len(cols)], states...), r.N, d.mem)
+	}
+	if p.tab.Len() > 0 {
+		if err := d.f.split(p, level, subFanout, d.mem, write); err != nil {
+			return err
+		}
+	}
+	for _, r := range runs {
+		err := r.read(d.mem, func(rec arrow.Record) error {
+			rows, states, err := d.f.rowsOf(d.enc, rec)
+			if err != nil {
+				return err
+			}
+			return deal(rows, states, level, subFanout, d.mem, write)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	for i := subFanout - 1; i >= 0; i-- {
+		if rs := d.disk.runs[i]; len(rs) > 0 {
+			d.todo = append(d.todo, source{lane: -1, runs: rs, level: level})
+		}
+	}
+	return nil
+}
+
+// result turns p into result columns, which wait until they make a batch.
+func (d *Drain) result(p *part) error {
+	n := p.tab.Len()
+	d.out += p.rows()
+	cols, err := p.tab.Columns(0, n)
+	if err != nil {
+		return err
+	}
+	results := make([]arrow.Array, 0, len(p.accs))
+	defer func() { release(results) }()
+	for i, a := range p.accs {
+		r, err := a.Result()
+		if err != nil {
+			err = d.groupError(i, cols, err)
+			release(cols)
+			return err
+		}
+		results = append(results, r)
+	}
+	for _, i := range d.f.of {
+		results[i].Retain()
+		cols = append(cols, results[i])
+	}
+	d.wait = append(d.wait, cols)
+	if d.nwait += n; d.nwait >= batchLeast {
+		return d.emit()
+	}
+	return nil
+}
+
+// groupError names the group that has no value.
+func (d *Drain) groupError(fn int, keyCols []arrow.Array, err error) error {
+	var ge *agg.GroupError
+	if !errors.As(err, &ge) {
+		return fmt.Errorf("aggregate %s: %w", d.f.funcs[fn].text, err)
+	}
+	var at []string
+	for i, k := range keyCols {
+		v := "null"
+		if k.IsValid(ge.Group) {
+			v = fail.Shorten(k.ValueStr(ge.Group))
+		}
+		at = append(at, d.f.cfg.Keys[i].Name+" = "+v)
+	}
+	group := ""
+	if len(at) > 0 {
+		group = " of the group " + strings.Join(at, ", ")
+	}
+	return fail.Newf(fail.Data, "%s%s: %w", d.f.funcs[fn].text, group, ge)
+}
+
+// emit makes batches of the columns that wait.
+func (d *Drain) emit() error {
+	wait, n := d.wait, d.nwait
+	d.wait, d.nwait = nil, 0
+	cols := wait[0]
+	if len(wait) > 1 {
+		var err error
+		if cols, err = d.concat(wait); err != nil {
+			return err
+		}
+	}
+	rec := array.NewRecord(d.f.schema, cols, int64(n))
+	release(cols)
+	defer rec.Release()
+	for lo := 0; lo < n; lo += batchMost {
+		d.ready = append(d.ready, rec.NewSlice(int64(lo), int64(min(lo+batchMost, n))))
+	}
+	return nil
+}
+
+func (d *Drain) concat(wait [][]arrow.Array) (out []arrow.Array, err error) {
+	defer func() {
+		for _, w := range wait {
+			release(w)
+		}
+		if err != nil {
+			release(out)
+		}
+	}()
+	for c := range wait[0] {
+		col := make([]arrow.Array, len(wait))
+		for i := range wait {
+			col[i] = wait[i][c]
+		}
+		a, err := array.Concatenate(col, d.mem)
+		if err != nil {
+			return out, fmt.Errorf("aggregate: put result columns together: %w", err)
+		}
+		out = append(out, a)
+	}
+	return out, nil
+}
+
+// Close releases what was not given out, and the lanes.
+func (d *Drain) Close() {
+	for _, l := range d.lanes {
+		l.Close()
+	}
+	for _, w := range d.wait {
+		release(w)
+	}
+	for _, r := range d.ready {
+		r.Release()
+	}
+	if d.disk != nil {
+		d.disk.close()
+	}
+	d.lanes, d.wait, d.ready, d.disk, d.todo, d.nwait = nil, nil, nil, nil, nil, 0
+	if d.err == nil {
+		d.err = io.EOF
+	}
+}

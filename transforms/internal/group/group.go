@@ -1,0 +1,222 @@
+// Package group groups rows by exact key and aggregates them inside a memory budget: one table per lane while groups are few, radix
+// partitions once they are many, and partitions on disk when the budget says no. Lanes merge partition by partition.
+package group
+
+import (
+	"fmt"
+	"os"
+	"sync/atomic"
+
+	"github.com/apache/arrow/go/v17/arrow"
+	"github.com/apache/arrow/go/v17/arrow/array"
+	"github.com/apache/arrow/go/v17/arrow/memory"
+
+	"github.com/sluice-data/sluice/internal/fail"
+	"github.com/sluice-data/sluice/transforms/agg"
+	"github.com/sluice-data/sluice/transforms/internal/keys"
+)
+
+// Config says what to compute.
+type Config struct {
+	Keys     []arrow.Field    // result columns of the key; none is one group for all rows, also for no rows
+	Args     []arrow.DataType // the argument columns that lanes are given; measures refer to them by index
+	Measures []Measure
+	// Budget is the bytes that all lanes may hold together; 0 or less is no limit.
+	Budget int64
+	// TempDir is where partitions go that the budget has no room for; "" is the system's.
+	TempDir string
+}
+
+// Measure is an aggregate function over argument columns.
+type Measure struct {
+	Field    arrow.Field // of the result, named
+	Text     string      // "sum(total)", for messages
+	Bound    agg.Bound
+	Args     []int // of Config.Args
+	CountAll bool  // count(*): the rows of the group, which are counted anyway
+}
+
+// Fold is a bound aggregation. Its lanes share the budget and nothing else.
+type Fold struct {
+	cfg         Config
+	keys        *keys.Plan
+	schema      *arrow.Schema
+	spill       *arrow.Schema // of a partition on disk: key columns, then the states of funcs
+	funcs       []function
+	of          []int // measure i is the result of funcs[of[i]]
+	limit       int64
+	floor       int64 // a partition below it is merged whatever the budget says: splitting it would not help
+	used        atomic.Int64
+	partitionAt int // groups; tests lower it
+}
+
+// function is an accumulator to keep per partition. The first is count(*): what the ledger asks for.
+type function struct {
+	text  string
+	bound agg.Bound
+	args  []int
+	state int // its first column in a spilled record
+}
+
+// New checks cfg. The error names a key that cannot be compared.
+func New(cfg Config) (*Fold, error) {
+	f := &Fold{cfg: cfg, limit: cfg.Budget, floor: 1 << 20, partitionAt: partitionAt}
+	if f.limit <= 0 {
+		f.limit = 1 << 62
+	}
+	var err error
+	types := make([]arrow.DataType, len(cfg.Keys))
+	for i, k := range cfg.Keys {
+		if types[i] = k.Type; k.Type == nil {
+			return nil, fmt.Errorf("key %s has no type", k.Name)
+		}
+	}
+	if f.keys, err = keys.NewPlan(types); err != nil {
+		return nil, err
+	}
+	count, _ := agg.Lookup("count")
+	rows, err := count.Bind(nil, false)
+	if err != nil {
+		return nil, err
+	}
+	f.funcs = []function{{text: "count(*)", bound: rows}}
+	fields := append([]arrow.Field(nil), cfg.Keys...)
+	for _, m := range cfg.Measures {
+		fields = append(fields, m.Field)
+		if m.CountAll {
+			f.of = append(f.of, 0)
+			continue
+		}
+		f.of = append(f.of, len(f.funcs))
+		f.funcs = append(f.funcs, function{text: m.Text, bound: m.Bound, args: m.Args})
+	}
+	f.schema = arrow.NewSchema(fields, nil)
+	spilled := append([]arrow.Field(nil), cfg.Keys...)
+	for i := range f.funcs {
+		f.funcs[i].state = len(spilled)
+		spilled = append(spilled, f.funcs[i].bound.State...)
+	}
+	for i := range spilled {
+		spilled[i].Name, spilled[i].Nullable = fmt.Sprint(i), true
+	}
+	f.spill = arrow.NewSchema(spilled, nil)
+	if f.cfg.TempDir == "" {
+		f.cfg.TempDir = os.TempDir()
+	}
+	return f, nil
+}
+
+// Schema is that of the result: keys, then measures.
+func (f *Fold) Schema() *arrow.Schema { return f.schema }
+
+// room reports whether n more bytes fit the budget.
+func (f *Fold) room(n int64) bool { return f.used.Load()+n <= f.limit }
+
+// part is the groups of one partition: their keys and a state of each function.
+type part struct {
+	tab  *keys.Table
+	accs []agg.Accumulator
+	size int64 // as accounted for in the budget
+}
+
+func (f *Fold) newPart(mem memory.Allocator) *part {
+	p := &part{tab: f.keys.NewTable(), accs: make([]agg.Accumulator, len(f.funcs))}
+	for i := range f.funcs {
+		p.accs[i] = f.funcs[i].bound.New(mem)
+	}
+	return p
+}
+
+// update folds rows with their argument columns.
+func (f *Fold) update(p *part, r *keys.Rows, ids []uint32, args []arrow.Array) error {
+	p.tab.Intern(r, ids)
+	return f.accumulate(p, ids, args)
+}
+
+func (f *Fold) accumulate(p *part, ids []uint32, args []arrow.Array) error {
+	n := p.tab.Len()
+	var buf [4]arrow.Array
+	for i := range f.funcs {
+		in := buf[:0]
+		for _, a := range f.funcs[i].args {
+			in = append(in, args[a])
+		}
+		if err := p.accs[i].Update(ids, n, in); err != nil {
+			return fmt.Errorf("aggregate %s: %w", f.funcs[i].text, err)
+		}
+	}
+	return nil
+}
+
+// merge folds groups given as keys and states (columns of the spill schema after the keys).
+func (f *Fold) merge(p *part, r *keys.Rows, states []arrow.Array) error {
+	ids := make([]uint32, r.N)
+	p.tab.Intern(r, ids)
+	n, at := p.tab.Len(), 0
+	for i := range f.funcs {
+		k := len(f.funcs[i].bound.State)
+		if err := p.accs[i].Merge(ids, n, states[at:at+k]); err != nil {
+			return fmt.Errorf("merge %s: %w", f.funcs[i].text, err)
+		}
+		at += k
+	}
+	return nil
+}
+
+// states takes the states of all functions out of p, which is done for then.
+func (f *Fold) states(p *part) ([]arrow.Array, error) {
+	var out []arrow.Array
+	for i, acc := range p.accs {
+		s, err := acc.State()
+		if err != nil {
+			release(out)
+			return nil, fmt.Errorf("aggregate %s: %w", f.funcs[i].text, err)
+		}
+		out = append(out, s...)
+	}
+	return out, nil
+}
+
+// account tells the budget what p holds now.
+func (f *Fold) account(p *part) {
+	size := p.tab.Size() + 64
+	for _, a := range p.accs {
+		size += a.Size()
+	}
+	f.used.Add(size - p.size)
+	p.size = size
+}
+
+// drop releases p.
+func (f *Fold) drop(p *part) {
+	if p == nil {
+		return
+	}
+	for _, a := range p.accs {
+		a.Release()
+	}
+	f.used.Add(-p.size)
+	p.size = 0
+}
+
+// rows is the sum of the counts of p's groups.
+func (p *part) rows() int64 { return p.accs[0].(interface{ Total() int64 }).Total() }
+
+func release(as []arrow.Array) {
+	for _, a := range as {
+		a.Release()
+	}
+}
+
+func slices(as []arrow.Array, lo, hi int) []arrow.Array {
+	out := make([]arrow.Array, len(as))
+	for i, a := range as {
+		out[i] = array.NewSlice(a, int64(lo), int64(hi))
+	}
+	return out
+}
+
+// noRoom is the error for state that neither fits the budget nor can be split.
+func (f *Fold) noRoom() error {
+	return fail.Newf(fail.Usage, "aggregate: one group needs more than the %d MiB of memory that aggregation may use: raise --memory-limit, or use approx_count_distinct in place of count(distinct)", f.limit>>20)
+}

@@ -1,0 +1,230 @@
+package group
+
+import (
+	"context"
+
+	"github.com/apache/arrow/go/v17/arrow"
+	"github.com/apache/arrow/go/v17/arrow/array"
+	"github.com/apache/arrow/go/v17/arrow/memory"
+
+	"github.com/sluice-data/sluice/transforms/internal/keys"
+	"github.com/sluice-data/sluice/transforms/internal/take"
+)
+
+const (
+	// window is the rows worked on at a time: hashes, numbers and values stay in the processor's cache.
+	window = 4096
+	// fanout is the partitions of a lane, chosen by the top 8 bits of the hash.
+	fanout = 256
+	// partitionAt is the groups from which partitions beat one table, whose random accesses miss the cache by then.
+	partitionAt = 1 << 16
+)
+
+// Lane is one lane's share of a Fold. It is used by one goroutine at a time.
+type Lane struct {
+	f       *Fold
+	mem     memory.Allocator
+	enc     *keys.Encoder
+	ids     []uint32
+	single  *part
+	parts   []*part // fanout of them once partitioned, else nil
+	scatter *scatter
+	disk    *spillFile
+	err     error // the first fault; the lane is no use then
+}
+
+// NewLane makes the state of one lane.
+func (f *Fold) NewLane(mem memory.Allocator) *Lane {
+	return &Lane{f: f, mem: mem, enc: f.keys.NewEncoder(), ids: make([]uint32, window), single: f.newPart(mem)}
+}
+
+// Add folds n rows given as key and argument columns, which it borrows.
+func (l *Lane) Add(ctx context.Context, keyCols, args []arrow.Array, n int) error {
+	if l.err != nil {
+		return l.err
+	}
+	for lo := 0; lo < n; lo += window {
+		if l.err = ctx.Err(); l.err != nil {
+			return l.err
+		}
+		if l.err = l.add(keyCols, args, lo, min(lo+window, n)); l.err != nil {
+			return l.err
+		}
+	}
+	return nil
+}
+
+func (l *Lane) add(keyCols, args []arrow.Array, lo, hi int) error {
+	k, a := slices(keyCols, lo, hi), slices(args, lo, hi)
+	defer release(k)
+	defer release(a)
+	n := hi - lo
+	if len(keyCols) == 0 {
+		return l.addGlobal(a, n)
+	}
+	rows, err := l.enc.Encode(k, n)
+	if err != nil {
+		return err
+	}
+	if l.parts != nil {
+		return l.scatter.add(rows, a)
+	}
+	if !l.f.room(l.single.size + int64(n)*l.f.rowBytes()) {
+		if err := l.partition(); err != nil {
+			return err
+		}
+		return l.scatter.add(rows, a)
+	}
+	if err := l.f.update(l.single, rows, l.ids[:n], a); err != nil {
+		return err
+	}
+	l.f.account(l.single)
+	if l.single.tab.Len() > l.f.partitionAt {
+		return l.partition()
+	}
+	return nil
+}
+
+// addGlobal folds rows into the one group of an aggregation without keys.
+func (l *Lane) addGlobal(args []arrow.Array, n int) error {
+	if l.single.tab.Len() == 0 {
+		l.open()
+	}
+	clear(l.ids[:n])
+	if err := l.f.accumulate(l.single, l.ids[:n], args); err != nil {
+		return err
+	}
+	l.f.account(l.single)
+	if !l.f.room(0) && l.single.size > l.f.limit/16 {
+		return l.f.noRoom()
+	}
+	return nil
+}
+
+// open makes the one group of an aggregation without keys.
+func (l *Lane) open() {
+	var r keys.Rows
+	r.SetWords([]uint64{0}, nil)
+	l.single.tab.Intern(&r, make([]uint32, 1))
+}
+
+// rowBytes is about what a new group takes at most, in table and states.
+func (f *Fold) rowBytes() int64 { return 64 + 32*int64(len(f.spill.Fields())) }
+
+// partition turns the single table into partitions.
+func (l *Lane) partition() error {
+	l.parts = make([]*part, fanout)
+	for i := range l.parts {
+		l.parts[i] = l.f.newPart(l.mem)
+		l.f.account(l.parts[i])
+	}
+	l.scatter = newScatter(l)
+	p := l.single
+	l.single = nil
+	defer l.f.drop(p)
+	return l.f.split(p, 0, fanout, l.mem, func(i int, r *keys.Rows, states []arrow.Array) error {
+		if err := l.f.merge(l.parts[i], r, states); err != nil {
+			return err
+		}
+		l.f.account(l.parts[i])
+		return nil
+	})
+}
+
+// digit is the partition of a tuple at a level: 8 bits at level 0, the next 4 at each level below.
+func digit(hash uint64, level int) int {
+	if level == 0 {
+		return int(hash >> 56)
+	}
+	return int(hash>>(56-4*level)) & (subFanout - 1)
+}
+
+// split deals the groups of p, which is done for then, by the digit of their hashes and calls to for each share that has any.
+func (f *Fold) split(p *part, level, ways int, mem memory.Allocator, to func(i int, r *keys.Rows, states []arrow.Array) error) error {
+	states, err := f.states(p)
+	if err != nil {
+		return err
+	}
+	defer release(states)
+	var r keys.Rows
+	p.tab.View(&r, 0, p.tab.Len())
+	return deal(&r, states, level, ways, mem, to)
+}
+
+// deal hands out rows and their states by digit.
+func deal(r *keys.Rows, states []arrow.Array, level, ways int, mem memory.Allocator, to func(i int, r *keys.Rows, states []arrow.Array) error) error {
+	shares := make([][]int32, ways)
+	for i, h := range r.Hash {
+		d := digit(h, level)
+		shares[d] = append(shares[d], int32(i))
+	}
+	var sub keys.Rows
+	for d, idx := range shares {
+		if len(idx) == 0 {
+			continue
+		}
+		sub.Take(r, idx)
+		piece := make([]arrow.Array, 0, len(states))
+		for _, s := range states {
+			a, err := take.Array(s, idx, mem)
+			if err != nil {
+				release(piece)
+				return err
+			}
+			piece = append(piece, a)
+		}
+		err := to(d, &sub, piece)
+		release(piece)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Rows is the sum of the counts of all groups, in memory and on disk. A fault on the way comes out of Drain.
+func (l *Lane) Rows() int64 {
+	l.flush()
+	var n int64
+	if l.single != nil {
+		n += l.single.rows()
+	}
+	for _, p := range l.parts {
+		n += p.rows()
+	}
+	if l.disk != nil {
+		n += l.disk.rows
+	}
+	return n
+}
+
+// flush folds the rows that wait in scatter buffers.
+func (l *Lane) flush() {
+	if l.err == nil && l.scatter != nil {
+		l.err = l.scatter.flushAll()
+	}
+}
+
+// Close releases what the lane holds.
+func (l *Lane) Close() {
+	l.f.drop(l.single)
+	for _, p := range l.parts {
+		l.f.drop(p)
+	}
+	if l.scatter != nil {
+		l.scatter.close()
+	}
+	if l.disk != nil {
+		l.disk.close()
+	}
+	l.single, l.parts, l.scatter, l.disk = nil, nil, nil, nil
+}
+
+// emptyArgs are the argument columns of no rows.
+func (f *Fold) emptyArgs() []arrow.Array {
+	out := make([]arrow.Array, len(f.cfg.Args))
+	for i, t := range f.cfg.Args {
+		out[i] = array.MakeArrayOfNull(memory.DefaultAllocator, t, 0)
+	}
+	return out
+}
