@@ -17,9 +17,9 @@ type kind uint8
 
 const (
 	kInt kind = iota // every integer type but uint64
-	kUint64
-	kFloat32
 	kFloat64
+	kFloat32
+	kUint64
 	kDecimal
 	kBool
 	kString
@@ -49,6 +49,7 @@ type column struct {
 	exact            bool  // kFloat64: inferred, so only numbers that float64 shows as written
 	layout           *textval.Layout
 	format           string // of layout, for messages
+	plain            bool   // texts in format need no escapes
 
 	cap  int            // rows that vals has room for
 	vals *memory.Buffer // values, bits or offsets
@@ -83,6 +84,7 @@ func newColumn(mem memory.Allocator, f arrow.Field, format, tz string, inferred 
 	var err error
 	layout := func(k kind, width int) {
 		c.kind, c.width = k, width
+		c.plain = isPlain(format)
 		c.layout, err = textval.NewLayout(format, tz)
 	}
 	signed := func(width int) {

@@ -1,10 +1,14 @@
 package jsonl
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"strings"
 	"unicode/utf8"
 )
+
+// keyReach is how much of a key is compared at once.
+const keyReach = 24
 
 // unknown says what a key that an object has no field for does to the row.
 type unknown uint8
@@ -18,7 +22,9 @@ const (
 // field is a key of an object. Fields without a column are known but not used: their values are only checked to be JSON.
 type field struct {
 	name  string
-	token string // `"name":` as it stands in the text when nothing is escaped; "" if the name cannot stand so
+	token string    // `"name":` as it stands in the text when nothing is escaped; "" if the name cannot stand so
+	key   [3]uint64 // the first bytes of token, and which of them count
+	mask  [3]uint64
 	col   *column
 	seen  uint64 // stamp of the object it was last seen in
 	next  *field // what followed it in the object before: the first guess
@@ -41,6 +47,13 @@ func newObject(u unknown) *object { return &object{unknown: u, byName: map[strin
 // add appends a field; col is nil for one that is not used, and those come last.
 func (o *object) add(name string, col *column) {
 	f := &field{name: name, col: col, token: token(name)}
+	for i := range min(len(f.token), keyReach) {
+		f.key[i/8] |= uint64(f.token[i]) << (i % 8 * 8)
+		f.mask[i/8] |= 0xff << (i % 8 * 8)
+	}
+	if f.token == "" {
+		f.key[0], f.mask[0] = 0, 0xff // no key begins with a zero byte
+	}
 	if n := len(o.fields); n > 0 {
 		o.fields[n-1].next = f
 	} else {
@@ -67,6 +80,10 @@ func token(name string) string {
 		}
 	}
 	return `"` + name + `":`
+}
+
+func hasToken(b []byte, i int, token string) bool {
+	return len(b)-i >= len(token) && string(b[i:i+len(token)]) == token
 }
 
 // key reads the key at i that was not the expected one, up to its value. A nil field with i >= 0 is a key to skip.
@@ -113,7 +130,8 @@ func quoted(name []byte) string {
 	return string(q)
 }
 
-// object reads the object at i into row of o's columns, and returns the index behind it.
+// object reads the object at i into row of o's columns, and returns the index behind it. The loop reads the usual case by
+// itself, without a call: the expected key as it stands, then a short number or string. Everything else goes to key and value.
 func (d *decoder) object(o *object, row, i, depth int) int {
 	if depth > maxDepth {
 		return d.s.fail(i, tooDeep)
@@ -135,7 +153,15 @@ func (d *decoder) object(o *object, row, i, depth int) int {
 	prev := &o.first
 	f := prev.next
 	for {
-		if f != nil && len(f.token) > 0 && i+len(f.token) <= len(b) && string(b[i:i+len(f.token)]) == f.token {
+		known := false
+		if f != nil && len(b)-i >= keyReach {
+			q := (*[keyReach]byte)(b[i:])
+			w0, w1, w2 := binary.LittleEndian.Uint64(q[:]), binary.LittleEndian.Uint64(q[8:]), binary.LittleEndian.Uint64(q[16:])
+			known = (w0^f.key[0])&f.mask[0]|(w1^f.key[1])&f.mask[1]|(w2^f.key[2])&f.mask[2] == 0 && (len(f.token) <= keyReach || hasToken(b, i, f.token))
+		} else if f != nil {
+			known = f.token != "" && hasToken(b, i, f.token)
+		}
+		if known {
 			i += len(f.token)
 			if at(b, i) <= ' ' {
 				i = space(b, i)
@@ -155,7 +181,26 @@ func (d *decoder) object(o *object, row, i, depth int) int {
 		default:
 			f.seen = stamp
 			count++
-			i = d.value(f.col, row, i, depth)
+			c := f.col
+			if len(b)-i < shortReach {
+				i = d.value(c, row, i, depth)
+				break
+			}
+			end := -1
+			switch c.kind {
+			case kInt:
+				end = c.shortInt(b, row, i)
+			case kFloat64:
+				end = c.shortFloat(b, row, i)
+			case kString:
+				end = c.shortString(b, row, i)
+			case kTimestamp, kTimestamptz:
+				end = c.shortClock(b, row, i)
+			}
+			if end < 0 {
+				end = d.value(c, row, i, depth)
+			}
+			i = end
 		}
 		if i < 0 {
 			if f != prev {
