@@ -265,7 +265,7 @@ func (d *dirStore) Put(ctx context.Context, ref Ref, body []byte, _ string, ifAb
 			if err := os.Link(from, to); err != nil {
 				return err
 			}
-			os.Remove(from) // a second name of a published object, hidden: AbortUploads gets it too
+			_ = os.Remove(from) // a second name of a published object, hidden: AbortUploads gets it too
 			return nil
 		}
 	}

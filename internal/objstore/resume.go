@@ -22,20 +22,20 @@ type openRange func(ctx context.Context, off, n int64) (io.ReadCloser, error)
 
 // resumingBody reads a range and opens it again, from where it broke, when the body ends in a Temporary error or short.
 type resumingBody struct {
-	ctx       context.Context
-	ref       Ref
-	open      openRange
-	body      io.ReadCloser // nil between a failure and the next open
-	off, left int64
-	failures  int
-	earned    int64
-	backoff   func(failure int) time.Duration
-	err       error // sticky
+	ctx         context.Context
+	ref         Ref
+	open        openRange
+	body        io.ReadCloser // nil between a failure and the next open
+	off, left   int64
+	failures    int
+	earned      int64
+	mostBackoff time.Duration
+	err         error // sticky
 }
 
 // newResuming opens the range at once, so that a missing or changed object is the caller's error and not the first Read's.
-func newResuming(ctx context.Context, ref Ref, open openRange, off, n int64) (*resumingBody, error) {
-	b := &resumingBody{ctx: ctx, ref: ref, open: open, off: off, left: n, backoff: backoff}
+func newResuming(ctx context.Context, ref Ref, open openRange, off, n int64, mostBackoff time.Duration) (*resumingBody, error) {
+	b := &resumingBody{ctx: ctx, ref: ref, open: open, off: off, left: n, mostBackoff: mostBackoff}
 	for b.body == nil {
 		var err error
 		if b.body, err = open(ctx, off, n); err != nil {
@@ -47,10 +47,13 @@ func newResuming(ctx context.Context, ref Ref, open openRange, off, n int64) (*r
 	return b, nil
 }
 
-// backoff is the pause before the given retry (1, 2, …): 100 ms doubling to 20 s, with jitter so that lanes spread out.
+// defaultMaxBackoff bounds the pause between two tries.
+const defaultMaxBackoff = 20 * time.Second
+
+// backoff is the pause before the given retry (1, 2, …): 100 ms doubling, with jitter so that lanes spread out.
 func backoff(failure int) time.Duration {
 	d := 100 * time.Millisecond << min(failure-1, 8)
-	return time.Duration((0.5 + rand.Float64()/2) * float64(min(d, 20*time.Second)))
+	return time.Duration((0.5 + rand.Float64()/2) * float64(d))
 }
 
 // broken takes note of a failure: nil after a pause if the range is worth another try, else the error to end with.
@@ -65,7 +68,7 @@ func (b *resumingBody) broken(err error) error {
 	if b.failures++; b.failures >= resumeFailures {
 		return failf(fail.Temporary, b.ref, "read object: gave up at byte %d after %d broken bodies: %w", b.off, b.failures, gaveUp{err})
 	}
-	if !sleep(b.ctx, b.backoff(b.failures)) {
+	if !sleep(b.ctx, min(backoff(b.failures), b.mostBackoff)) {
 		return cancelled(b.ctx, b.ref, "read object")
 	}
 	return nil

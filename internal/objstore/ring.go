@@ -184,7 +184,7 @@ func readFull(ctx context.Context, store Store, info Info, buf []byte, off int64
 	open := func(ctx context.Context, off, n int64) (io.ReadCloser, error) {
 		return store.ReadRange(ctx, info, off, n)
 	}
-	body, err := newResuming(ctx, info.Ref, open, off, int64(len(buf)))
+	body, err := newResuming(ctx, info.Ref, open, off, int64(len(buf)), defaultMaxBackoff)
 	if err != nil {
 		return err
 	}

@@ -45,7 +45,7 @@ func (o S3Options) withDefaults() S3Options {
 		o.MaxAttempts = 10
 	}
 	if o.MaxBackoff <= 0 {
-		o.MaxBackoff = 20 * time.Second
+		o.MaxBackoff = defaultMaxBackoff
 	}
 	if o.StallTimeout <= 0 {
 		o.StallTimeout = time.Minute
@@ -97,10 +97,11 @@ func NewS3(ctx context.Context, opt S3Options) (Store, error) {
 			o.Region = "us-east-1"
 		}
 		// Other stores choke on checksum trailers; whoever knows theirs does not sets the AWS_… variables.
-		if foreign && cfg.RequestChecksumCalculation == aws.RequestChecksumCalculationUnset {
+		request, response := checksumsChosen(cfg)
+		if foreign && !request {
 			o.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenRequired
 		}
-		if foreign && cfg.ResponseChecksumValidation == aws.ResponseChecksumValidationUnset {
+		if foreign && !response {
 			o.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired
 		}
 		region = o.Region
@@ -113,6 +114,21 @@ func NewS3(ctx context.Context, opt S3Options) (Store, error) {
 		return nil, fail.Newf(fail.Usage, "read endpoint %q: want http://host:port or https://host", opt.Endpoint)
 	}
 	return s, nil
+}
+
+// checksumsChosen says whether environment or profile set the two checksum modes; the SDK fills in its own if not.
+func checksumsChosen(cfg aws.Config) (request, response bool) {
+	for _, source := range cfg.ConfigSources {
+		switch c := source.(type) {
+		case config.EnvConfig:
+			request = request || c.RequestChecksumCalculation != aws.RequestChecksumCalculationUnset
+			response = response || c.ResponseChecksumValidation != aws.ResponseChecksumValidationUnset
+		case config.SharedConfig:
+			request = request || c.RequestChecksumCalculation != aws.RequestChecksumCalculationUnset
+			response = response || c.ResponseChecksumValidation != aws.ResponseChecksumValidationUnset
+		}
+	}
+	return request, response
 }
 
 // httpClient has the configured transport (AWS_CA_BUNDLE, timeouts of dialing and TLS) and room for the connections of
@@ -232,7 +248,7 @@ func (s *s3Store) ReadRange(ctx context.Context, info Info, off, n int64) (io.Re
 		return io.NopCloser(bytes.NewReader(nil)), nil
 	}
 	open := func(ctx context.Context, off, n int64) (io.ReadCloser, error) { return s.get(ctx, info, off, n) }
-	return newResuming(ctx, info.Ref, open, off, n)
+	return newResuming(ctx, info.Ref, open, off, n, s.opt.MaxBackoff)
 }
 
 // get opens one ranged request, pinned to the version.
