@@ -1,0 +1,126 @@
+package parquet
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/apache/arrow/go/v17/arrow/memory"
+	pq "github.com/parquet-go/parquet-go"
+
+	"github.com/sluice-data/sluice/pipeline"
+	"github.com/sluice-data/sluice/sources"
+)
+
+// trip has the 18 columns of the benchmark file.
+type trip struct {
+	Vendor     int32     `parquet:",dict"`
+	Pickup     time.Time `parquet:",timestamp(microsecond:local)"`
+	Dropoff    time.Time `parquet:",timestamp(microsecond:local)"`
+	Passengers int32     `parquet:",dict"`
+	Distance   float64
+	Rate       int32   `parquet:",dict"`
+	Flag       string  `parquet:",dict"`
+	PU         int32   `parquet:",dict"`
+	DO         int32   `parquet:",dict"`
+	Payment    int32   `parquet:",dict"`
+	Fare       float64 `parquet:",dict"`
+	Extra      float64 `parquet:",dict"`
+	MTA        float64 `parquet:",dict"`
+	Tip        float64 `parquet:",dict"`
+	Tolls      float64 `parquet:",dict"`
+	Surcharge  float64 `parquet:",dict"`
+	Total      float64
+	Congestion *float64 `parquet:",dict"`
+}
+
+func trips(b *testing.B, n int) []byte {
+	b.Helper()
+	var buf bytes.Buffer
+	w := pq.NewGenericWriter[trip](&buf, pq.Compression(&pq.Zstd), pq.MaxRowsPerRowGroup(122880), pq.PageBufferSize(1<<20))
+	x := uint64(1)
+	next := func(m int) int {
+		x ^= x << 13
+		x ^= x >> 7
+		x ^= x << 17
+		return int(x % uint64(m))
+	}
+	at := time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)
+	rows := make([]trip, 8192)
+	for done := 0; done < n; done += len(rows) {
+		rows = rows[:min(len(rows), n-done)]
+		for i := range rows {
+			at = at.Add(time.Duration(next(5)) * time.Second)
+			rows[i] = trip{int32(next(2)), at, at.Add(time.Duration(next(3600)) * time.Second), int32(next(6)), float64(next(10000)) / 100, int32(next(5)), []string{"N", "N", "N", "Y"}[next(4)],
+				int32(next(265)), int32(next(265)), int32(next(4)), float64(next(8000)) / 100, float64(next(10)) / 2, 0.5, float64(next(2000)) / 100, float64(next(700)) / 100, 0.3, float64(next(1<<30)) / 100, nil}
+			if next(20) > 0 {
+				rows[i].Congestion = ptr(2.5)
+			}
+		}
+		if _, err := w.Write(rows); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		b.Fatal(err)
+	}
+	return buf.Bytes()
+}
+
+// BenchmarkDecode reads a zstd file in one lane: all 18 columns, and 7 of them. SLUICE_BENCH_PARQUET names another file.
+func BenchmarkDecode(b *testing.B) {
+	var data []byte
+	need := map[string]bool{"Passengers": true, "Rate": true, "DO": true, "Payment": true, "Extra": true, "Tolls": true, "Total": true}
+	if name := os.Getenv("SLUICE_BENCH_PARQUET"); name != "" {
+		var err error
+		if data, err = os.ReadFile(name); err != nil {
+			b.Fatal(err)
+		}
+	} else {
+		data = trips(b, 1_000_000)
+	}
+	for _, n := range []map[string]bool{nil, need} {
+		name := "all"
+		if n != nil {
+			name = fmt.Sprint(len(n), " columns")
+		}
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			rows := int64(0)
+			for b.Loop() {
+				rows += decodeAll(b, data, n)
+			}
+			b.ReportMetric(float64(rows)/b.Elapsed().Seconds()/1e6, "Mrow/s")
+		})
+	}
+}
+
+func decodeAll(b *testing.B, data []byte, need map[string]bool) (rows int64) {
+	b.Helper()
+	ctx := context.Background()
+	src, err := open(ctx, sources.Request{Inputs: []sources.Input{input("bench", data)}, Need: need})
+	if err != nil {
+		b.Fatal(err)
+	}
+	dec, err := src.NewDecoder(memory.NewGoAllocator())
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer dec.Close()
+	for {
+		c, err := src.Next(ctx)
+		if err == io.EOF {
+			return rows
+		}
+		if err == nil {
+			err = dec.Decode(ctx, c, &pipeline.Rejects{}, func(x pipeline.Batch) error { rows += x.Rec.NumRows(); return nil })
+		}
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+}
