@@ -63,8 +63,15 @@ func TestS3Store(t *testing.T) {
 		name      string
 		make      func(t testing.TB) string
 		versioned bool
-	}{{"plain", srv.Bucket, false}, {"versioned", srv.VersionedBucket, true}} {
+		checksums string
+	}{
+		{"plain", srv.Bucket, false, ""},
+		{"versioned", srv.VersionedBucket, true, ""},
+		{"with checksums, as on AWS", srv.Bucket, false, "when_supported"},
+	} {
 		t.Run(bucket.name, func(t *testing.T) {
+			t.Setenv("AWS_REQUEST_CHECKSUM_CALCULATION", bucket.checksums)
+			t.Setenv("AWS_RESPONSE_CHECKSUM_VALIDATION", bucket.checksums)
 			storetest.Run(t, func(t *testing.T) storetest.Subject {
 				checkLeaks(t)
 				name := bucket.make(t)

@@ -1,0 +1,108 @@
+package s3test
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestServer(t *testing.T) {
+	s := Start(t)
+	if Start(t) != s {
+		t.Error("a process has two servers")
+	}
+	bucket := s.Bucket(t)
+	for _, key := range []string{"b", "a+b c%20", "é/x"} {
+		if info := s.Put(t, bucket, key, []byte(key)); info.ETag == "" || info.VersionID != "" {
+			t.Errorf("put gives %+v", info)
+		}
+		if got := s.Get(t, bucket, key); string(got) != key {
+			t.Errorf("get %q gives %q", key, got)
+		}
+	}
+	if got := s.Get(t, bucket, "none"); got != nil {
+		t.Errorf("get of nothing gives %q", got)
+	}
+	if got := s.Keys(t, bucket); !slices.Equal(got, []string{"a+b c%20", "b", "é/x"}) {
+		t.Errorf("keys are %q", got)
+	}
+	if info := s.Put(t, s.VersionedBucket(t), "key", []byte("x")); info.VersionID == "" {
+		t.Error("a versioned bucket gives no version")
+	}
+	store := s.Store(t)
+	ref := s.Put(t, bucket, "part", nil).Ref
+	u, err := store.Upload(t.Context(), ref, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, keys := range [][]string{{"part"}, {"part", "other"}, nil} {
+		if n := s.OpenUploads(t, bucket, keys...); n != 1 {
+			t.Errorf("%d open uploads to %q, want 1", n, keys)
+		}
+	}
+	if n := s.OpenUploads(t, bucket, "par"); n != 0 {
+		t.Errorf("%d open uploads to another key", n)
+	}
+	if err := u.Abort(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if n := s.OpenUploads(t, bucket); n != 0 {
+		t.Errorf("%d open uploads after abort", n)
+	}
+}
+
+// TestServerEndsWithItsProcess kills a process that has a server, in the way that leaves it no last word.
+func TestServerEndsWithItsProcess(t *testing.T) {
+	if os.Getenv("S3TEST_CHILD") != "" {
+		s := Start(t)
+		fmt.Printf("\nserver %s %s\n", s.Endpoint, s.dir)
+		select {}
+	}
+	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestServerEndsWithItsProcess$")
+	child.Env = append(os.Environ(), "S3TEST_CHILD=1")
+	out, err := child.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var endpoint, dir string
+	for lines := bufio.NewScanner(out); endpoint == "" && lines.Scan(); {
+		if line, ok := strings.CutPrefix(lines.Text(), "server "); ok {
+			endpoint, dir, _ = strings.Cut(line, " ")
+		}
+	}
+	if endpoint == "" {
+		t.Fatal("the child starts no server")
+	}
+	answers := func() bool {
+		resp, err := oneShotClient().Get(endpoint)
+		if err == nil {
+			resp.Body.Close()
+		}
+		return err == nil
+	}
+	if !answers() {
+		t.Error("the server does not answer while its process lives")
+	}
+	if err := child.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = child.Wait()
+	for begin := time.Now(); answers() || exists(dir); time.Sleep(20 * time.Millisecond) {
+		if time.Since(begin) > 10*time.Second {
+			t.Fatalf("10 s after its process the server answers: %v, its directory is there: %v", answers(), exists(dir))
+		}
+	}
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
