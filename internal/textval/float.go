@@ -167,3 +167,9 @@ func notFinite(b []byte) (float64, bool) {
 	}
 	return 0, false
 }
+
+// IsNumber reports whether b has the form of a decimal number, of whatever size.
+func IsNumber(b []byte) bool {
+	_, ok := scan(b)
+	return ok
+}

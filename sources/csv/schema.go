@@ -1,0 +1,245 @@
+package csv
+
+import (
+	"context"
+	"io"
+
+	"github.com/apache/arrow/go/v17/arrow"
+
+	"github.com/sluice-data/sluice/internal/fail"
+	"github.com/sluice-data/sluice/internal/schema"
+	"github.com/sluice-data/sluice/internal/textval"
+	"github.com/sluice-data/sluice/sources"
+)
+
+const (
+	inferBytes = 1 << 20 // of the first input's head
+	inferRows  = 20_000
+)
+
+// plan is a column of the source and how its cells are read.
+type plan struct {
+	name     string
+	field    arrow.Field
+	inferred bool // its type was not declared: a value that it would not give back is a misfit
+	layout   *textval.Layout
+	format   string
+	json     bool
+}
+
+// settle fixes the schema: the declared columns, and under evolve and infer those found in the inputs' heads (or, with FullScan, in all of them).
+func (s *source) settle(ctx context.Context) error {
+	found := newFinder(s)
+	strict := s.mode == sources.Strict
+	for i, in := range s.req.Inputs {
+		if strict && i > 0 {
+			break // each is checked when its turn comes
+		}
+		n := inferBytes
+		if i > 0 || strict {
+			n = 2 * sampleBytes
+		}
+		if err := found.head(ctx, in, n); err != nil {
+			return err
+		}
+	}
+	if len(s.declared) == 0 && len(found.order) == 0 {
+		if len(s.req.Inputs) == 0 {
+			return fail.Newf(fail.Input, "no inputs")
+		}
+		return fail.Newf(fail.Data, "is empty, so there are no columns to infer: declare schema.columns").In(s.req.Inputs[0].URI)
+	}
+	if s.req.FullScan && !strict {
+		if err := found.scan(ctx); err != nil {
+			return err
+		}
+	}
+	return s.plan(found)
+}
+
+// plan orders the columns: under infer as the first file has them, else the declared ones first.
+func (s *source) plan(found *finder) error {
+	declared := map[string]sources.Column{}
+	for _, c := range s.req.Schema.Columns {
+		declared[c.Field.Name] = c
+	}
+	order := s.declared
+	switch s.mode {
+	case sources.Infer:
+		order = append(append([]string{}, found.order...), without(s.declared, found.order)...)
+	case sources.Evolve:
+		order = append(append([]string{}, s.declared...), without(found.order, s.declared)...)
+	}
+	var fields []arrow.Field
+	for _, name := range order {
+		if s.req.Need != nil && !s.req.Need[name] {
+			continue
+		}
+		p := plan{name: name}
+		if c, ok := declared[name]; ok {
+			if err := p.declare(c); err != nil {
+				return err
+			}
+		} else {
+			p.inferred, p.layout = true, iso
+			p.field = arrow.Field{Name: name, Type: found.guesses[name].dataType(), Nullable: true}
+		}
+		s.cols = append(s.cols, p)
+		fields = append(fields, p.field)
+	}
+	s.schema = arrow.NewSchema(fields, nil)
+	return nil
+}
+
+func (p *plan) declare(c sources.Column) error {
+	p.field, p.format, p.json = c.Field, c.Format, schema.IsJSON(c.Field)
+	switch c.Field.Type.(type) {
+	case *arrow.BooleanType, *arrow.Int8Type, *arrow.Int16Type, *arrow.Int32Type, *arrow.Int64Type, *arrow.Uint8Type, *arrow.Uint16Type, *arrow.Uint32Type, *arrow.Uint64Type,
+		*arrow.Float32Type, *arrow.Float64Type, *arrow.Decimal128Type, *arrow.StringType, *arrow.BinaryType:
+		return nil
+	case *arrow.Date32Type, *arrow.Time64Type, *arrow.TimestampType:
+		l, err := textval.NewLayout(c.Format, c.TZ)
+		if err != nil {
+			return fail.Newf(fail.Usage, "schema line %d: column %q: %w", c.Line, p.name, err)
+		}
+		p.layout = l
+		return nil
+	}
+	return unsupported(c, schema.TypeName(c.Field))
+}
+
+// finder gathers the columns of the inputs, in the order they come up, and what their values have in common.
+type finder struct {
+	s       *source
+	order   []string
+	guesses map[string]*guess
+}
+
+func newFinder(s *source) *finder { return &finder{s: s, guesses: map[string]*guess{}} }
+
+// head looks at the first n bytes of in, or as many more as its header takes.
+func (f *finder) head(ctx context.Context, in sources.Input, n int) error {
+	wrap := func(r io.Reader) (io.Reader, error) { return f.s.transcode(in.URI, r) }
+	for ; ; n *= 2 {
+		head, eof, err := sources.ReadHead(ctx, in, n, wrap)
+		if err != nil {
+			return err
+		}
+		h, more, err := f.s.readHead(in.URI, head, eof, f.s.known)
+		if err != nil {
+			return err
+		}
+		if more {
+			if n > max(f.s.req.MaxRecord, inferBytes) {
+				return fail.Newf(fail.Data, "the header does not end within %d bytes: look for a quote that is never closed", len(head)).In(in.URI).At(1, 0)
+			}
+			continue
+		}
+		if h.empty {
+			return nil
+		}
+		if f.s.mode == sources.Strict {
+			return h.checkDrift(in.URI, f.s.declared)
+		}
+		f.add(&h)
+		if len(f.s.known) == 0 && h.header {
+			f.s.known = h.names
+		}
+		f.observe(&h, head[h.begin:], eof, inferRows)
+		return nil
+	}
+}
+
+// add notes h's columns.
+func (f *finder) add(h *headed) {
+	for _, name := range f.s.namesOf(h) {
+		if f.guesses[name] == nil {
+			f.guesses[name] = &guess{}
+			f.order = append(f.order, name)
+		}
+	}
+}
+
+// observe looks at the values of up to most records of b.
+func (f *finder) observe(h *headed, b []byte, eof bool, most int) {
+	names := f.s.namesOf(h)
+	to := make([]*guess, h.fields) // nil: declared, or not wanted
+	for i, name := range names {
+		if f.s.req.Need == nil || f.s.req.Need[name] {
+			to[i] = f.guesses[name]
+		}
+	}
+	for _, name := range f.s.declared {
+		if i := indexOf(names, name); i >= 0 {
+			to[i] = nil
+		}
+	}
+	var ends []uint32
+	var scratch []byte
+	for pos := h.skip(b, 0, h.fields == 1); pos < len(b) && most > 0; most-- {
+		var sp span
+		ends, sp = h.record(b, pos, ends[:0])
+		if !sp.whole && !eof {
+			return
+		}
+		if sp.fault == sound && len(ends) == h.fields {
+			for i, e := range ends {
+				if to[i] != nil {
+					scratch = f.value(to[i], h, b[pos:e], scratch)
+				}
+				pos = int(e) + 1
+			}
+		}
+		pos = h.skip(b, sp.next, h.fields == 1)
+	}
+}
+
+// value adds one cell to g. A quoted empty one is null in every type but string, and there nothing is lost either.
+func (f *finder) value(g *guess, h *headed, raw, scratch []byte) []byte {
+	v, scratch, quoted := h.text(raw, scratch)
+	if !quoted && f.s.nulls.has(v) || quoted && len(v) == 0 && f.s.nulls.empty {
+		return scratch
+	}
+	g.add(v)
+	return scratch
+}
+
+// scan reads every input to its end.
+func (f *finder) scan(ctx context.Context) error {
+	s := f.s
+	for _, g := range f.guesses {
+		*g = guess{}
+	}
+	var cur headed
+	c := s.newChunker(func(_ context.Context, i int, head []byte, eof bool) (int, int64, error) {
+		h, more, err := s.readHead(s.req.Inputs[i].URI, head, eof, s.known)
+		if more || err != nil {
+			return -1, 0, err
+		}
+		cur = h
+		s.layout = &cur.layout
+		f.add(&h)
+		return h.begin, h.lines, nil
+	})
+	defer c.Close()
+	for {
+		chunk, err := c.Next(ctx)
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		f.observe(&cur, chunk.Data, true, len(chunk.Data)+1)
+		chunk.Release()
+	}
+}
+
+func indexOf(names []string, name string) int {
+	for i, n := range names {
+		if n == name {
+			return i
+		}
+	}
+	return -1
+}
