@@ -104,12 +104,21 @@ func bounds64(lo, hi uint64) bounds {
 	return bounds{b[:8:8], b[8:]}
 }
 
-func extremes[T cmp.Ordered](v []T) (lo, hi T) {
+// extremes keeps four pairs, so that one comparison does not wait for the one before.
+func extremes[T uint8 | int32 | uint32 | int64 | uint64](v []T) (lo, hi T) {
 	lo, hi = v[0], v[0]
+	lo1, lo2, lo3, hi1, hi2, hi3 := lo, lo, lo, hi, hi, hi
+	for ; len(v) >= 4; v = v[4:] {
+		x := v[:4:4]
+		lo, hi = min(lo, x[0]), max(hi, x[0])
+		lo1, hi1 = min(lo1, x[1]), max(hi1, x[1])
+		lo2, hi2 = min(lo2, x[2]), max(hi2, x[2])
+		lo3, hi3 = min(lo3, x[3]), max(hi3, x[3])
+	}
 	for _, x := range v {
 		lo, hi = min(lo, x), max(hi, x)
 	}
-	return lo, hi
+	return min(lo, lo1, lo2, lo3), max(hi, hi1, hi2, hi3)
 }
 
 // floatExtremes leaves NaN out and gives a zero the sign that covers both zeros, as parquet.thrift demands; !ok if there

@@ -17,6 +17,8 @@ import (
 type compressor struct {
 	codec format.CompressionCodec
 	zstd  *zstd.Encoder
+	quick *zstd.Encoder // a faster one beside zstd, for chunks where it does as well; nil if zstd is that fast itself
+	fast  bool          // the chunk in the making goes to quick
 	gzip  *gzip.Writer
 	lz4   lz4.Compressor
 	out   []byte
@@ -28,8 +30,11 @@ func newCompressor(codec format.CompressionCodec, level int) (*compressor, error
 	switch codec {
 	case format.Zstd:
 		// Pages carry a CRC of their own, and none is longer than the window.
-		c.zstd, err = zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.EncoderLevelFromZstd(level)), zstd.WithEncoderConcurrency(1),
-			zstd.WithEncoderCRC(false), zstd.WithWindowSize(maxPageBytes), zstd.WithZeroFrames(true))
+		options := []zstd.EOption{zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(false), zstd.WithWindowSize(maxPageBytes), zstd.WithZeroFrames(true)}
+		l := zstd.EncoderLevelFromZstd(level)
+		if c.zstd, err = zstd.NewWriter(nil, append(options, zstd.WithEncoderLevel(l))...); err == nil && l == zstd.SpeedDefault {
+			c.quick, err = zstd.NewWriter(nil, append(options, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithAllLitEntropyCompression(true))...)
+		}
 	case format.Gzip:
 		c.gzip, err = gzip.NewWriterLevel(nil, level)
 	}
@@ -43,7 +48,11 @@ func newCompressor(codec format.CompressionCodec, level int) (*compressor, error
 func (c *compressor) compress(src []byte) ([]byte, error) {
 	switch c.codec {
 	case format.Zstd:
-		c.out = c.zstd.EncodeAll(src, c.out[:0])
+		if c.fast {
+			c.out = c.quick.EncodeAll(src, c.out[:0])
+		} else {
+			c.out = c.zstd.EncodeAll(src, c.out[:0])
+		}
 	case format.Snappy:
 		c.out = s2.EncodeSnappy(c.room(s2.MaxEncodedLen(len(src))), src)
 	case format.Gzip:
@@ -69,6 +78,31 @@ func (c *compressor) compress(src []byte) ([]byte, error) {
 	return c.out, nil
 }
 
+// sample settles how the pages of a chunk are compressed, by its first data page. At zstd's default level the matches of
+// numbers and keys are often not worth their search, and literals alone come out smaller.
+func (c *compressor) sample(first []byte) {
+	if c.quick == nil {
+		return
+	}
+	c.fast = false
+	const least = 4 << 10 // less says little and costs little
+	if len(first) < least {
+		return
+	}
+	c.out = c.zstd.EncodeAll(first, c.out[:0])
+	full := len(c.out)
+	c.out = c.quick.EncodeAll(first, c.out[:0])
+	quick := len(c.out)
+	switch {
+	case quick < full-full/32:
+		c.fast = true
+	case full > len(first)-len(first)/32:
+		// Nothing is won, and the full search gives up sooner.
+	default:
+		c.fast = quick <= full+full/32
+	}
+}
+
 // room returns the output buffer with length n at least.
 func (c *compressor) room(n int) []byte {
 	if cap(c.out) < n {
@@ -78,8 +112,9 @@ func (c *compressor) room(n int) []byte {
 }
 
 func (c *compressor) close() {
-	if c.zstd != nil {
-		// It writes to nothing: closing only lets its state go.
-		_ = c.zstd.Close()
+	for _, z := range []*zstd.Encoder{c.zstd, c.quick} {
+		if z != nil {
+			_ = z.Close() // it writes to nothing: closing only lets its state go
+		}
 	}
 }

@@ -211,20 +211,24 @@ func (d *dictionary) buildBytes(c *column, n int) {
 
 // hashBytes is a multiply-and-fold hash; it only spreads, every hit is compared.
 func hashBytes(b []byte) uint64 {
-	h := uint64(len(b)) * 0x9E3779B97F4A7C15
-	for len(b) >= 8 {
+	n := len(b)
+	h := uint64(n) * 0x9E3779B97F4A7C15
+	for len(b) > 8 {
 		hi, lo := bits.Mul64(h^binary.LittleEndian.Uint64(b), 0xD6E8FEB86659FD93)
 		h, b = hi^lo, b[8:]
 	}
-	if len(b) > 0 {
-		var tail uint64
-		for i, x := range b {
-			tail |= uint64(x) << (8 * i)
-		}
-		hi, lo := bits.Mul64(h^tail, 0xA0761D6478BD642F)
-		h = hi ^ lo
+	// The last one to eight bytes, read as whole words that may overlap.
+	var tail uint64
+	switch k := len(b); {
+	case k == 8:
+		tail = binary.LittleEndian.Uint64(b)
+	case k >= 4:
+		tail = uint64(binary.LittleEndian.Uint32(b)) | uint64(binary.LittleEndian.Uint32(b[k-4:]))<<32
+	case k > 0:
+		tail = uint64(b[0]) | uint64(b[k/2])<<8 | uint64(b[k-1])<<16
 	}
-	return h * 0x9E3779B97F4A7C15
+	hi, lo := bits.Mul64(h^tail, 0xA0761D6478BD642F)
+	return (hi ^ lo) * 0x9E3779B97F4A7C15
 }
 
 // page appends the dictionary page's body: the k entries in PLAIN encoding.

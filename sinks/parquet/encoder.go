@@ -278,6 +278,7 @@ func appendByteArrays(dst []byte, l *leaf, off []int32, data []byte) []byte {
 func (e *encoder) emit(body *blockBody, ch *chunk, k, dictEnd int) error {
 	ch.codec = e.chooseCodec(e.col.leaf)
 	ch.dictEnd = ch.start
+	e.codec.sample(e.raw[e.pages[0].bodyStart:e.pages[0].bodyEnd])
 	if k > 0 {
 		h := format.PageHeader{Type: format.DictionaryPage}
 		h.DictionaryPageHeader.Set(format.DictionaryPageHeader{NumValues: int32(k), Encoding: format.Plain})

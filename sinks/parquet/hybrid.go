@@ -51,10 +51,22 @@ func appendPacked[T uint8 | uint32](dst []byte, v []T, w int) []byte {
 	groups := (len(v) + 7) / 8
 	dst = binary.AppendUvarint(dst, uint64(groups)<<1|1)
 	at, n := len(dst), groups*w
-	dst = slices.Grow(dst, n+8) // whole words are stored, also the last
-	out := dst[at : at+n+8]
+	dst = slices.Grow(dst, n+16) // whole words are stored, also the last
+	out := dst[at : at+n+16]
+	k := 0
+	if w <= 16 {
+		// Four values fit a word: a group of eight is two of them.
+		for ; len(v) >= 8; v = v[8:] {
+			g := v[:8:8]
+			lo := uint64(g[0]) | uint64(g[1])<<w | uint64(g[2])<<(2*w) | uint64(g[3])<<(3*w)
+			hi := uint64(g[4]) | uint64(g[5])<<w | uint64(g[6])<<(2*w) | uint64(g[7])<<(3*w)
+			binary.LittleEndian.PutUint64(out[k:], lo|hi<<(4*w))
+			binary.LittleEndian.PutUint64(out[k+8:], hi>>(64-4*w))
+			k += w
+		}
+	}
 	var acc uint64
-	held, k := 0, 0
+	held := 0
 	for _, x := range v {
 		acc |= uint64(x) << held
 		held += w

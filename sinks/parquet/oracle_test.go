@@ -312,7 +312,6 @@ func checkFile(t tester, data []byte, recs []arrow.Record) *pq.File {
 	return f
 }
 
-
 // writeFile encodes each group of records as one row group and commits; it returns the one file's bytes.
 func writeFile(t tester, req sinks.Request, groups ...[]arrow.Record) []byte {
 	t.Helper()
