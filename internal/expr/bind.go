@@ -1,6 +1,7 @@
 package expr
 
 import (
+	"encoding/json"
 	"fmt"
 	"sort"
 	"strings"
@@ -339,9 +340,6 @@ func (b *binder) castTo(n *castTo) (node, *Error) {
 		return nil, errAt(n.typeAt, "%s", msg)
 	}
 	t := typeOf(f)
-	if !castable(x.typ(), t) {
-		return nil, errAt(n.span, "%s", noCast(x.typ(), t))
-	}
 	out, err := b.cast(x, t, n.span)
 	if c, ok := out.(*constNode); ok && c.untyped { // '…'::text is a string for good
 		typed := *c
@@ -359,10 +357,15 @@ var typeNames = []string{"bool", "boolean", "int8", "int16", "int32", "int64", "
 // an error here already.
 func (b *binder) cast(x node, t typ, at span) (node, *Error) {
 	from := x.typ()
-	if from.same(t) && from.json == t.json {
+	if from.same(t) && (from.json == t.json || from.kind != kString) {
 		return x, nil
 	}
 	c, isConst := x.(*constNode)
+	if text, ok := constString(x); ok && t.json && json.Valid([]byte(text)) {
+		out := stringNode(text, false)
+		out.v.json = true
+		return out, nil
+	}
 	if isConst && c.v.null {
 		return nullNode(t), nil
 	}

@@ -1,5 +1,7 @@
 package expr
 
+import "strings"
+
 func (b *binder) unary(n *unary) (node, *Error) {
 	if lit, ok := n.x.(*literal); ok && n.op == "-" && lit.kind == litNumber {
 		return b.number(lit, true)
@@ -141,9 +143,9 @@ func (b *binder) arithmetic(op string, x, y node, atX, atY, at span) (node, *Err
 			y, err = b.cast(y, simple(kInt32), atY)
 		}
 	case isUntyped(x) && ty.kind.numeric():
-		x, err = b.cast(x, literalTarget(ty), atX)
+		x, err = b.literalAs(x, ty, atX)
 	case isUntyped(y) && tx.kind.numeric():
-		y, err = b.cast(y, literalTarget(tx), atY)
+		y, err = b.literalAs(y, tx, atY)
 	}
 	if err != nil {
 		return nil, err
@@ -183,13 +185,19 @@ func (b *binder) arithmetic(op string, x, y node, atX, atY, at span) (node, *Err
 	return b.call(t, arithmetic(op, t.kind), true, at, x, y), nil
 }
 
-// literalTarget is what a string literal beside a number is read as: beside an integer of any width an int64 would do, but
-// PostgreSQL takes the very type.
-func literalTarget(t typ) typ {
-	if t.kind == kDecimal {
-		return decimalOf(38, t.scale)
+// literalAs reads a string literal (or NULL) beside a value of type t: as that very type, like PostgreSQL, except that beside a
+// decimal it keeps its own digits.
+func (b *binder) literalAs(x node, t typ, at span) (node, *Error) {
+	if s, ok := constString(x); ok && t.kind == kDecimal {
+		text := string(trimSpace([]byte(s)))
+		negative := strings.HasPrefix(text, "-")
+		if toks, err := lex(strings.TrimPrefix(text, "-")); err == nil && len(toks) == 2 && toks[0].kind == tokNumber {
+			if n, err := b.number(&literal{at, litNumber, toks[0].text}, negative); err == nil && n.typ().kind != kFloat64 {
+				return n, nil
+			}
+		}
 	}
-	return t
+	return b.cast(x, t, at)
 }
 
 func (t typ) asDecimalIf() typ {
@@ -220,9 +228,9 @@ func (b *binder) compare(op string, x, y node, atX, atY, at span) (node, *Error)
 	var err *Error
 	switch {
 	case isUntyped(x) && !isUntyped(y):
-		x, err = b.cast(x, literalTarget(y.typ()), atX)
+		x, err = b.literalAs(x, y.typ(), atX)
 	case isUntyped(y) && !isUntyped(x):
-		y, err = b.cast(y, literalTarget(x.typ()), atY)
+		y, err = b.literalAs(y, x.typ(), atY)
 	case isUntyped(x):
 		x, err = b.cast(x, simple(kString), atX)
 		if err == nil {
@@ -237,7 +245,10 @@ func (b *binder) compare(op string, x, y node, atX, atY, at span) (node, *Error)
 		return nil, errAt(at, "json has no order or equality: cast it to string first")
 	}
 	t, ok := unify(tx, ty)
-	if !ok || t.kind == kOpaque || t.kind == kInterval {
+	if tx.kind == kOpaque || ty.kind == kOpaque {
+		return nil, errAt(at, "operator %s does not work on %s and %s: only IS NULL does", op, tx, ty)
+	}
+	if !ok || t.kind == kInterval {
 		return nil, errAt(at, "cannot compare %s with %s: cast one side", tx, ty)
 	}
 	isDistinct := op == "IS DISTINCT FROM" || op == "IS NOT DISTINCT FROM"

@@ -186,10 +186,10 @@ func formatDec(d dec, scale int32) string { return string(textval.AppendDecimal(
 
 // decimalKernel computes on decimals of any scales into f.t, whose precision and scale the binder chose:
 //
-//	+ -  the larger scale, one digit more before the point
-//	*    the sum of the scales
-//	/    16 digits after the point, fewer (down to 6 and the operands' scales) where 38 digits do not suffice; half away from zero
-//	%    the larger scale; sign of the dividend
+//   - -  the larger scale, one digit more before the point
+//   - the sum of the scales
+//     /    16 digits after the point, fewer (down to 6 and the operands' scales) where 38 digits do not suffice; half away from zero
+//     %    the larger scale; sign of the dividend
 func decimalKernel(op string) kernel {
 	compute := map[string]func(t typ, a dec, sa int32, b dec, sb int32) (dec, bool){"+": addDec, "-": subDec, "*": mulDec, "/": divDec, "%": modDec}[op]
 	divides := op == "/" || op == "%"

@@ -73,7 +73,7 @@ func (p *Program) Source() string { return p.src }
 // nullable can still be null in rows that Eval reports an error for.
 func (p *Program) Field() arrow.Field {
 	t := p.root.typ()
-	if c, ok := p.root.(*columnNode); ok {
+	if c, ok := p.root.(*columnNode); ok && len(c.path) == 0 {
 		return arrow.Field{Type: c.field.Type, Nullable: c.nullable(), Metadata: c.field.Metadata}
 	}
 	f := arrow.Field{Type: t.arrowType(), Nullable: p.root.nullable()}
@@ -107,6 +107,11 @@ func (p *Program) Eval(rec arrow.Record, mem memory.Allocator) (arrow.Array, []R
 	}
 	if err := p.checkRecord(rec); err != nil {
 		return nil, nil, err
+	}
+	if c, ok := p.root.(*columnNode); ok && len(c.path) == 0 { // as it is, whatever its layout
+		col := rec.Column(c.index)
+		col.Retain()
+		return col, nil, nil
 	}
 	v := p.root.eval(r, nil)
 	if r.err != nil {

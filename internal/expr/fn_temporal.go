@@ -332,7 +332,7 @@ func (b *binder) temporal(op string, x, y node, atX, atY, at span) (node, *Error
 		return nil, errAt(at, "the difference of timestamps is an interval, which no column can hold: subtract extract(epoch FROM …) to get seconds, or cast both to date to get days")
 	}
 	hint := ""
-	if stamp && ty.kind.numeric() {
+	if stamp && ty.kind.numeric() && (op == "+" || op == "-") {
 		hint = ": add an interval, as in ts + INTERVAL '1 day'"
 	}
 	return nil, errAt(at, "operator %s does not work on %s and %s%s", op, x.typ(), y.typ(), hint)

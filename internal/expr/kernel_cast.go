@@ -468,4 +468,3 @@ func castTemporal(from, to kind) kernel {
 		return out
 	}
 }
-

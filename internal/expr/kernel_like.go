@@ -151,7 +151,7 @@ func matchRunes(p []patternRune, s []byte, fold bool) bool {
 
 const badPattern = "LIKE pattern ends in the escape character"
 
-// noEscape is ESCAPE '': no rune, and no invalid byte either.
+// noEscape is ESCAPE ”: no rune, and no invalid byte either.
 const noEscape = rune(-1000)
 
 // likeKernel matches args[0] with the pattern args[1]; a constant pattern is compiled once for the batch.

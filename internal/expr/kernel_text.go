@@ -199,11 +199,8 @@ func parseText[T any](parse func([]byte) (T, bool)) kernel {
 // notA is the reason for text that is not a value of f.t.
 func (f *function) notA() string {
 	name := f.t.String()
-	switch {
-	case f.t.kind.signed():
+	if f.t.kind.signed() {
 		return "not an " + name
-	case f.t.kind == kDecimal:
-		return "not a " + name + " (digits beyond the scale are not rounded away)"
 	}
 	return "not a " + name
 }

@@ -93,6 +93,9 @@ func (p *parser) trim(n *call) *Error {
 			}
 		}
 	}
+	if p.takeWord("from") {
+		return p.arg(n)
+	}
 	if err := p.arg(n); err != nil {
 		return err
 	}

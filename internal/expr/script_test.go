@@ -109,7 +109,7 @@ func parseFixture(t *testing.T, para string) *fixture {
 	sc := bufio.NewScanner(strings.NewReader(para))
 	sc.Scan()
 	var fields []arrow.Field
-	for _, col := range strings.Split(strings.TrimPrefix(sc.Text(), "table:"), ", ") {
+	for _, col := range splitColumns(strings.TrimPrefix(sc.Text(), "table:")) {
 		name, typ, _ := strings.Cut(strings.TrimSpace(col), " ")
 		if strings.HasPrefix(name, `"`) {
 			name, typ, _ = strings.Cut(strings.TrimSpace(col)[1:], `" `)
@@ -136,6 +136,20 @@ func parseFixture(t *testing.T, para string) *fixture {
 	return out
 }
 
+// splitColumns splits at commas outside brackets.
+func splitColumns(s string) []string {
+	depth := 0
+	return strings.FieldsFunc(s, func(r rune) bool {
+		switch r {
+		case '<', '(':
+			depth++
+		case '>', ')':
+			depth--
+		}
+		return r == ',' && depth == 0
+	})
+}
+
 // record makes a record of the given rows; -1 stands for a row of nulls.
 func (x *fixture) record(t *testing.T, mem memory.Allocator, rows []int) arrow.Record {
 	b := array.NewRecordBuilder(mem, x.schema)
@@ -146,7 +160,10 @@ func (x *fixture) record(t *testing.T, mem memory.Allocator, rows []int) arrow.R
 				fb.AppendNull()
 				continue
 			}
-			cell := strings.ReplaceAll(x.rows[i][c], "''", "")
+			cell := x.rows[i][c]
+			if len(cell) > 1 && strings.HasPrefix(cell, "'") && strings.HasSuffix(cell, "'") {
+				cell = cell[1 : len(cell)-1]
+			}
 			if err := fb.AppendValueFromString(cell); err != nil {
 				t.Fatalf("cell %q: %v", cell, err)
 			}
@@ -307,7 +324,7 @@ func valueText(arr arrow.Array, i int) string {
 	case *array.Decimal128:
 		return string(textval.AppendDecimal(nil, a.Value(i), a.DataType().(*arrow.Decimal128Type).Scale))
 	case *array.Binary:
-		return fmt.Sprintf("%x", a.Value(i))
+		return fmt.Sprintf("0x%x", a.Value(i))
 	}
 	return arr.ValueStr(i)
 }

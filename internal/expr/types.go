@@ -215,10 +215,12 @@ func unify(a, b typ) (typ, bool) {
 // castable reports whether CAST from a to b exists.
 func castable(a, b typ) bool {
 	switch {
-	case a.kind == kNull || a.same(b):
+	case a.kind == kNull:
 		return true
 	case b.json:
 		return a.json
+	case a.same(b):
+		return true
 	case a.kind == kInterval || b.kind == kInterval || a.kind == kOpaque || b.kind == kOpaque:
 		return false
 	case a.kind == kString || b.kind == kString:
@@ -241,7 +243,7 @@ func noCast(a, b typ) string {
 	msg := fmt.Sprintf("cannot cast %s to %s", a, b)
 	switch {
 	case b.json:
-		msg += ": expressions do not parse JSON"
+		msg += ": only a literal of valid JSON can be, as in '{}'::json"
 	case a.kind.float() && b.kind == kBool, a.kind == kDecimal && b.kind == kBool:
 		msg += ": write x <> 0"
 	case a.kind.temporal() && b.kind.numeric():

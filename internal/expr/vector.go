@@ -25,7 +25,7 @@ type vector struct {
 	// array is the column itself, borrowed, if v is one unchanged.
 	array  arrow.Array
 	opaque arrow.Array // of an opaque column, borrowed; valid holds the nulls of the structs around it too
-	owned  bool // valid is scratch of this vector and may be written
+	owned  bool        // valid is scratch of this vector and may be written
 }
 
 // values are v's fixed-width values.
