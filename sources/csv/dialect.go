@@ -234,7 +234,7 @@ func (d *dialect) text(raw, scratch []byte) (value, _ []byte, quoted bool) {
 func (d *dialect) appendUnquoted(dst, raw []byte, q int) []byte {
 	for q >= 0 {
 		dst = append(dst, raw[:q+1]...)
-		raw = raw[q+2:]
+		raw = raw[min(q+2, len(raw)):] // a record that is not sound may end in the quote
 		q = bytes.IndexByte(raw, d.quote)
 	}
 	return append(dst, raw...)

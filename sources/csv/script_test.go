@@ -161,7 +161,7 @@ type result struct {
 }
 
 // read opens and reads req to its end. piece overrides the decoder's piece size.
-func read(t testing.TB, req sources.Request, tab bool, piece int) (r result) {
+func read(t fataler, req sources.Request, tab bool, piece int) (r result) {
 	t.Helper()
 	mem := memory.NewCheckedAllocator(memory.NewGoAllocator())
 	defer mem.AssertSize(t, 0)
