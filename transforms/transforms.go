@@ -24,8 +24,10 @@ type Def struct {
 // Env is what binding may use.
 type Env struct {
 	Expr expr.Env
-	// MemoryBudget in bytes is what all lanes of a fold may hold together.
+	// MemoryBudget in bytes is what all lanes of a fold may hold together; 0 is no limit.
 	MemoryBudget int64
+	// TempDir is where folds put what the budget has no room for; "" is the system's directory for temporary files.
+	TempDir string
 }
 
 // Bound is a step bound to its input schema: exactly one of Step and Fold is set.

@@ -141,6 +141,9 @@ func (d *Drain) Next(ctx context.Context) (arrow.Record, error) {
 	return r, nil
 }
 
+// Rows is the sum of the counts of the groups given out so far: after io.EOF, of all.
+func (d *Drain) Rows() int64 { return d.out }
+
 // finish checks that every folded row is in a group that was given out.
 func (d *Drain) finish() error {
 	if d.out != d.rows {

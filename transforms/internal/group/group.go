@@ -220,3 +220,9 @@ func slices(as []arrow.Array, lo, hi int) []arrow.Array {
 func (f *Fold) noRoom() error {
 	return fail.Newf(fail.Usage, "aggregate: one group needs more than the %d MiB of memory that aggregation may use: raise --memory-limit, or use approx_count_distinct in place of count(distinct)", f.limit>>20)
 }
+
+// Groupable reports whether values of type t can be a key.
+func Groupable(t arrow.DataType) bool {
+	_, err := keys.NewPlan([]arrow.DataType{t})
+	return err == nil
+}
