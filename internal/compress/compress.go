@@ -106,9 +106,11 @@ func prefix(magic string) func([]byte) bool {
 // source is the compressed object: buffered, counted, and aware of whether the decoder asked for more than there is.
 type source struct {
 	*bufio.Reader
-	r    io.Reader
-	read int64
-	err  error // what r ended with, io.EOF included
+	r       io.Reader
+	read    int64
+	looking bool  // the bytes asked for now are asked by us
+	ended   bool  // r is at its end
+	err     error // what r ended with, io.EOF included, once the decoder has asked for more
 }
 
 const sourceBuffer = 128 << 10
@@ -126,6 +128,9 @@ type sourceReader struct{ s *source }
 
 func (r sourceReader) Read(p []byte) (int, error) {
 	s := r.s
+	if s.ended && !s.looking {
+		s.err = io.EOF
+	}
 	if s.err != nil {
 		return 0, s.err
 	}
@@ -134,8 +139,20 @@ func (r sourceReader) Read(p []byte) (int, error) {
 	if err == nil || n > 0 && err == io.EOF { // the end is told by a read of its own: then the decoder has asked for more
 		return n, nil
 	}
-	s.err = err
+	if s.ended = err == io.EOF; !s.ended || !s.looking {
+		s.err = err
+	}
 	return n, err
+}
+
+// look is the first n bytes or as many as there are. It does not count as asking for more.
+func (s *source) look(n int) ([]byte, error) {
+	s.looking = true
+	head, err := s.Peek(n)
+	if s.looking = false; err == io.EOF {
+		err = nil
+	}
+	return head, err
 }
 
 // reader puts codec and place to every fault.
@@ -144,9 +161,14 @@ type reader struct {
 	uri  string
 	src  *source
 	rc   io.ReadCloser
-	any  bool
+	any  bool   // whether head was filled
+	head []byte // what was read to look at and is not handed out yet
+	next error  // what follows head
 	err  error
 }
+
+// headBytes are looked at before the first is handed out, however small the caller's reads: a tar archive shows itself at 262.
+const headBytes = 512
 
 // NewReader decompresses r by the named codec ("none" copies). Read's and its own errors are *fail.Error of kind Data that name the codec
 // and the byte of the compressed stream, except for errors of r, which pass unchanged. Close frees the decoder; it does not close r.
@@ -190,8 +212,8 @@ func Open(name, uri string, r io.Reader) (io.ReadCloser, string, error) {
 // OpenOptions is Open with bounds of its own.
 func OpenOptions(name, uri string, r io.Reader, o Options) (io.ReadCloser, string, error) {
 	src := newSource(r)
-	head, err := src.Peek(64)
-	if err != nil && err != io.EOF {
+	head, err := src.look(64)
+	if err != nil {
 		return nil, "", err
 	}
 	found := Detect(head)
@@ -218,36 +240,61 @@ func OpenOptions(name, uri string, r io.Reader, o Options) (io.ReadCloser, strin
 }
 
 func (z *reader) Read(p []byte) (n int, err error) {
-	if z.err != nil {
+	switch {
+	case z.err != nil:
 		return 0, z.err
-	}
-	if len(p) == 0 {
+	case len(p) == 0:
 		return 0, nil
-	}
-	defer func() {
-		if r := recover(); r != nil { // a decoder that a damaged stream brings down
-			n, z.err = 0, z.fault(fmt.Errorf("decoder gave up: %v", r))
-			err = z.err
-		}
-	}()
-	n, err = z.rc.Read(p)
-	if !z.any && n > 0 {
-		z.any = true
-		if what := Foreign(p[:n]); what != "" {
-			z.err = fail.Newf(fail.Input, "the object is %s, not a table: extract or export it as CSV, JSON Lines or Parquet", what).In(z.uri)
+	case !z.any:
+		if z.err = z.look(); z.err != nil {
 			return 0, z.err
 		}
 	}
+	if len(z.head) > 0 {
+		n = copy(p, z.head)
+		z.head = z.head[n:]
+		return n, nil
+	}
+	if z.err = z.next; z.err != nil {
+		return 0, z.err
+	}
+	n, z.err = z.decode(p)
+	return n, z.err
+}
+
+// look fills head and refuses what is certainly no table.
+func (z *reader) look() error {
+	z.any = true
+	head, n := make([]byte, headBytes), 0
+	for n < len(head) && z.next == nil {
+		var k int
+		k, z.next = z.decode(head[n:])
+		n += k
+	}
+	z.head = head[:n]
+	if what := Foreign(z.head); what != "" {
+		return fail.Newf(fail.Input, "the object is %s, not a table: extract or export it as CSV, JSON Lines or Parquet", what).In(z.uri)
+	}
+	return nil
+}
+
+// decode reads from the codec; its error is io.EOF or a *fail.Error.
+func (z *reader) decode(p []byte) (n int, err error) {
+	defer func() {
+		if r := recover(); r != nil { // a decoder that a damaged stream brings down
+			n, err = 0, z.fault(fmt.Errorf("decoder gave up: %v", r))
+		}
+	}()
+	n, err = z.rc.Read(p)
 	switch {
 	case err == nil:
 	case err == io.EOF && (z.name == "none" || z.src.err == io.EOF && z.src.Buffered() == 0):
-		z.err = io.EOF
 	case err == io.EOF && z.src.err == nil:
-		z.err = z.fault(errTrailing)
+		err = z.fault(errTrailing)
 	default:
-		z.err = z.fault(err)
+		err = z.fault(err)
 	}
-	return n, z.err
+	return n, err
 }
 
 // fault turns a decoder's error into one that names object, codec and place.

@@ -239,6 +239,7 @@ func TestMessages(t *testing.T) {
 		{"cut zstd", "auto", by["cli.zst"][:100], fail.Data, "zstd stream ends in the middle, at compressed byte 100"},
 		{"zstd checksum", "auto", flip("cli.zst", -1), fail.Data, "zstd checksum does not match"},
 		{"zstd window", "auto", []byte("\x28\xb5\x2f\xfd\x00\xa8\x01\x00\x00"), fail.Data, "zstd stream needs a window of more than 128 MiB of memory"},
+		{"zstd block of the reserved type", "auto", []byte("\x28\xb5\x2f\xfd\x00\x58\x07\x00\x00aaaa"), fail.Data, "zstd stream is damaged before compressed byte 9: "},
 		{"xz dictionary", "auto", bigDict, fail.Data, "xz stream needs a window of 4095 MiB of memory, at most 128 MiB are allowed"},
 		{"xz checksum", "auto", flip("cli.xz", -30), fail.Data, "xz "},
 		{"bzip2 checksum", "auto", flip("cli.bz2", 12), fail.Data, "bzip2 checksum does not match"},
@@ -257,6 +258,22 @@ func TestMessages(t *testing.T) {
 		_, err := decode(c.codec, c.data)
 		if err == nil || fail.KindOf(err) != c.kind || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v (%v)\nwant %s (%v)", c.name, err, fail.KindOf(err), c.want, c.kind)
+		}
+	}
+}
+
+// TestForeignSmallReads: what the object is, is found before a byte is handed out, however few are asked for.
+func TestForeignSmallReads(t *testing.T) {
+	for _, text := range []string{"<?xml version='1.0'?>", "PK\x03\x04", string(append(make([]byte, 257), "ustar\x0000"...))} {
+		for _, data := range []string{text, string(gz([]byte(text)))} {
+			r, _, err := Open("auto", "u", iotest.OneByteReader(strings.NewReader(data)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n, err := r.Read(make([]byte, 2)); n != 0 || fail.KindOf(err) != fail.Input {
+				t.Errorf("%.10q: %d bytes, %v", text, n, err)
+			}
+			r.Close()
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -18,6 +19,7 @@ var (
 	Compressions     = []string{"auto", "none", "gzip", "zstd", "bzip2", "lz4", "snappy", "xz"}
 	Modes            = []string{"strict", "evolve", "infer"}
 	Encodings        = []string{"utf-8", "utf-16", "utf-16le", "utf-16be", "latin-1", "windows-1252"}
+	encodingNames    = append([]string{"utf8", "ascii", "us-ascii", "utf16", "utf16le", "utf16be", "latin1", "iso-8859-1", "iso8859-1", "cp1252", "win-1252"}, Encodings...)
 	ParquetCodecs    = []string{"zstd", "snappy", "gzip", "lz4", "brotli", "none"}
 	Formats          = []string{"csv", "tsv", "jsonl", "parquet"} // by default told from content
 	pipelineKeys     = []string{"version", "name", "source", "schema", "errors", "steps", "sink", "tests"}
@@ -174,7 +176,9 @@ func (p *Pipeline) readSource(root *Node) error {
 		r2.oneByte("delimiter", &c.Delimiter, false)
 		r2.oneByte("quote", &c.Quote, false)
 		r2.oneByte("comment", &c.Comment, true)
-		r2.enum("encoding", &c.Encoding, Encodings)
+		if enc := r2.str("encoding", &c.Encoding); enc != nil && !slices.Contains(encodingNames, strings.ToLower(c.Encoding)) {
+			r2.fail(oneOf(enc, "encoding", c.Encoding, Encodings))
+		}
 		if h := r2.get("header"); h != nil {
 			b, err := h.Bool()
 			r2.fail(err)
