@@ -328,7 +328,9 @@ func (c *column) finish(n int) *array.Data {
 		buffers = []*memory.Buffer{nil, c.vals}
 	case kString, kBinary, kJSON:
 		used := int(c.i32[n])
-		c.room(1) // the array wants a buffer even when all values are empty
+		if c.data == nil { // the array wants a buffer even when all values are empty
+			c.data = memory.NewResizableBuffer(c.mem)
+		}
 		c.data.ResizeNoShrink(used)
 		c.vals.ResizeNoShrink((n + 1) * c.width)
 		buffers = []*memory.Buffer{nil, c.vals, c.data}

@@ -73,15 +73,17 @@ func TestInferredTypes(t *testing.T) {
 	}
 }
 
+func manyKeys(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, `,"k%d":1`, i)
+	}
+	return "{" + b.String()[1:] + "}"
+}
+
 // Objects used as maps, and nesting without end, do not become types without end.
 func TestInferenceIsBounded(t *testing.T) {
-	keys := func(n int) string {
-		var b strings.Builder
-		for i := range n {
-			fmt.Fprintf(&b, `,"k%d":1`, i)
-		}
-		return "{" + b.String()[1:] + "}"
-	}
+	keys := manyKeys
 	deep := strings.Repeat(`{"d":`, 40) + "1" + strings.Repeat("}", 40)
 	res := read(t, request(t, sources.Infer, "", `{"map":`+keys(1001)+`,"no":`+keys(1000)+`,"deep":`+deep+"}"))
 	if !strings.HasPrefix(res.types, "map json, no struct<k0: int64, k1:") || !strings.HasSuffix(res.types, "deep "+strings.Repeat("struct<d: ", 32)+"json"+strings.Repeat(">", 32)) {
@@ -190,6 +192,13 @@ func TestMisfits(t *testing.T) {
 	res := read(t, req)
 	if len(res.rejects) != 2 || len(res.rows) != headRows+1 {
 		t.Errorf("%d rows, rejects %q", len(res.rows), res.rejects)
+	}
+	req = request(t, sources.Infer, "", head+`{"new":1,"new":2}`+"\n"+manyKeys(5000)+"\n"+`{"s":"y"}`)
+	req.Need = map[string]bool{"s": true}
+	res = read(t, req)
+	same(t, "rejects of keys not used", res.reasons(), []string{`new: duplicate key "new" in one object [2]`})
+	if len(res.rows) != headRows+2 {
+		t.Errorf("%d rows", len(res.rows))
 	}
 	req = request(t, sources.Infer, "", head+`{"new":1}`)
 	req.Need = map[string]bool{"s": true, "new": true}

@@ -6,7 +6,7 @@
 //   - A missing key and an explicit null are null. A key that occurs twice in an object that is read (not in json values) rejects
 //     the row, and so does a key that is not declared, in strict mode.
 //   - Integer and decimal columns take any JSON number of exactly that value (1.0 and 1e3 are integers, 1.7 is not). Float
-//     columns take any number in range, rounded to nearest. Strings are not converted to numbers or bools.
+//     columns take any number in range, rounded to nearest (one that would become zero is out of range). Strings are not converted to numbers or bools.
 //   - String columns take strings, unescaped, and numbers and bools as the text they are written in.
 //   - Binary columns take base64 (RFC 4648 section 4, padded). Dates, times and timestamps are strings in the column's format.
 //   - json columns keep any value as it is written, byte for byte.

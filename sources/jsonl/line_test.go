@@ -62,6 +62,7 @@ func TestMalformedLines(t *testing.T) {
 		{"{\"v\":\"\xed\xa0\x80\"}", "not JSON at byte 7 of the line: invalid UTF-8 in a string [\xed\xa0\x80\"}]"}, // a surrogate
 		{"{\"\xff\":1}", "not JSON at byte 3 of the line: invalid UTF-8 in a string [\xff\":1}]"},
 		{deep(1001), `not JSON at byte 1005 of the line: nested deeper than 1000 levels [` + strings.Repeat("[", 1) + strings.Repeat("]", 79) + `…]`},
+		{`{"v":` + strings.Repeat(`{"v":`, 1000) + strings.Repeat("}", 1001), `not JSON at byte 5001 of the line: nested deeper than 1000 levels [{"v":` + strings.Repeat("}", 75) + "…]"},
 		{"\ufeff{\"v\":1}", "not JSON at byte 1 of the line: '\\ufeff' where a value should be [\ufeff{\"v\":1}]"}, // a byte order mark between files joined
 	} {
 		for _, types := range []string{"v json", "other int64, v string", "v list<json>", "v struct<x: int64>", "v float64", "v int64", "v decimal(9,2)", "v timestamp"} {

@@ -131,11 +131,9 @@ func quoted(name []byte) string {
 }
 
 // object reads the object at i into row of o's columns, and returns the index behind it. The loop reads the usual case by
-// itself, without a call: the expected key as it stands, then a short number or string. Everything else goes to key and value.
+// itself: the expected key as it stands, then a short value. Everything else goes to key and value. (Typed columns do not nest to
+// maxDepth, so only skip has to look at the depth.)
 func (d *decoder) object(o *object, row, i, depth int) int {
-	if depth > maxDepth {
-		return d.s.fail(i, tooDeep)
-	}
 	b := d.s.b
 	d.stamp++
 	stamp := d.stamp

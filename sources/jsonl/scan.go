@@ -209,6 +209,9 @@ func (s *scanner) number(i int) int {
 	if at(b, i) == '-' {
 		i++
 	}
+	if _, _, end := plain(b, i); end >= 0 {
+		return end
+	}
 	if at(b, i) == '0' {
 		i++
 		if isDigit(at(b, i)) {

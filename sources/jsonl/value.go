@@ -125,9 +125,6 @@ func (c *column) putBytes(row int, v []byte) {
 
 // list reads the array at i as the elements of row.
 func (d *decoder) list(c *column, row, i, depth int) int {
-	if depth > maxDepth {
-		return d.s.fail(i, tooDeep)
-	}
 	b, child := d.s.b, c.child
 	from := int(c.i32[row])
 	n := from

@@ -133,6 +133,10 @@ func TestValues(t *testing.T) {
 
 // A format and zone reach dates and times at any depth.
 func TestFormats(t *testing.T) {
+	quoted := request(t, sources.Strict, "d timestamp", `{"d":"2026-11-22\"13:04:05","d2":0}`+"\n"+`{"d":"2026-11-22\"13:04:05"}                  `)
+	quoted.Schema.Columns[0].Format = `%Y-%m-%d"%H:%M:%S` // a quote in the text is not its end
+	same(t, "rows", read(t, quoted).values(), []string{"2026-11-22 13:04:05Z"})
+
 	req := request(t, sources.Strict, "d date, at list<struct<t: timestamptz>>", `{"d":"22.11.2026","at":[{"t":"2026-11-22 13:04:05"}]}`+"\n"+`{"d":"2026-11-22"}`)
 	req.Schema.Columns[0].Format = "%d.%m.%Y"
 	req.Schema.Columns[1].TZ = "Europe/Berlin"
