@@ -1,0 +1,77 @@
+package expr
+
+import (
+	"math/big"
+
+	"github.com/apache/arrow/go/v17/arrow/decimal128"
+	"pgregory.net/rapid"
+)
+
+// checkDecimal computes a random a op b with the kernels and with math/big.
+func checkDecimal(t *rapid.T, word *rapid.Generator[uint64], ops *rapid.Generator[string]) {
+	draw := func(name string) (*big.Int, dec) {
+		digits := rapid.IntRange(1, 38).Draw(t, name+" digits")
+		limit := powers[digits].big()
+		v := u128{word.Draw(t, name+" hi"), word.Draw(t, name+" lo")}.big()
+		v.Rem(v, limit)
+		if rapid.Bool().Draw(t, name+" negative") {
+			v.Neg(v)
+		}
+		return v, decimal128.FromBigInt(v)
+	}
+	a, da := draw("a")
+	b, db := draw("b")
+	sa, sb := rapid.Int32Range(0, 19).Draw(t, "scale a"), rapid.Int32Range(0, 19).Draw(t, "scale b")
+	op := ops.Draw(t, "op")
+	ta, tb := typ{kind: kDecimal, prec: 38, scale: sa}, typ{kind: kDecimal, prec: 38, scale: sb}
+	rt, _ := decimalResult(op, ta, tb)
+
+	ra, rb := new(big.Rat).SetFrac(a, powers[sa].big()), new(big.Rat).SetFrac(b, powers[sb].big())
+	if c := compareDec(da, sa, db, sb); c != ra.Cmp(rb) {
+		t.Fatalf("compare %v/%d with %v/%d gives %d", a, sa, b, sb, c)
+	}
+	var got dec
+	var ok bool
+	want := new(big.Rat)
+	switch op {
+	case "+":
+		got, ok = addDec(rt, da, sa, db, sb)
+		want.Add(ra, rb)
+	case "-":
+		got, ok = subDec(rt, da, sa, db, sb)
+		want.Sub(ra, rb)
+	case "*":
+		got, ok = mulDec(rt, da, sa, db, sb)
+		want.Mul(ra, rb)
+	default:
+		if b.Sign() == 0 {
+			return
+		}
+		if op == "/" {
+			got, ok = divDec(rt, da, sa, db, sb)
+			want.Quo(ra, rb)
+			break
+		}
+		got, ok = modDec(rt, da, sa, db, sb)
+		q := new(big.Rat).Quo(ra, rb)
+		whole := new(big.Rat).SetInt(new(big.Int).Quo(q.Num(), q.Denom()))
+		want.Sub(ra, whole.Mul(whole, rb))
+	}
+	// to the result's scale, half away from zero
+	scaled := new(big.Rat).Mul(want, new(big.Rat).SetInt(powers[rt.scale].big()))
+	num, den := new(big.Int).Abs(scaled.Num()), scaled.Denom()
+	num.Lsh(num, 1).Add(num, den)
+	whole := num.Quo(num, new(big.Int).Lsh(den, 1))
+	fits := whole.Cmp(powers[rt.prec].big()) < 0
+	if scaled.Sign() < 0 {
+		whole.Neg(whole)
+	}
+	if ok != fits || ok && got.BigInt().Cmp(whole) != 0 {
+		t.Fatalf("%v/%d %s %v/%d as %v gives %v, %v; want %v, %v", a, sa, op, b, sb, rt, got.BigInt(), ok, whole, fits)
+	}
+	if f := decToFloat(da, sa); true {
+		if exact, _ := ra.Float64(); f != exact {
+			t.Fatalf("%v/%d as a float is %v, not %v", a, sa, f, exact)
+		}
+	}
+}
