@@ -54,6 +54,9 @@ func (c *column) load(l *leaf, recs []arrow.Record, s *shredder) error {
 			return err
 		}
 	}
+	if c.data == nil {
+		c.data = []byte{} // an empty value is not nil
+	}
 	return nil
 }
 

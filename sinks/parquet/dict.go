@@ -162,6 +162,9 @@ func hashWord[W uint32 | uint64](x W, shift int) uint32 {
 // buildBytes numbers the byte strings of c in d.off and d.data; no entries when there are too many.
 func (d *dictionary) buildBytes(c *column, n int) {
 	d.off, d.data = append(d.off[:0], 0), d.data[:0]
+	if d.data == nil {
+		d.data = []byte{} // an empty entry is not nil
+	}
 	table, shift := d.clean(12)
 	mask := uint32(len(table) - 1)
 	idx := d.idx[:n]
