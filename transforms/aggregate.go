@@ -51,9 +51,12 @@ func bindAggregate(env Env, n *spec.Node, in *arrow.Schema) (Bound, error) {
 	for _, e := range slices.Concat(b.a.keys, b.a.args) {
 		need.add(e.Columns()...)
 	}
-	explain := "aggregate " + strings.Join(b.measured, ", ")
+	explain := "aggregate"
 	if len(b.keyed) > 0 {
 		explain += " by " + strings.Join(b.keyed, ", ")
+	}
+	if len(b.measured) > 0 {
+		explain += ": " + strings.Join(b.measured, ", ")
 	}
 	return Bound{Fold: b.a, Explain: explain, Needs: func(map[string]bool) map[string]bool { return need }}, nil
 }

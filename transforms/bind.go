@@ -61,7 +61,7 @@ func lookup(n *spec.Node, in *arrow.Schema, name string) (int, error) {
 // hint names the nearest of known, or all of a few.
 func hint(name string, known []string) string {
 	if near := spec.Nearest(name, known); near != "" {
-		return fmt.Sprintf(", did you mean %q?", near)
+		return fmt.Sprintf(": did you mean %q?", near)
 	}
 	if len(known) > 0 && len(known) <= 12 {
 		return ": there are " + strings.Join(known, ", ")

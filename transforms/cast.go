@@ -89,7 +89,62 @@ func castColumn(env Env, e spec.Entry, from arrow.Field, i int, s *arrow.Schema)
 	}
 	to = p.Field()
 	to.Name = e.Key
-	return to, evaluate(p), nil
+	if !mayRound(from, to) {
+		return to, evaluate(p), nil
+	}
+	back, err := expr.Compile(fmt.Sprintf(`CAST(%s AS %s) = "%s"`, src, schema.TypeName(from), strings.ReplaceAll(e.Key, `"`, `""`)), s, env.Expr)
+	if err != nil {
+		return from, nil, typeAt.Errorf("cast of %q from %s to %s drops a part of the value: if that is meant, use derive with CAST", e.Key, schema.TypeName(from), typ)
+	}
+	return to, exactly(p, back, i, schema.TypeName(to)+" cannot hold this value exactly"), nil
+}
+
+// mayRound reports whether SQL's CAST between the types gives a near value in place of the exact one. (Integers out of range are errors
+// anyhow; a float result is the nearest float by nature, except that it must not merge integers.)
+func mayRound(from, to arrow.Field) bool {
+	f, t := from.Type.ID(), to.Type.ID()
+	text := func(id arrow.Type) bool { return id == arrow.STRING || id == arrow.LARGE_STRING || id == arrow.BINARY }
+	switch {
+	case arrow.TypeEqual(from.Type, to.Type), text(f), text(t), arrow.IsNested(f), arrow.IsNested(t), f == arrow.NULL:
+		return false
+	case arrow.IsFloating(t):
+		return arrow.IsInteger(f) && from.Type.(arrow.FixedWidthDataType).BitWidth() >= 32
+	case arrow.IsInteger(f):
+		return t == arrow.BOOL
+	case f == arrow.BOOL, f == arrow.DATE32:
+		return false
+	case f == arrow.DECIMAL128 && t == arrow.DECIMAL128:
+		return to.Type.(*arrow.Decimal128Type).Scale < from.Type.(*arrow.Decimal128Type).Scale
+	case f == arrow.TIMESTAMP && t == arrow.TIMESTAMP:
+		return false
+	}
+	return true
+}
+
+// exactly is p with an error for every row that back finds not to be the value it was.
+func exactly(p, back *expr.Program, i int, reason string) compute {
+	return func(rec arrow.Record, mem memory.Allocator) (arrow.Array, []expr.RowError, error) {
+		a, errs, err := p.Eval(rec, mem)
+		if err != nil {
+			return nil, nil, err
+		}
+		same, wrong, err := back.Eval(rec, mem)
+		if err != nil {
+			a.Release()
+			return nil, nil, err
+		}
+		defer same.Release()
+		from := rec.Column(i)
+		for _, w := range wrong { // the way back is out of range: so was the way there, or it was not exact
+			errs = append(errs, expr.RowError{Row: w.Row, Value: cell(from, w.Row), Reason: reason})
+		}
+		var no refusals
+		no.falses(rule{text: reason}, from, same)
+		for _, r := range no {
+			errs = append(errs, expr.RowError{Row: r.row, Value: r.value, Reason: reason})
+		}
+		return a, errs, nil
+	}
 }
 
 func optional(n *spec.Node, key string) (string, error) {

@@ -46,5 +46,5 @@ func bindDrop(_ Env, n *spec.Node, in *arrow.Schema) (Bound, error) {
 	if len(gone) == 0 {
 		return Bound{}, n.Errorf("drop needs at least one column")
 	}
-	return p.bound(in), nil
+	return p.bound(in, p.names), nil
 }

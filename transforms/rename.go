@@ -23,6 +23,7 @@ func bindRename(_ Env, n *spec.Node, in *arrow.Schema) (Bound, error) {
 	if len(entries) == 0 {
 		return Bound{}, n.Errorf("rename needs at least one column: {old: new}")
 	}
+	var says []string
 	to := make([]string, in.NumFields())
 	for i, f := range in.Fields() {
 		to[i] = f.Name
@@ -35,6 +36,7 @@ func bindRename(_ Env, n *spec.Node, in *arrow.Schema) (Bound, error) {
 		if to[i], err = e.Value.Str(); err != nil {
 			return Bound{}, err
 		}
+		says = append(says, e.Key+" to "+to[i])
 		if to[i] == "" {
 			return Bound{}, e.Value.Errorf("column %q needs a new name", e.Key)
 		}
@@ -51,5 +53,5 @@ func bindRename(_ Env, n *spec.Node, in *arrow.Schema) (Bound, error) {
 		seen[name] = in.Field(i).Name
 		p.copy(in, i, name)
 	}
-	return p.bound(in), nil
+	return p.bound(in, says), nil
 }

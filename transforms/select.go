@@ -24,6 +24,7 @@ func init() {
 
 func bindSelect(env Env, n *spec.Node, in *arrow.Schema) (Bound, error) {
 	p := &projection{name: "select"}
+	var says []string
 	if n.IsMap() {
 		entries, err := n.Map()
 		if err != nil {
@@ -36,7 +37,8 @@ func bindSelect(env Env, n *spec.Node, in *arrow.Schema) (Bound, error) {
 			}
 			f := prog.Field()
 			f.Name = e.Key
-			p.cols = append(p.cols, projected{field: f, prog: prog, uses: prog.Columns(), says: prog.Source() + " as " + e.Key})
+			p.cols = append(p.cols, projected{field: f, prog: prog, uses: prog.Columns()})
+			says = append(says, e.Key+" = "+prog.Source())
 		}
 	} else {
 		items, err := n.List()
@@ -60,11 +62,12 @@ func bindSelect(env Env, n *spec.Node, in *arrow.Schema) (Bound, error) {
 			p.copy(in, i, name)
 			p.names = append(p.names, name)
 		}
+		says = p.names
 	}
 	if len(p.cols) == 0 {
 		return Bound{}, n.Errorf("select needs at least one column")
 	}
-	return p.bound(in), nil
+	return p.bound(in, says), nil
 }
 
 // projection gives columns of the incoming record, in another order or under other names, and computed ones. select, rename and
@@ -81,36 +84,34 @@ type projected struct {
 	index int           // of the incoming column, if prog is nil
 	prog  *expr.Program // else what computes it
 	uses  []string
-	says  string
 }
 
 // copy adds column i of in under a name.
 func (p *projection) copy(in *arrow.Schema, i int, name string) {
 	f := in.Field(i)
-	says := f.Name
-	if name != f.Name {
-		says += " as " + name
-	}
 	uses := []string{f.Name}
 	f.Name = name
-	p.cols = append(p.cols, projected{field: f, index: i, uses: uses, says: says})
+	p.cols = append(p.cols, projected{field: f, index: i, uses: uses})
 }
 
-func (p *projection) bound(in *arrow.Schema) Bound {
+func (p *projection) bound(in *arrow.Schema, says []string) Bound {
 	fields := make([]arrow.Field, len(p.cols))
-	says := make([]string, len(p.cols))
 	for i, c := range p.cols {
-		fields[i], says[i] = c.field, c.says
+		fields[i] = c.field
 	}
 	md := in.Metadata()
 	p.schema = arrow.NewSchema(fields, &md)
 	return Bound{Step: p, Explain: p.name + " " + strings.Join(says, ", "), Needs: func(out map[string]bool) map[string]bool {
-		need := names{}
+		need, kept := names{}, false
 		need.add(p.names...)
 		for _, c := range p.cols {
 			if out == nil || out[c.field.Name] || c.prog != nil {
 				need.add(c.uses...)
+				kept = true
 			}
+		}
+		if !kept { // bound again, there must be a column to give
+			need.add(p.cols[0].uses...)
 		}
 		return need
 	}}
