@@ -168,7 +168,7 @@ func (t *text) take(p *pageValues, n int, soft bool) (int, error) {
 		switch {
 		case p.dict():
 			if t.dictMax > softBytes/textBlock {
-				k = min(k, max(softBytes/t.dictMax, 1))
+				k = min(k, max((softBytes-used)/t.dictMax, 1))
 			}
 			err = t.takeIndexes(p, k)
 		case p.phys != format.ByteArray:
