@@ -159,7 +159,8 @@ func TestDeclaredStructsDoNotEvolve(t *testing.T) {
 // What comes after the head and does not fit the types inferred from it is a Misfit, not a bad row; reading everything then gives
 // types that hold all values.
 func TestMisfits(t *testing.T) {
-	head := strings.Repeat(`{"n":1,"f":0.5,"s":"x","o":{"x":[1]},"u":null}`+"\n", headRows)
+	pad := `{"s":"` + strings.Repeat("x", headBytes*3/5) + `"}` + "\n"
+	head := `{"n":1,"f":0.5,"s":"x","o":{"x":[1]},"u":null}` + "\n" + pad + pad // the head ends with the first pad
 	for _, c := range []struct{ line, want, types string }{
 		{`{"n":1.5}`, `column "n": "1.5" does not fit int64`, "n float64, f float64, s string, o struct<x: list<int64>>, u string"},
 		{`{"f":0.123456789012345678}`, `column "f": "0.123456789012345678" does not fit float64`, "n int64, f decimal(19,18), s string, o struct<x: list<int64>>, u string"},
@@ -177,11 +178,11 @@ func TestMisfits(t *testing.T) {
 			t.Errorf("%s: %v, want a misfit", c.line, err)
 			continue
 		}
-		if want := fmt.Sprintf("in-0.jsonl:%d: %s, as inferred from the head of the input", headRows+1, c.want); err.Error() != want || misfit.Offset != int64(len(head)) {
+		if want := fmt.Sprintf("in-0.jsonl:4: %s, as inferred from the head of the input", c.want); err.Error() != want || misfit.Offset != int64(len(head)) {
 			t.Errorf("%s:\n got  %v\n want %s", c.line, err, want)
 		}
 		req.FullScan = true
-		if res := read(t, req); res.types != c.types || len(res.rows) != headRows+1 {
+		if res := read(t, req); res.types != c.types || len(res.rows) != 4 {
 			t.Errorf("%s: full scan: %d rows of %s, want %s", c.line, len(res.rows), res.types, c.types)
 		}
 	}
@@ -190,20 +191,24 @@ func TestMisfits(t *testing.T) {
 	req := request(t, sources.Infer, "", head+`{"n":1.5`+"\n"+`{"n":1.5,"n":2}`+"\n"+`{"new":1}`)
 	req.Need = map[string]bool{"s": true}
 	res := read(t, req)
-	if len(res.rejects) != 2 || len(res.rows) != headRows+1 {
+	if len(res.rejects) != 2 || len(res.rows) != 4 {
 		t.Errorf("%d rows, rejects %q", len(res.rows), res.rejects)
 	}
 	req = request(t, sources.Infer, "", head+`{"new":1,"new":2}`+"\n"+manyKeys(5000)+"\n"+`{"s":"y"}`)
 	req.Need = map[string]bool{"s": true}
 	res = read(t, req)
 	same(t, "rejects of keys not used", res.reasons(), []string{`new: duplicate key "new" in one object [2]`})
-	if len(res.rows) != headRows+2 {
+	if len(res.rows) != 5 {
 		t.Errorf("%d rows", len(res.rows))
 	}
 	req = request(t, sources.Infer, "", head+`{"new":1}`)
 	req.Need = map[string]bool{"s": true, "new": true}
 	if _, err := run(t, req); !errors.As(err, new(*sources.Misfit)) {
 		t.Errorf("a key that is used: %v", err)
+	}
+	short := strings.Repeat("{\"n\":1}\n", headRows) // the head ends by rows too
+	if _, err := run(t, request(t, sources.Infer, "", short+`{"n":true}`)); !errors.As(err, new(*sources.Misfit)) {
+		t.Errorf("after %d rows: %v", headRows, err)
 	}
 }
 
