@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/apache/arrow/go/v17/arrow/memory"
 	pq "github.com/parquet-go/parquet-go"
 	"github.com/pierrec/lz4/v4"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/sluice-data/sluice/internal/fail"
 	"github.com/sluice-data/sluice/pipeline"
@@ -287,5 +289,54 @@ func TestDetect(t *testing.T) {
 		if got := f.Detect([]byte(head), true); got != want {
 			t.Errorf("%q: %d, want %d", head, got, want)
 		}
+	}
+}
+
+// Several lanes share the source and nothing else: together they give every row, and every byte is accounted for.
+func TestLanes(t *testing.T) {
+	data := write(t, flatRows(3000), pq.MaxRowsPerRowGroup(100))
+	req := request(data, data)
+	var consumed int64 // the source reports from one lane at a time
+	req.Consumed = func(n int64) { consumed += n }
+	src, err := open(t.Context(), req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	chunks := make(chan *pipeline.Chunk)
+	var g errgroup.Group
+	var rows atomic.Int64
+	for range 3 {
+		dec, err := src.NewDecoder(memory.NewGoAllocator())
+		if err != nil {
+			t.Fatal(err)
+		}
+		g.Go(func() error {
+			defer dec.Close()
+			var first error
+			for c := range chunks {
+				err := dec.Decode(t.Context(), c, &pipeline.Rejects{}, func(b pipeline.Batch) error { rows.Add(b.Rec.NumRows()); return nil })
+				if first == nil {
+					first = err
+				}
+			}
+			return first
+		})
+	}
+	for n := int64(0); ; n++ {
+		c, err := src.Next(t.Context())
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := n % 30 * 100; c.Row != want {
+			t.Errorf("chunk %d begins at row %d, want %d", n, c.Row, want)
+		}
+		chunks <- c
+	}
+	close(chunks)
+	if err := g.Wait(); err != nil || rows.Load() != 6000 || consumed != 2*int64(len(data)) {
+		t.Errorf("%d rows, %d of %d bytes, %v", rows.Load(), consumed, 2*len(data), err)
 	}
 }

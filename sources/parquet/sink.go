@@ -297,18 +297,4 @@ func newBitmap(mem memory.Allocator, n int) *memory.Buffer {
 	return b
 }
 
-// bitmapOf has bit i set where levels[i] is at least def.
-func bitmapOf(mem memory.Allocator, levels []uint8, def uint8) (valid *memory.Buffer, nulls int) {
-	valid = newBitmap(mem, len(levels))
-	b := valid.Bytes()
-	for i, v := range levels {
-		if v >= def {
-			b[i>>3] |= 1 << (i & 7)
-		} else {
-			nulls++
-		}
-	}
-	return valid, nulls
-}
-
 var errShort = encoding.ErrShort
