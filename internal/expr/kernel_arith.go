@@ -64,10 +64,11 @@ func intKernel[T integer](op string, loop func(dst, x, y []T, mx, my int) bool) 
 		out := r.fixed(f.t)
 		out.valid = r.strictValid(args...)
 		if loop(values[T](out), x, y, mx, my) {
-			var one [1]T
+			one := make([]T, 3)
 			f.recheck(r, out, sel, func(i int) (string, string) {
 				a, b := x[i&mx], y[i&my]
-				if !loop(one[:], []T{a}, []T{b}, 0, 0) {
+				one[1], one[2] = a, b
+				if !loop(one[:1], one[1:2], one[2:], 0, 0) {
 					return "", ""
 				}
 				reason := "integer overflow"
@@ -193,20 +194,27 @@ func floatKernel[T float](op string) kernel {
 		dst := values[T](out)
 		if floatLoop(op, dst, x, y, mx, my) {
 			f.recheck(r, out, sel, func(i int) (string, string) {
+				if finite(dst[i]) {
+					return "", ""
+				}
 				a, b := x[i&mx], y[i&my]
-				value := formatFloat(a) + " " + op + " " + formatFloat(b)
+				reason := ""
 				switch {
 				case b == 0 && (op == "/" || op == "%") && a == a:
-					return value, "division by zero"
+					reason = "division by zero"
 				case isInf(dst[i]) && !isInf(a) && !isInf(b):
-					return value, "float overflow"
+					reason = "float overflow"
+				default:
+					return "", ""
 				}
-				return "", ""
+				return formatFloat(a) + " " + op + " " + formatFloat(b), reason
 			})
 		}
 		return out
 	}
 }
+
+func finite[T float](v T) bool { return v-v == 0 }
 
 func isInf[T float](v T) bool { return math.IsInf(float64(v), 0) }
 

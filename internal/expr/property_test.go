@@ -207,4 +207,3 @@ func TestDecimalAgainstBig(t *testing.T) {
 		checkDecimal(rt, rapid.Uint64(), rapid.SampledFrom([]string{"+", "-", "*", "/", "%"}))
 	})
 }
-
