@@ -76,7 +76,7 @@ func text(name, pipeline string, exit int, wrong, words, content string) Case {
 		}}
 }
 
-// split parts the words at bars.
+// split parts the words at bars. They hold no quotation marks, which a JSON log escapes.
 func split(words string) []string {
 	return slices.DeleteFunc(strings.Split(words, "|"), func(w string) bool { return w == "" })
 }

@@ -69,7 +69,7 @@ func TestTable(t *testing.T) {
 				t.Errorf("%s: no file %s", c.Name, name)
 			}
 		}
-		if len(c.Words) == 0 || c.Words[0] == "" || c.Wrong == "" || strings.ContainsAny(strings.Join(c.Words, ""), ";|\n") {
+		if len(c.Words) == 0 || c.Words[0] == "" || c.Wrong == "" || strings.ContainsAny(strings.Join(c.Words, ""), ";|\"\n") {
 			t.Errorf("%s: words %q, wrong %q", c.Name, c.Words, c.Wrong)
 		}
 	}

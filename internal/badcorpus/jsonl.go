@@ -44,11 +44,11 @@ func jsonlCases() []Case {
 		text("top-level-array.jsonl", "jsonl.yaml", exitData, "one JSON array, not a line for each object", "JSON Lines", "[\n{\"id\":1},\n{\"id\":2}\n]\n"),
 		text("pretty-printed.jsonl", "jsonl.yaml", exitData, "objects spread over lines", "JSON Lines", "{\n  \"id\": 1\n}\n{\n  \"id\": 2\n}\n"),
 		text("utf16.jsonl", "jsonl.yaml", exitData, "UTF-16, which JSON Lines may not be", "UTF-16", utf16le("\uFEFF"+goodJSONL)),
-		typed("int-overflow.jsonl", "a number one over the largest int64", `"id"|9223372036854775808`, `{"id":9223372036854775808,"name":"x","amount":1}`),
-		typed("int-fraction.jsonl", "a fraction in an int64 column", `"id"|1.5`, `{"id":1.5,"name":"x","amount":1}`),
-		typed("string-for-int.jsonl", "text in an int64 column", `"id"`, `{"id":"twelve","name":"x","amount":1}`),
-		typed("decimal-scale.jsonl", "a third decimal place in a decimal(10,2)", `"amount"|1.005`, `{"id":2,"name":"x","amount":1.005}`),
-		typed("object-for-string.jsonl", "an object in a string column", `"name"`, `{"id":2,"name":{"first":"Ada"},"amount":1}`),
+		typed("int-overflow.jsonl", "a number one over the largest int64", `column|9223372036854775808`, `{"id":9223372036854775808,"name":"x","amount":1}`),
+		typed("int-fraction.jsonl", "a fraction in an int64 column", `column|1.5`, `{"id":1.5,"name":"x","amount":1}`),
+		typed("string-for-int.jsonl", "text in an int64 column", `column`, `{"id":"twelve","name":"x","amount":1}`),
+		typed("decimal-scale.jsonl", "a third decimal place in a decimal(10,2)", `column|amount|1.005`, `{"id":2,"name":"x","amount":1.005}`),
+		typed("object-for-string.jsonl", "an object in a string column", `column|name`, `{"id":2,"name":{"first":"Ada"},"amount":1}`),
 		typed("unknown-key.jsonl", "a key that is not declared", "nmae", `{"id":2,"nmae":"x","amount":1}`),
 	}
 }

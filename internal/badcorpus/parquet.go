@@ -98,28 +98,28 @@ func parquetCases() []Case {
 		bad("footer-length-short.parquet", exitData, "a footer whose length leaves out its beginning", "footer", length(uint32(len(good)-8-at-40))),
 		bad("footer-garbage.parquet", exitData, "other bytes in place of the footer", "footer", overwrite(at, string(bytes.Repeat([]byte{0xff}, len(good)-8-at)))),
 		bad("footer-zeros.parquet", exitData, "zero bytes in place of the footer", "parquet", overwrite(at, string(make([]byte, len(good)-8-at)))),
-		bad("page-header.parquet", exitData, "a page header that is no page header", `"id"|page`, overwrite(page, "\xff\xff\xff\xff\xff\xff\xff\xff")),
-		bad("page-zeros.parquet", exitData, "zero bytes in place of a column chunk", `"id"`, overwrite(page, string(make([]byte, body-page)))),
-		bad("page-bits.parquet", exitData, "a bit of a compressed page inverted", `"id"`, flip(good, body-5)),
+		bad("page-header.parquet", exitData, "a page header that is no page header", `column|page`, overwrite(page, "\xff\xff\xff\xff\xff\xff\xff\xff")),
+		bad("page-zeros.parquet", exitData, "zero bytes in place of a column chunk", `column`, overwrite(page, string(make([]byte, body-page)))),
+		bad("page-bits.parquet", exitData, "a bit of a compressed page inverted", `column`, flip(good, body-5)),
 		lies("rows-file.parquet", "the file counts more rows than its row groups have", "rows", func(md *format.FileMetaData) { md.NumRows = 1_000_000 }),
 		lies("rows-negative.parquet", "a negative number of rows", "-100 rows", func(md *format.FileMetaData) { md.NumRows, md.RowGroups[0].NumRows = -50, -100 }),
-		lies("rows-group.parquet", "a row group counts more rows than its columns hold", "\"id\"|10 values short", func(md *format.FileMetaData) {
+		lies("rows-group.parquet", "a row group counts more rows than its columns hold", "column|10 values short", func(md *format.FileMetaData) {
 			md.RowGroups[0].NumRows, md.NumRows = 60, 110
 			for c := range md.RowGroups[0].Columns {
 				chunk(md, 0, c).NumValues = 60
 			}
 		}),
-		lies("rows-column.parquet", "one column of a row group counts fewer values than the others", "\"id\"|40 values", func(md *format.FileMetaData) { chunk(md, 0, 0).NumValues = 40 }),
-		lies("offset-outside.parquet", "a column chunk beyond the end of the file", `"id"`, func(md *format.FileMetaData) { chunk(md, 0, 0).DataPageOffset = 1 << 40 }),
-		lies("offset-negative.parquet", "a column chunk before the beginning of the file", `"id"`, func(md *format.FileMetaData) { chunk(md, 0, 0).DataPageOffset = -8 }),
-		lies("offset-swapped.parquet", "a column's chunk is where another's is", "\"id\"", func(md *format.FileMetaData) {
+		lies("rows-column.parquet", "one column of a row group counts fewer values than the others", "column|40 values", func(md *format.FileMetaData) { chunk(md, 0, 0).NumValues = 40 }),
+		lies("offset-outside.parquet", "a column chunk beyond the end of the file", `column`, func(md *format.FileMetaData) { chunk(md, 0, 0).DataPageOffset = 1 << 40 }),
+		lies("offset-negative.parquet", "a column chunk before the beginning of the file", `column`, func(md *format.FileMetaData) { chunk(md, 0, 0).DataPageOffset = -8 }),
+		lies("offset-swapped.parquet", "a column's chunk is where another's is", "column", func(md *format.FileMetaData) {
 			a, b := chunk(md, 0, 0), chunk(md, 0, 1)
 			a.DataPageOffset, a.TotalCompressedSize = b.DataPageOffset, b.TotalCompressedSize
 		}),
-		lies("size-huge.parquet", "a column chunk larger than the file", `"id"`, func(md *format.FileMetaData) { chunk(md, 0, 0).TotalCompressedSize = 1 << 40 }),
+		lies("size-huge.parquet", "a column chunk larger than the file", `column`, func(md *format.FileMetaData) { chunk(md, 0, 0).TotalCompressedSize = 1 << 40 }),
 		lies("codec-unknown.parquet", "a codec that there is not", "codec", func(md *format.FileMetaData) { chunk(md, 0, 0).Codec = 42 }),
 		lies("codec-wrong.parquet", "pages said to be zstd that are snappy", "zstd", func(md *format.FileMetaData) { chunk(md, 0, 0).Codec = format.Zstd }),
-		lies("type-wrong.parquet", "a column chunk of another type than its column", "\"id\"|DOUBLE", func(md *format.FileMetaData) { chunk(md, 0, 0).Type = format.Double }),
+		lies("type-wrong.parquet", "a column chunk of another type than its column", "column|DOUBLE", func(md *format.FileMetaData) { chunk(md, 0, 0).Type = format.Double }),
 		lies("columns-missing.parquet", "a row group with fewer columns than the schema", "column", func(md *format.FileMetaData) { md.RowGroups[1].Columns = md.RowGroups[1].Columns[:2] }),
 		lies("schema-empty.parquet", "a schema without columns", "no schema", func(md *format.FileMetaData) { md.Schema = md.Schema[:0] }),
 		lies("schema-children.parquet", "a schema whose root has more children than there are", "schema", func(md *format.FileMetaData) {
