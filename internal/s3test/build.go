@@ -1,6 +1,7 @@
 package s3test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -72,7 +73,7 @@ func versityBinary(root string) (string, error) {
 		return binary, nil
 	}
 	fmt.Fprintf(os.Stderr, "s3test: building %s %s into .bin (once, a minute or two)\n", versity, pin[1])
-	build := exec.Command("go", "build", "-o", binary+".new", versity+"/cmd/versitygw")
+	build := exec.CommandContext(context.Background(), "go", "build", "-o", binary+".new", versity+"/cmd/versitygw")
 	build.Dir = module
 	build.Env = append(os.Environ(), "GOFLAGS=-buildvcs=false", "GOWORK=off", "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {

@@ -132,7 +132,7 @@ func launch(binary string, minio bool) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command("sh", args...)
+	cmd := exec.CommandContext(context.Background(), "sh", args...)
 	cmd.Stdin = r
 	cmd.Env = append(os.Environ(), "HOME="+filepath.Join(dir, "home"),
 		"ROOT_ACCESS_KEY="+s.AccessKey, "ROOT_SECRET_KEY="+s.SecretKey,
@@ -157,14 +157,14 @@ func launch(binary string, minio bool) (*Server, error) {
 		if time.Since(wait) > 20*time.Second {
 			log, _ := os.ReadFile(filepath.Join(dir, "log"))
 			w.Close()
-			cmd.Wait()
+			_ = cmd.Wait()
 			return nil, fmt.Errorf("%s does not answer at %s: %w\n%s", filepath.Base(binary), address, err, bytes.TrimSpace(log))
 		}
 	}
 }
 
 func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		return 0, err
 	}

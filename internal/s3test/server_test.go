@@ -3,6 +3,7 @@ package s3test
 import (
 	"bufio"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"slices"
@@ -82,7 +83,11 @@ func TestServerEndsWithItsProcess(t *testing.T) {
 		t.Fatal("the child starts no server")
 	}
 	answers := func() bool {
-		resp, err := oneShotClient().Get(endpoint)
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, endpoint, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := oneShotClient().Do(req)
 		if err == nil {
 			resp.Body.Close()
 		}

@@ -19,7 +19,7 @@ func begin(t *testing.T, s Subject, key string) objstore.Upload {
 	if err != nil {
 		t.Fatalf("begin upload %q: %v", key, err)
 	}
-	t.Cleanup(func() { u.Abort(context.Background()) }) // for a test that failed half-way
+	t.Cleanup(func() { _ = u.Abort(context.Background()) }) // for a test that failed half-way
 	return u
 }
 
