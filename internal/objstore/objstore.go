@@ -61,6 +61,7 @@ type Upload interface {
 	// parts suffice) and may send in the background, at most two parts in flight. b may be reused after Write returns.
 	Write(b []byte) (int, error)
 	// Flush sends what is buffered and waits until the store has all parts; after it Complete is one small request.
+	// A Write after it is an error, since only the last part may be short.
 	Flush(ctx context.Context) error
 	// Complete makes the object visible, all at once. It flushes first if need be. ErrLost (Temporary) if the upload was
 	// aborted by someone else.
