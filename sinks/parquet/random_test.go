@@ -141,7 +141,7 @@ func (m *maker) append(b array.Builder, f arrow.Field) {
 	case *array.Time64Builder:
 		b.Append(arrow.Time64(x >> 1 % 86_400_000_000))
 	case *array.TimestampBuilder:
-		b.Append(arrow.Timestamp(int64(x) / 2000))
+		b.Append(arrow.Timestamp(int64(x) / 2_000_000))
 	case *array.BinaryDictionaryBuilder:
 		if err := b.AppendString(fmt.Sprint("d", x%50)); err != nil {
 			panic(err)

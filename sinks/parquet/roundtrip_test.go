@@ -78,7 +78,7 @@ func TestPageBorders(t *testing.T) {
 		{Name: "tags", Type: arrow.ListOf(arrow.BinaryTypes.String), Nullable: true},
 	}, nil)
 	for _, codec := range []string{"zstd", "snappy", "gzip", "none"} {
-		for _, rows := range []int{maxPageRows, maxPageRows + 1} {
+		for _, rows := range []int{maxPageRows - 1, maxPageRows, maxPageRows + 1} {
 			t.Run(fmt.Sprintf("%s/%d", codec, rows), func(t *testing.T) {
 				mem := memory.NewCheckedAllocator(memory.DefaultAllocator)
 				defer mem.AssertSize(t, 0)
