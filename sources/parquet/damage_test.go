@@ -116,9 +116,9 @@ func TestFlippedBytes(t *testing.T) {
 			failed := 0
 			for i := range data {
 				covered := slices.ContainsFunc(sums, func(s span) bool { return int64(i) >= s.off && int64(i) < s.end })
-				flips := []byte{0x01, 0x80, 0xff}
+				flips := []byte{0x01, 0xff}
 				if tc.every > 1 { // decoders are slow to make
-					flips = flips[i%3:][:1]
+					flips = flips[i%2:][:1]
 				}
 				if i%tc.every != 0 {
 					continue
@@ -156,13 +156,13 @@ func TestTruncated(t *testing.T) {
 // survive reads data, whatever it is.
 func survive(t testing.TB, what string, data []byte) (rows []string, err error) {
 	t.Helper()
-	mem := memory.NewCheckedAllocator(memory.NewGoAllocator())
+	mem := &peakAllocator{Allocator: memory.NewGoAllocator()} // cheaper than a CheckedAllocator, and this runs often
 	var res *result
 	if n := allocated(func() { res, err = readWith(mem, request(data)) }); n > allocLimit {
 		t.Fatalf("%s: allocated %d bytes", what, n)
 	}
-	if mem.CurrentAlloc() != 0 {
-		t.Fatalf("%s: %d bytes are not released", what, mem.CurrentAlloc())
+	if mem.now != 0 {
+		t.Fatalf("%s: %d bytes are not released", what, mem.now)
 	}
 	var e *fail.Error
 	if err != nil && (!errors.As(err, &e) || e.Kind != fail.Data && e.Kind != fail.Input || e.File == "" || strings.Contains(err.Error(), "\n")) {
