@@ -191,7 +191,7 @@ func formatDec(d dec, scale int32) string { return string(textval.AppendDecimal(
 //     /    16 digits after the point, fewer (down to 6 and the operands' scales) where 38 digits do not suffice; half away from zero
 //     %    the larger scale; sign of the dividend
 func decimalKernel(op string) kernel {
-	compute := map[string]func(t typ, a dec, sa int32, b dec, sb int32) (dec, bool){"+": addDec, "-": subDec, "*": mulDec, "/": divDec, "%": modDec}[op]
+	compute := map[string]func(prec, scale int32, a dec, sa int32, b dec, sb int32) (dec, bool){"+": addDec, "-": subDec, "*": mulDec, "/": divDec, "%": modDec}[op]
 	divides := op == "/" || op == "%"
 	return func(f *function, r *run, sel []byte, args []*vector) *vector {
 		x, y, mx, my := operands[dec](args)
@@ -200,8 +200,19 @@ func decimalKernel(op string) kernel {
 		out.valid = r.strictValid(args...)
 		dst := values[dec](out)
 		valid := out.valid
+		prec, scale := f.t.prec, f.t.scale
+		fast := map[string]func(a, b int64) dec{"*": mulSmall, "+": addSmall, "-": subSmall}[op]
+		if op != "*" && sx != sy {
+			fast = nil
+		}
 		for i := range dst {
 			a, b := x[i&mx], y[i&my]
+			if fast != nil && isSmall(a) && isSmall(b) {
+				if d := fast(int64(a.LowBits()), int64(b.LowBits())); prec == 38 || isSmall(d) && prec > 18 {
+					dst[i] = d
+					continue
+				}
+			}
 			if divides && b == (dec{}) {
 				dst[i] = dec{}
 				if active(sel, valid, i) {
@@ -210,28 +221,47 @@ func decimalKernel(op string) kernel {
 				continue
 			}
 			var ok bool
-			if dst[i], ok = compute(f.t, a, sx, b, sy); !ok && active(sel, valid, i) {
-				f.fail(r, out, i, formatDec(a, sx)+" "+op+" "+formatDec(b, sy), "decimal overflow: more than "+strconv.Itoa(int(f.t.prec))+" digits")
+			if dst[i], ok = compute(prec, scale, a, sx, b, sy); !ok && active(sel, valid, i) {
+				f.fail(r, out, i, formatDec(a, sx)+" "+op+" "+formatDec(b, sy), "decimal overflow: more than "+strconv.Itoa(int(prec))+" digits")
 			}
 		}
 		return out
 	}
 }
 
-func subDec(t typ, a dec, sa int32, b dec, sb int32) (dec, bool) {
-	return addDec(t, a, sa, b.Negate(), sb)
+// isSmall reports whether d fits int64.
+func isSmall(d dec) bool { return d.HighBits() == int64(d.LowBits())>>63 }
+
+// The small forms take operands of 64 bits, so their results are below 10^38.
+func mulSmall(a, b int64) dec {
+	hi, lo := bits.Mul64(uint64(a), uint64(b))
+	return decimal128.New(int64(hi)-a>>63&b-b>>63&a, lo)
 }
 
-func addDec(t typ, a dec, sa int32, b dec, sb int32) (dec, bool) {
-	if sa != t.scale {
+func addSmall(a, b int64) dec {
+	lo, c := bits.Add64(uint64(a), uint64(b), 0)
+	return decimal128.New(a>>63+b>>63+int64(c), lo)
+}
+
+func subSmall(a, b int64) dec {
+	lo, c := bits.Sub64(uint64(a), uint64(b), 0)
+	return decimal128.New(a>>63-b>>63-int64(c), lo)
+}
+
+func subDec(prec, scale int32, a dec, sa int32, b dec, sb int32) (dec, bool) {
+	return addDec(prec, scale, a, sa, b.Negate(), sb)
+}
+
+func addDec(prec, scale int32, a dec, sa int32, b dec, sb int32) (dec, bool) {
+	if sa != scale {
 		var ok bool
-		if a, ok = rescale(a, sa, t.scale, 38); !ok {
+		if a, ok = rescale(a, sa, scale, 38); !ok {
 			return a, false
 		}
 	}
-	if sb != t.scale {
+	if sb != scale {
 		var ok bool
-		if b, ok = rescale(b, sb, t.scale, 38); !ok {
+		if b, ok = rescale(b, sb, scale, 38); !ok {
 			return b, false
 		}
 	}
@@ -241,37 +271,37 @@ func addDec(t typ, a dec, sa int32, b dec, sb int32) (dec, bool) {
 	switch {
 	case na == nb:
 		m, _ := ma.add(mb)
-		return signedDec(m, na, t.prec)
+		return signedDec(m, na, prec)
 	case ma.less(mb):
-		return signedDec(mb.sub(ma), nb, t.prec)
+		return signedDec(mb.sub(ma), nb, prec)
 	}
-	return signedDec(ma.sub(mb), na, t.prec)
+	return signedDec(ma.sub(mb), na, prec)
 }
 
-func mulDec(t typ, a dec, _ int32, b dec, _ int32) (dec, bool) {
+func mulDec(prec, _ int32, a dec, _ int32, b dec, _ int32) (dec, bool) {
 	ma, na := magnitude(a)
 	mb, nb := magnitude(b)
 	m, ok := ma.mul(mb)
 	if !ok {
 		return dec{}, false
 	}
-	return signedDec(m, na != nb, t.prec)
+	return signedDec(m, na != nb, prec)
 }
 
-func divDec(t typ, a dec, sa int32, b dec, sb int32) (dec, bool) {
+func divDec(prec, scale int32, a dec, sa int32, b dec, sb int32) (dec, bool) {
 	ma, na := magnitude(a)
 	mb, nb := magnitude(b)
-	shift := t.scale + sb - sa // a / b at the result's scale is a·10^shift / b
+	shift := scale + sb - sa // a / b at the result's scale is a·10^shift / b
 	if shift < 0 {
 		den, ok := mb.mul(powers[-shift])
 		if !ok {
 			return dec{}, true // smaller than half a unit
 		}
-		return signedDec(ma.roundDiv(den), na != nb, t.prec)
+		return signedDec(ma.roundDiv(den), na != nb, prec)
 	}
 	if shift <= 38 {
 		if num, ok := ma.mul(powers[shift]); ok {
-			return signedDec(num.roundDiv(mb), na != nb, t.prec)
+			return signedDec(num.roundDiv(mb), na != nb, prec)
 		}
 	}
 	num := new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(shift)), nil)
@@ -284,25 +314,25 @@ func divDec(t typ, a dec, sa int32, b dec, sb int32) (dec, bool) {
 	if !ok {
 		return dec{}, false
 	}
-	return signedDec(m, na != nb, t.prec)
+	return signedDec(m, na != nb, prec)
 }
 
-func modDec(t typ, a dec, sa int32, b dec, sb int32) (dec, bool) {
+func modDec(prec, scale int32, a dec, sa int32, b dec, sb int32) (dec, bool) {
 	ma, na := magnitude(a)
 	mb, _ := magnitude(b)
-	x, ok1 := ma.mul(powers[t.scale-sa])
-	y, ok2 := mb.mul(powers[t.scale-sb])
+	x, ok1 := ma.mul(powers[scale-sa])
+	y, ok2 := mb.mul(powers[scale-sb])
 	if ok1 && ok2 {
 		_, rem := x.divMod(y)
-		return signedDec(rem, na, t.prec)
+		return signedDec(rem, na, prec)
 	}
-	bx := new(big.Int).Mul(ma.big(), powers[t.scale-sa].big())
-	by := new(big.Int).Mul(mb.big(), powers[t.scale-sb].big())
+	bx := new(big.Int).Mul(ma.big(), powers[scale-sa].big())
+	by := new(big.Int).Mul(mb.big(), powers[scale-sb].big())
 	m, ok := fromBig(bx.Rem(bx, by))
 	if !ok {
 		return dec{}, false
 	}
-	return signedDec(m, na, t.prec)
+	return signedDec(m, na, prec)
 }
 
 // decimalResult is the type of a op b.

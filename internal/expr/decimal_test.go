@@ -2,6 +2,7 @@ package expr
 
 import (
 	"math/big"
+	"testing"
 
 	"github.com/apache/arrow/go/v17/arrow/decimal128"
 	"pgregory.net/rapid"
@@ -35,24 +36,24 @@ func checkDecimal(t *rapid.T, word *rapid.Generator[uint64], ops *rapid.Generato
 	want := new(big.Rat)
 	switch op {
 	case "+":
-		got, ok = addDec(rt, da, sa, db, sb)
+		got, ok = addDec(rt.prec, rt.scale, da, sa, db, sb)
 		want.Add(ra, rb)
 	case "-":
-		got, ok = subDec(rt, da, sa, db, sb)
+		got, ok = subDec(rt.prec, rt.scale, da, sa, db, sb)
 		want.Sub(ra, rb)
 	case "*":
-		got, ok = mulDec(rt, da, sa, db, sb)
+		got, ok = mulDec(rt.prec, rt.scale, da, sa, db, sb)
 		want.Mul(ra, rb)
 	default:
 		if b.Sign() == 0 {
 			return
 		}
 		if op == "/" {
-			got, ok = divDec(rt, da, sa, db, sb)
+			got, ok = divDec(rt.prec, rt.scale, da, sa, db, sb)
 			want.Quo(ra, rb)
 			break
 		}
-		got, ok = modDec(rt, da, sa, db, sb)
+		got, ok = modDec(rt.prec, rt.scale, da, sa, db, sb)
 		q := new(big.Rat).Quo(ra, rb)
 		whole := new(big.Rat).SetInt(new(big.Int).Quo(q.Num(), q.Denom()))
 		want.Sub(ra, whole.Mul(whole, rb))
@@ -74,4 +75,18 @@ func checkDecimal(t *rapid.T, word *rapid.Generator[uint64], ops *rapid.Generato
 			t.Fatalf("%v/%d as a float is %v, not %v", a, sa, f, exact)
 		}
 	}
+}
+
+// TestCivil compares the fast calendar with the general one and with its inverse.
+func TestCivil(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		day := rapid.Int64Range(-19999999, 19999999).Draw(t, "day")
+		y, m, d := civil(day)
+		if dayOf(y, m, d) != day || m < 1 || m > 12 || d < 1 || d > daysInMonth(y, m) {
+			t.Fatalf("day %d is %d-%d-%d, which is day %d", day, y, m, d, dayOf(y, m, d))
+		}
+		if y2, m2, d2 := civil(day + 146097*1000000); y2 != y+400000000 || m2 != m || d2 != d {
+			t.Fatalf("day %d and its twin 400,000,000 years later differ: %d-%d-%d, %d-%d-%d", day, y, m, d, y2, m2, d2)
+		}
+	})
 }

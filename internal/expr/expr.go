@@ -2,7 +2,7 @@
 // at a time over Arrow record batches.
 //
 // Where PostgreSQL would round or guess and Sluice promises not to, a row error is raised instead; testdata/*.txt are the
-// reference for every rule, with the deviations in testdata/deviations.txt.
+// reference for every rule; testdata/deviations.txt tells where PostgreSQL's are not followed and why.
 package expr
 
 import (
@@ -112,6 +112,11 @@ func (p *Program) Eval(rec arrow.Record, mem memory.Allocator) (arrow.Array, []R
 		col := rec.Column(c.index)
 		col.Retain()
 		return col, nil, nil
+	}
+	if w := p.root.typ().kind.width(); w > 0 && r.n > 0 {
+		if _, ok := p.root.(*function); ok {
+			r.root, r.direct = p.root, newBuffer(mem, r.n*w)
+		}
 	}
 	v := p.root.eval(r, nil)
 	if r.err != nil {

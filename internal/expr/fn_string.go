@@ -3,6 +3,7 @@ package expr
 import (
 	"bytes"
 	"crypto/md5"
+	"encoding/binary"
 	"encoding/hex"
 	"strconv"
 	"unicode"
@@ -73,18 +74,31 @@ func mapCase(letter func(rune) rune, from, to byte) kernel {
 		}
 		lo, hi := int(a.beg[0]), int(a.end[r.n-1])
 		data := r.bytes(hi - lo)
-		for i, c := range a.data[lo:hi] {
-			if c >= from && c <= to {
-				c ^= 0x20
-			}
-			data[i] = c
-		}
+		flipCase(data, a.data[lo:hi], from, to)
 		out := r.strings(f.t, data)
 		out.ascii, out.valid = 1, a.valid
 		for i := range out.beg {
 			out.beg[i], out.end[i] = a.beg[i]-int32(lo), a.end[i]-int32(lo)
 		}
 		return out
+	}
+}
+
+// flipCase copies ASCII src to dst with the letters in [from, to] in the other case, eight at a time.
+func flipCase(dst, src []byte, from, to byte) {
+	const ones = 0x0101010101010101
+	for len(src) >= 8 {
+		w := binary.LittleEndian.Uint64(src)
+		above := w + ones*uint64(0x80-from) // high bit: from and above
+		beyond := w + ones*uint64(0x7f-to)  // high bit: above to
+		binary.LittleEndian.PutUint64(dst, w^(above&^beyond&(ones<<7))>>2)
+		dst, src = dst[8:], src[8:]
+	}
+	for i, c := range src {
+		if c >= from && c <= to {
+			c ^= 0x20
+		}
+		dst[i] = c
 	}
 }
 

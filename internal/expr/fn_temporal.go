@@ -39,6 +39,9 @@ func init() {
 // civil gives the date of a day since 1970-01-01 in the Gregorian calendar (H. Hinnant, "chrono-compatible low-level date
 // algorithms").
 func civil(days int64) (y, m, d int64) {
+	if days > -20000000 && days < 20000000 {
+		return civilNear(days)
+	}
 	z := days + 719468
 	era := floorDiv(z, 146097)
 	doe := z - era*146097
@@ -53,6 +56,23 @@ func civil(days int64) (y, m, d int64) {
 	y = yoe + era*400
 	if m <= 2 {
 		y++
+	}
+	return y, m, d
+}
+
+// civilNear is civil within some 50,000 years of 1970, without divisions that the compiler cannot turn into multiplications
+// (C. Neri, L. Schneider, "Euclidean affine functions and their application to calendar algorithms", 2022).
+func civilNear(days int64) (y, m, d int64) {
+	const eras = 150 // of 400 years, to make all numbers positive
+	n := 4*uint32(days+719468+146097*eras) + 3
+	century, rest := n/146097, n%146097/4
+	p := uint64(2939745) * uint64(4*rest+3)
+	year, doy := uint32(p>>32), uint32(p)/2939745/4
+	q := 2141*doy + 197913
+	y, m, d = int64(100*century+year)-400*eras, int64(q>>16), int64(q&0xffff/2141)+1
+	if doy >= 306 {
+		y++
+		m -= 12
 	}
 	return y, m, d
 }

@@ -193,22 +193,23 @@ func floatKernel[T float](op string) kernel {
 		out.valid = r.strictValid(args...)
 		dst := values[T](out)
 		if floatLoop(op, dst, x, y, mx, my) {
-			f.recheck(r, out, sel, func(i int) (string, string) {
-				if finite(dst[i]) {
-					return "", ""
+			valid := out.valid
+			for i, v := range dst {
+				if finite(v) || !active(sel, valid, i) {
+					continue
 				}
 				a, b := x[i&mx], y[i&my]
 				reason := ""
 				switch {
 				case b == 0 && (op == "/" || op == "%") && a == a:
 					reason = "division by zero"
-				case isInf(dst[i]) && !isInf(a) && !isInf(b):
+				case isInf(v) && !isInf(a) && !isInf(b):
 					reason = "float overflow"
 				default:
-					return "", ""
+					continue
 				}
-				return formatFloat(a) + " " + op + " " + formatFloat(b), reason
-			})
+				f.fail(r, out, i, formatFloat(a)+" "+op+" "+formatFloat(b), reason)
+			}
 		}
 		return out
 	}
@@ -227,32 +228,53 @@ func formatFloat[T float](v T) string {
 
 // floatLoop computes dst and reports whether any result is an infinity or NaN: only then can a row be at fault.
 func floatLoop[T float](op string, dst, x, y []T, mx, my int) bool {
+	both := len(x) == len(dst) && len(y) == len(dst)
+	by := len(x) == len(dst) && my == 0 // y is a constant
+	if op == "*" && mx == 0 && len(y) == len(dst) && !both {
+		x, y, mx, my, by = y, x, -1, 0, true
+	}
 	switch op {
 	case "+":
+		if both {
+			x, y := x[:len(dst)], y[:len(dst)]
+			for i := range dst {
+				dst[i] = x[i] + y[i]
+			}
+			break
+		}
 		for i := range dst {
 			dst[i] = x[i&mx] + y[i&my]
 		}
 	case "-":
+		if both {
+			x, y := x[:len(dst)], y[:len(dst)]
+			for i := range dst {
+				dst[i] = x[i] - y[i]
+			}
+			break
+		}
 		for i := range dst {
 			dst[i] = x[i&mx] - y[i&my]
 		}
 	case "*":
-		switch {
-		case mx == 0 && my != 0:
-			x, y, my = y, x, 0
-			fallthrough
-		case my == 0 && len(x) == len(dst):
-			b := y[0]
-			x = x[:len(dst)]
+		if by && len(dst) > 0 {
+			x, c := x[:len(dst)], y[0]
 			for i := range dst {
-				dst[i] = x[i] * b
+				dst[i] = x[i] * c
 			}
-		default:
-			for i := range dst {
-				dst[i] = x[i&mx] * y[i&my]
-			}
+			break
+		}
+		for i := range dst {
+			dst[i] = x[i&mx] * y[i&my]
 		}
 	case "/":
+		if both {
+			x, y := x[:len(dst)], y[:len(dst)]
+			for i := range dst {
+				dst[i] = x[i] / y[i]
+			}
+			break
+		}
 		for i := range dst {
 			dst[i] = x[i&mx] / y[i&my]
 		}

@@ -197,8 +197,30 @@ func compareStrings(dst []byte, op compareOp, a, b *vector, n int) {
 func (r *run) compareDecimals(dst []byte, op compareOp, a, b *vector) {
 	clear(dst[:(r.n+7)/8])
 	x, y, ma, mb := values[dec](a), values[dec](b), a.mask(), b.mask()
+	sa, sb := a.scale, b.scale
+	// a constant is brought to the column's scale once, if it fits there exactly
+	if b.konst && sb < sa && len(y) > 0 {
+		if d, ok := rescale(y[0], sb, sa, 38); ok {
+			y, sb = []dec{d}, sa
+		}
+	} else if a.konst && sa < sb && len(x) > 0 {
+		if d, ok := rescale(x[0], sa, sb, 38); ok {
+			x, sa = []dec{d}, sb
+		}
+	}
+	if sa == sb {
+		for i := range r.n {
+			u, v := x[i&ma], y[i&mb]
+			hit := u == v
+			if op.less {
+				hit = u.HighBits() < v.HighBits() || u.HighBits() == v.HighBits() && u.LowBits() < v.LowBits()
+			}
+			dst[i>>3] |= b2u(hit) << (i & 7)
+		}
+		return
+	}
 	for i := range r.n {
-		c := compareDec(x[i&ma], a.scale, y[i&mb], b.scale)
+		c := compareDec(x[i&ma], sa, y[i&mb], sb)
 		if op.less && c < 0 || !op.less && c == 0 {
 			setBit(dst, i)
 		}

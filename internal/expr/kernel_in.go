@@ -1,5 +1,7 @@
 package expr
 
+import "slices"
+
 // constSet is the constant part of an IN list, for types whose equality is that of their bytes.
 type constSet struct {
 	t       typ
@@ -93,6 +95,14 @@ func numberSet[T int32 | int64](set map[int64]struct{}) kernel {
 	for v := range set {
 		list = append(list, T(v))
 	}
+	lo, hi := slices.Min(list), slices.Max(list)
+	var table []byte // a bit for each value from lo to hi, if they are close together
+	if span := uint64(hi) - uint64(lo); span < 1<<16 {
+		table = make([]byte, span/8+1)
+		for _, v := range list {
+			setBit(table, int(v-lo))
+		}
+	}
 	return func(f *function, r *run, _ []byte, args []*vector) *vector {
 		a := args[0]
 		out := &vector{typ: f.t, n: r.n, valid: r.strictValid(a), data: r.zeroBitmap()}
@@ -102,6 +112,14 @@ func numberSet[T int32 | int64](set map[int64]struct{}) kernel {
 			for _, v := range list {
 				equalTo(one, src, v)
 				bitOr(out.data, out.data, one, r.n)
+			}
+			return out
+		}
+		if table != nil {
+			for i, x := range src {
+				if x >= lo && x <= hi && bit(table, int(x-lo)) {
+					setBit(out.data, i)
+				}
 			}
 			return out
 		}

@@ -189,7 +189,26 @@ func (b *blender) take(r *run, v *vector, where []byte) {
 
 func blend[T any](out, v *vector, where []byte) {
 	dst, src, m := values[T](out), values[T](v), v.mask()
-	eachBit(where, len(dst), func(i int) { dst[i] = src[i&m] })
+	n := len(dst)
+	for at := 0; at < n; at += 8 {
+		w := where[at>>3]
+		switch {
+		case w == 0:
+		case w == 0xff && at+8 <= n && m != 0:
+			copy(dst[at:at+8], src[at:at+8])
+		case w == 0xff && at+8 <= n:
+			x := src[0]
+			for i := range dst[at : at+8] {
+				dst[at+i] = x
+			}
+		default:
+			for i := at; i < min(at+8, n); i++ {
+				if w>>(i&7)&1 != 0 {
+					dst[i] = src[i&m]
+				}
+			}
+		}
+	}
 }
 
 func (b *blender) takeStrings(r *run, v *vector, where []byte) {

@@ -106,7 +106,12 @@ func (f *function) eval(r *run, sel []byte) *vector {
 		}
 	}
 	if !konst {
-		return f.run(f, r, sel, args)
+		if r.root == node(f) {
+			r.into = r.direct.Bytes()
+		}
+		v := f.run(f, r, sel, args)
+		r.into = nil
+		return v
 	}
 	return f.evalConst(r, sel, args)
 }

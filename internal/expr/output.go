@@ -58,6 +58,8 @@ func (r *run) output(v *vector, errs []RowError, mem memory.Allocator) (arrow.Ar
 	case v.kind == kBool:
 		bufs[1] = newBuffer(mem, (r.n+7)/8)
 		copyBits(bufs[1].Bytes(), v.data, r.n)
+	case r.direct != nil && len(v.data) > 0 && &v.data[0] == &r.direct.Bytes()[0]:
+		bufs[1], r.direct = r.direct, nil
 	default:
 		bufs[1] = newBuffer(mem, r.n*v.kind.width())
 		copy(bufs[1].Bytes(), v.data)

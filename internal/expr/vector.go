@@ -8,6 +8,7 @@ import (
 
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/decimal128"
+	"github.com/apache/arrow/go/v17/arrow/memory"
 )
 
 // vector is the value of a (sub-)expression for the rows of one record batch. It lives in a run's scratch memory or points
@@ -97,7 +98,11 @@ type run struct {
 	blocks [][]byte
 	block  int // the block in use
 	used   int // bytes of it in use
-	text   []byte
+	// direct is the output buffer that root, if it is a kernel of fixed-width values, writes to without a detour by scratch
+	// memory; into is its bytes while that kernel runs.
+	root   node
+	direct *memory.Buffer
+	into   []byte
 }
 
 var runs = sync.Pool{New: func() any { return new(run) }}
@@ -117,6 +122,10 @@ func (r *run) reset() {
 	}
 	clear(r.slots)
 	clear(r.errs)
+	if r.direct != nil {
+		r.direct.Release()
+	}
+	r.root, r.direct, r.into = nil, nil, nil
 	r.rec, r.n, r.errs, r.err, r.slots, r.block, r.used = nil, 0, r.errs[:0], nil, r.slots[:0], 0, 0
 }
 
@@ -165,10 +174,14 @@ func (r *run) int32s(n int) []int32 {
 // fixed makes a vector of r.n undefined values of a fixed-width type or booleans, with no nulls.
 func (r *run) fixed(t typ) *vector {
 	v := &vector{typ: t, n: r.n}
-	if t.kind == kBool {
+	size := r.n * t.kind.width()
+	switch {
+	case t.kind == kBool:
 		v.data = r.bitmap()
-	} else {
-		v.data = r.bytes(r.n * t.kind.width())
+	case r.into != nil && len(r.into) == size:
+		v.data, r.into = r.into, nil
+	default:
+		v.data = r.bytes(size)
 	}
 	return v
 }
