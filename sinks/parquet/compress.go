@@ -24,6 +24,18 @@ type compressor struct {
 	out   []byte
 }
 
+// memory is about how many bytes it holds: klauspost's zstd tables and history are some MiB an encoder.
+func (c *compressor) memory() int64 {
+	n := int64(cap(c.out))
+	if c.zstd != nil {
+		n += 3 << 20
+	}
+	if c.quick != nil {
+		n += 2 << 20
+	}
+	return n
+}
+
 func newCompressor(codec format.CompressionCodec, level int) (*compressor, error) {
 	c := &compressor{codec: codec}
 	var err error

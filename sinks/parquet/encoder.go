@@ -107,7 +107,7 @@ func (e *encoder) Close() {
 func (e *encoder) memory() int64 {
 	s := &e.shred
 	return int64(cap(s.def)+cap(s.rep)+cap(s.def2)+cap(s.rep2)+4*(cap(s.idx)+cap(s.idx2)+cap(s.offs)+cap(s.sel))+
-		cap(e.raw)+cap(e.codec.out)) + e.col.memory() + e.dict.memory()
+		cap(e.raw)) + e.codec.memory() + e.col.memory() + e.dict.memory()
 }
 
 // chunk appends the loaded column to body as a column chunk.

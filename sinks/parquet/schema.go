@@ -49,9 +49,6 @@ type leaf struct {
 	flat   bool // a top-level column: its definition levels are its validity
 }
 
-// nested reports whether definition levels need more than the validity bitmap.
-func (l *leaf) nested() bool { return !l.flat }
-
 // kind is how the values of a leaf are held between Arrow and the page.
 type kind uint8
 

@@ -8,7 +8,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/memory"
 	"github.com/parquet-go/parquet-go/format"
 
@@ -75,9 +74,6 @@ func New(req sinks.Request) (*Sink, error) {
 func (s *Sink) NewEncoder(memory.Allocator) (pipeline.Encoder, error) {
 	return newEncoder(s.req.Schema, s.leaves, s.set, &s.pool, &s.encoders)
 }
-
-// Schema is that of the records the encoders take.
-func (s *Sink) Schema() *arrow.Schema { return s.req.Schema }
 
 // Write appends b's row group to the current file, or to a new one where that brings the file nearer to its target size.
 // It releases b. A block without rows leaves no trace.
