@@ -86,16 +86,16 @@ func (a *avg) Release() {
 
 func avgFloats(a *avg) (arrow.Array, error) {
 	s := a.sum.(*sumFloat)
-	out := make([]float64, len(s.seen))
+	out := s.w[:len(s.has)] // in place: sum g is read before it is written
 	for g := range out {
 		out[g] = s.total(g) / float64(a.n.n[g])
 	}
-	return col.New(float64s, out, s.seen), nil
+	return col.New(float64s, out, s.has), nil
 }
 
 func avgInts(a *avg) (arrow.Array, error) {
 	s := a.sum.(*sumExact)
-	out := make([]float64, len(s.seen))
+	out := make([]float64, len(s.has))
 	for g := range out {
 		lo, hi := s.w[2*g], s.w[2*g+1]
 		total := float64(int64(lo))
@@ -104,7 +104,7 @@ func avgInts(a *avg) (arrow.Array, error) {
 		}
 		out[g] = total / float64(a.n.n[g])
 	}
-	return col.New(float64s, out, s.seen), nil
+	return col.New(float64s, out, s.has), nil
 }
 
 // avgDecimals divides sum × 10^more by the count.
@@ -113,7 +113,7 @@ func avgDecimals(a *avg, dt *arrow.Decimal128Type, more int32) (arrow.Array, err
 	ten := new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(more)), nil)
 	limit := new(big.Int).Exp(big.NewInt(10), big.NewInt(38), nil)
 	small := math.MaxInt64 / ten.Int64() / 2 // so that doubling the remainder cannot overflow either
-	out := make([]decimal128.Num, len(s.seen))
+	out := make([]decimal128.Num, len(s.has))
 	for g := range out {
 		n := a.n.n[g]
 		if n == 0 {
@@ -131,7 +131,7 @@ func avgDecimals(a *avg, dt *arrow.Decimal128Type, more int32) (arrow.Array, err
 		}
 		out[g] = decimal128.FromBigInt(v)
 	}
-	return col.New(dt, out, s.seen), nil
+	return col.New(dt, out, s.has), nil
 }
 
 // divRound is a/n rounded half away from zero, for n > 0.

@@ -13,7 +13,7 @@ import (
 type int192 struct {
 	w     []uint64 // low and high word of group g in w[2g], w[2g+1]: the layout of a decimal128
 	wraps []int64  // nil until one wraps
-	seen  []uint8  // 1 where the group has a value
+	seen
 }
 
 // intFold adds the values of an array to the groups.
@@ -28,20 +28,21 @@ var intFolds = map[arrow.Type]intFold{
 func sumState() []arrow.Field { return []arrow.Field{column(int128s), {Type: int64s}} }
 
 func (s *int192) grow(n int) {
-	s.w, s.seen = col.Grow(s.w, 2*n), col.Grow(s.seen, n)
+	s.w = col.Grow(s.w, 2*n)
+	s.seen.grow(n)
 	if s.wraps != nil {
 		s.wraps = col.Grow(s.wraps, n)
 	}
 }
 
 func (s *int192) size() int64 {
-	return int64(cap(s.w)+cap(s.wraps))*8 + int64(cap(s.seen))
+	return int64(cap(s.w)+cap(s.wraps))*8 + int64(cap(s.has))
 }
 
 // addInts adds integers: 2^63 rows of 64 bits cannot wrap 128.
 func addInts[T arrow.IntType | arrow.UintType](s *int192, groups []uint32, a arrow.Array) {
 	v := col.Fixed[T](a)[:len(groups)]
-	w, seen := s.w, s.seen
+	w := s.w
 	signed := uint64(0)
 	if ^T(0) < 0 {
 		signed = ^uint64(0)
@@ -55,16 +56,16 @@ func addInts[T arrow.IntType | arrow.UintType](s *int192, groups []uint32, a arr
 			lo, c := bits.Add64(p[0], uint64(x), 0)
 			p[0] = lo
 			p[1] += uint64(x>>63)&signed + c
-			seen[g] = 1
+			s.one(g)
 		}
 		return
 	}
+	s.all(groups)
 	for i, g := range groups {
 		x, p := int64(v[i]), w[2*g:2*g+2]
 		lo, c := bits.Add64(p[0], uint64(x), 0)
 		p[0] = lo
 		p[1] += uint64(x>>63)&signed + c
-		seen[g] = 1
 	}
 }
 
@@ -76,7 +77,7 @@ func addDecimals(s *int192, groups []uint32, a arrow.Array) {
 			continue
 		}
 		s.add(g, v[2*i], v[2*i+1])
-		s.seen[g] = 1
+		s.one(g)
 	}
 }
 
@@ -93,7 +94,7 @@ func (s *int192) add(g uint32, lo, hi uint64) {
 // wrap counts that group g wrapped in the direction of sign.
 func (s *int192) wrap(g uint32, sign int64) {
 	if s.wraps == nil {
-		s.wraps = make([]int64, len(s.seen))
+		s.wraps = make([]int64, len(s.has))
 	}
 	s.wraps[g] += sign>>63 | 1
 }
@@ -126,7 +127,7 @@ func (s *int192) merge(groups []uint32, state []arrow.Array) {
 func (s *int192) state() []arrow.Array {
 	wraps := s.wraps
 	if wraps == nil {
-		wraps = make([]int64, len(s.seen))
+		wraps = make([]int64, len(s.has))
 	}
-	return []arrow.Array{col.NewSized(int128s, len(s.seen), arrow.GetBytes(s.w[:2*len(s.seen)]), s.seen), col.New(int64s, wraps, nil)}
+	return []arrow.Array{col.NewSized(int128s, len(s.has), arrow.GetBytes(s.w[:2*len(s.has)]), s.has), col.New(int64s, wraps, nil)}
 }

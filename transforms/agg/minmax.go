@@ -111,7 +111,7 @@ type extreme[T number] struct {
 	start T
 	fold  func(v []T, groups []uint32, x []T)
 	v     []T
-	seen  []uint8
+	seen
 }
 
 func ofInts[T number](start T, fold func(v []T, groups []uint32, x []T)) func(arrow.DataType) Accumulator {
@@ -157,7 +157,8 @@ func maxFloats[T float32 | float64](v []T, groups []uint32, x []T) {
 
 func (e *extreme[T]) grow(n int) {
 	old := len(e.v)
-	e.v, e.seen = col.Grow(e.v, n), col.Grow(e.seen, n)
+	e.v = col.Grow(e.v, n)
+	e.seen.grow(n)
 	for i := old; i < n; i++ {
 		e.v[i] = e.start
 	}
@@ -169,15 +170,13 @@ func (e *extreme[T]) Update(groups []uint32, n int, args []arrow.Array) error {
 	valid, off := col.Valid(args[0])
 	if valid == nil {
 		e.fold(e.v, groups, x)
-		for _, g := range groups {
-			e.seen[g] = 1
-		}
+		e.all(groups)
 		return nil
 	}
 	for i := range groups {
 		if valid[(off+i)>>3]>>uint((off+i)&7)&1 != 0 {
 			e.fold(e.v, groups[i:i+1], x[i:i+1])
-			e.seen[groups[i]] = 1
+			e.one(groups[i])
 		}
 	}
 	return nil
@@ -190,15 +189,15 @@ func (e *extreme[T]) Merge(groups []uint32, n int, state []arrow.Array) error {
 }
 
 func (e *extreme[T]) Result() (arrow.Array, error) {
-	for g, s := range e.seen {
+	for g, s := range e.has {
 		if s == 0 {
 			e.v[g] = 0
 		}
 	}
-	return newOf(e.typ, e.v, e.seen), nil
+	return newOf(e.typ, e.v, e.has), nil
 }
 
-func newOf[T number](t arrow.DataType, v []T, seen []uint8) arrow.Array { return col.New(t, v, seen) }
+func newOf[T number](t arrow.DataType, v []T, valid []uint8) arrow.Array { return col.New(t, v, valid) }
 
 func (e *extreme[T]) State() ([]arrow.Array, error) {
 	a, err := e.Result()
@@ -206,6 +205,6 @@ func (e *extreme[T]) State() ([]arrow.Array, error) {
 }
 
 func (e *extreme[T]) Size() int64 {
-	return int64(cap(e.v)*e.typ.(arrow.FixedWidthDataType).BitWidth()/8 + cap(e.seen))
+	return int64(cap(e.v)*e.typ.(arrow.FixedWidthDataType).BitWidth()/8 + cap(e.has))
 }
-func (e *extreme[T]) Release() { e.v, e.seen = nil, nil }
+func (e *extreme[T]) Release() { e.v, e.seen = nil, seen{} }

@@ -69,16 +69,16 @@ func (s *sumExact) Merge(groups []uint32, n int, state []arrow.Array) error {
 func (s *sumExact) State() ([]arrow.Array, error) { return s.state(), nil }
 
 func (s *sumExact) Result() (arrow.Array, error) {
-	n := len(s.seen)
+	n := len(s.has)
 	if d, ok := s.result.(*arrow.Decimal128Type); ok {
 		for g := range n {
 			if !s.fits38(g) {
 				return nil, &GroupError{g, fmt.Sprintf("decimal(38,%d) out of range", d.Scale)}
 			}
 		}
-		return col.NewSized(d, n, arrow.GetBytes(s.w[:2*n]), s.seen), nil
+		return col.NewSized(d, n, arrow.GetBytes(s.w[:2*n]), s.has), nil
 	}
-	out := make([]uint64, n)
+	out := s.w[:n] // in place: word g is read before it is written
 	unsigned := s.result.ID() == arrow.UINT64
 	for g := range out {
 		lo, hi := s.w[2*g], s.w[2*g+1]
@@ -87,7 +87,7 @@ func (s *sumExact) Result() (arrow.Array, error) {
 		}
 		out[g] = lo
 	}
-	return col.New(s.result, out, s.seen), nil
+	return col.New(s.result, out, s.has), nil
 }
 
 func (s *sumExact) Size() int64 { return s.size() }
@@ -96,8 +96,8 @@ func (s *sumExact) Release()    { s.int192 = int192{} }
 // sumFloat adds floats by compensated summation (Neumaier's, with Knuth's branch-free TwoSum): the error does not grow with the
 // number of rows, so that batches and lanes make no visible difference.
 type sumFloat struct {
-	w    []float64 // sum and compensation of group g in w[2g], w[2g+1]
-	seen []uint8
+	w []float64 // sum and compensation of group g in w[2g], w[2g+1]
+	seen
 	fold floatFold
 }
 
@@ -108,28 +108,29 @@ var floatFolds = map[arrow.Type]floatFold{arrow.FLOAT32: addFloats[float32], arr
 func floatState() []arrow.Field { return []arrow.Field{column(float64s), column(float64s)} }
 
 func (s *sumFloat) grow(n int) {
-	s.w, s.seen = col.Grow(s.w, 2*n), col.Grow(s.seen, n)
+	s.w = col.Grow(s.w, 2*n)
+	s.seen.grow(n)
 }
 
 func addFloats[T float32 | float64](s *sumFloat, groups []uint32, a arrow.Array) {
 	v := col.Fixed[T](a)[:len(groups)]
-	seen := s.seen
 	if valid, off := col.Valid(a); valid != nil {
 		for i, g := range groups {
 			if valid[(off+i)>>3]>>uint((off+i)&7)&1 != 0 {
 				s.add(g, float64(v[i]))
-				seen[g] = 1
+				s.one(g)
 			}
 		}
 		return
 	}
+	s.all(groups)
+	w := s.w
 	for i, g := range groups {
-		x, p := float64(v[i]), s.w[2*g:2*g+2]
+		x, p := float64(v[i]), w[2*g:2*g+2]
 		t := p[0] + x
 		b := t - p[0]
 		p[1] += (p[0] - (t - b)) + (x - b)
 		p[0] = t
-		seen[g] = 1
 	}
 }
 
@@ -157,17 +158,17 @@ func (s *sumFloat) Merge(groups []uint32, n int, state []arrow.Array) error {
 		}
 		s.add(g, sum[i])
 		s.w[2*g+1] += comp[i]
-		s.seen[g] = 1
+		s.one(g)
 	}
 	return nil
 }
 
 func (s *sumFloat) State() ([]arrow.Array, error) {
-	sum, comp := make([]float64, len(s.seen)), make([]float64, len(s.seen))
+	sum, comp := make([]float64, len(s.has)), make([]float64, len(s.has))
 	for g := range sum {
 		sum[g], comp[g] = s.w[2*g], s.w[2*g+1]
 	}
-	return []arrow.Array{col.New(float64s, sum, s.seen), col.New(float64s, comp, nil)}, nil
+	return []arrow.Array{col.New(float64s, sum, s.has), col.New(float64s, comp, nil)}, nil
 }
 
 // total is the sum of group g. The compensation of an infinite or NaN sum means nothing.
@@ -180,12 +181,12 @@ func (s *sumFloat) total(g int) float64 {
 }
 
 func (s *sumFloat) Result() (arrow.Array, error) {
-	out := make([]float64, len(s.seen))
+	out := s.w[:len(s.has)] // in place: sum g is read before it is written
 	for g := range out {
 		out[g] = s.total(g)
 	}
-	return col.New(float64s, out, s.seen), nil
+	return col.New(float64s, out, s.has), nil
 }
 
-func (s *sumFloat) Size() int64 { return int64(cap(s.w))*8 + int64(cap(s.seen)) }
-func (s *sumFloat) Release()    { s.w, s.seen = nil, nil }
+func (s *sumFloat) Size() int64 { return int64(cap(s.w))*8 + int64(cap(s.has)) }
+func (s *sumFloat) Release()    { s.w, s.seen = nil, seen{} }

@@ -19,7 +19,7 @@ import (
 const (
 	// batchMost and batchLeast bound the groups of a result batch: small partitions are put together, large ones cut.
 	batchMost  = 1 << 16
-	batchLeast = 1 << 15
+	batchLeast = 1 << 13
 	// subFanout is the ways a partition splits that does not fit the budget, at most maxLevel times over.
 	subFanout = 16
 	maxLevel  = 6

@@ -26,6 +26,7 @@ type scatter struct {
 	args    []scattered // argument columns
 	arrays  []arrow.Array
 	size    int64 // accounted for
+	rowSize int64 // about the bytes of a buffered row
 	varSize int64 // of byte arenas since the last account
 }
 
@@ -52,12 +53,33 @@ func newScatter(l *Lane) *scatter {
 	for _, t := range l.f.cfg.Args {
 		width += max(col.Width(t), 8)
 	}
-	// A 32nd of the budget for each lane's buffers, and no more than pays.
-	for s.per = 2048; s.per > 16 && int64(s.per*width*fanout) > l.f.limit/32; s.per /= 2 {
+	s.rowSize = int64(width)
+	// A 32nd of the budget for each lane's buffers at most.
+	for s.per = perLeast; s.per > 16 && !s.affords(s.per); s.per /= 2 {
 	}
+	s.alloc()
+	return s
+}
+
+const (
+	// perLeast and perMost are the rows buffered per partition. The more groups a partition has the more rows must share the cost of
+	// fetching it into the cache.
+	perLeast = 1024
+	perMost  = 8192
+)
+
+func (s *scatter) affords(per int) bool { return int64(per)*s.rowSize*fanout <= s.l.f.limit/32 }
+
+// alloc makes the columns for s.per rows per partition.
+func (s *scatter) alloc() {
 	n := fanout * s.per
-	s.w0 = make([]uint64, n)
-	for _, t := range l.f.cfg.Args {
+	s.w0, s.w1, s.hash, s.keys, s.args = nil, nil, nil, varColumn{}, s.args[:0]
+	if s.bytes {
+		s.hash, s.keys = make([]uint64, n), newVarColumn(n)
+	} else {
+		s.w0 = make([]uint64, n)
+	}
+	for _, t := range s.l.f.cfg.Args {
 		c := scattered{typ: t, width: col.Width(t)}
 		switch {
 		case t.ID() == arrow.BOOL:
@@ -72,7 +94,19 @@ func newScatter(l *Lane) *scatter {
 		s.args = append(s.args, c)
 	}
 	s.account()
-	return s
+}
+
+// widen doubles the buffers while the partitions have more groups than a buffer has rows.
+func (s *scatter) widen(groups int) error {
+	if groups <= s.per || s.per >= perMost || !s.affords(2*s.per) {
+		return nil
+	}
+	if err := s.flushAll(); err != nil {
+		return err
+	}
+	s.per *= 2
+	s.alloc()
+	return nil
 }
 
 func newVarColumn(n int) varColumn { return varColumn{make([][]byte, fanout), make([]int, n)} }
@@ -121,6 +155,7 @@ func (s *scatter) add(r *keys.Rows, args []arrow.Array) error {
 			s.account()
 		}
 	}
+	grown := 0
 	for lo := 0; lo < r.N; {
 		hi, full := s.place(r.Hash, lo)
 		s.write(r, args, lo, hi)
@@ -128,8 +163,12 @@ func (s *scatter) add(r *keys.Rows, args []arrow.Array) error {
 			if err := s.flush(full); err != nil {
 				return err
 			}
+			grown = max(grown, s.l.parts[full].tab.Len())
 		}
 		lo = hi
+	}
+	if err := s.widen(grown); err != nil {
+		return err
 	}
 	if s.varSize > 1<<20 {
 		return s.boundText()
@@ -266,9 +305,8 @@ func (s *scatter) toBytes() error {
 	if err := s.flushAll(); err != nil {
 		return err
 	}
-	s.bytes, s.w0, s.w1 = true, nil, nil
-	s.hash, s.keys = make([]uint64, fanout*s.per), newVarColumn(fanout*s.per)
-	s.account()
+	s.bytes = true
+	s.alloc()
 	return nil
 }
 

@@ -12,9 +12,9 @@ type Table struct {
 	slots []uint64 // hash<<32 | number+1; 0 is free
 	n     int
 	limit int
-	bytes bool // keys are byte rows
-	w0    []uint64
-	w1    []uint64 // nil while every second word is zero
+	bytes bool     // keys are byte rows
+	w0    []uint64 // longer than n: room for more
+	w1    []uint64 // likewise; nil while every second word is zero
 	off   []int
 	arena []byte
 }
@@ -80,7 +80,7 @@ func (t *Table) candidates(r *Rows) []uint64 {
 
 func (t *Table) internWords(r *Rows, ids []uint32) {
 	if r.W1 != nil && t.w1 == nil {
-		t.w1 = make([]uint64, t.n, max(cap(t.w0), 16))
+		t.w1 = make([]uint64, max(len(t.w0), 16))
 	}
 	cand := t.candidates(r)
 	hash, w0 := r.Hash[:len(ids)], r.W0[:len(ids)]
@@ -117,7 +117,10 @@ func (t *Table) findWord(a, h uint64) uint32 {
 	for {
 		s := t.slots[at]
 		if s == 0 {
-			t.w0 = append(col.Grow(t.w0[:t.n], t.n+1)[:t.n], a)
+			if t.n == len(t.w0) {
+				t.w0 = extend(t.w0)
+			}
+			t.w0[t.n] = a
 			return t.insert(at, h)
 		}
 		if uint32(s>>32) == uint32(h) && t.w0[uint32(s)-1] == a {
@@ -133,8 +136,13 @@ func (t *Table) findWords(a, b, h uint64) uint32 {
 	for {
 		s := t.slots[at]
 		if s == 0 {
-			t.w0 = append(col.Grow(t.w0[:t.n], t.n+1)[:t.n], a)
-			t.w1 = append(col.Grow(t.w1[:t.n], t.n+1)[:t.n], b)
+			if t.n == len(t.w0) {
+				t.w0 = extend(t.w0)
+			}
+			if t.n == len(t.w1) {
+				t.w1 = extend(t.w1)
+			}
+			t.w0[t.n], t.w1[t.n] = a, b
 			return t.insert(at, h)
 		}
 		if id := uint32(s) - 1; uint32(s>>32) == uint32(h) && t.w0[id] == a && t.w1[id] == b {
@@ -144,13 +152,23 @@ func (t *Table) findWords(a, b, h uint64) uint32 {
 	}
 }
 
+// extend gives s more room, all of it in its length.
+func extend(s []uint64) []uint64 {
+	s = col.Grow(s, len(s)+1)
+	return s[:cap(s)]
+}
+
 // insert takes the free slot at for a key just appended and gives its number.
 func (t *Table) insert(at, h uint64) uint32 {
 	id := uint32(t.n)
 	t.n++
 	t.slots[at] = h<<32 | uint64(t.n)
 	if t.n > t.limit {
-		t.rehash(len(t.slots) * 2)
+		more := 2
+		if len(t.slots) < 1<<12 {
+			more = 4
+		}
+		t.rehash(len(t.slots) * more)
 	}
 	return id
 }

@@ -1,0 +1,36 @@
+package agg
+
+import (
+	"github.com/sluice-data/sluice/transforms/internal/col"
+)
+
+// seen marks the groups that have a value. Once all have one, batches without nulls need not look.
+type seen struct {
+	has   []uint8 // 1 where the group has a value
+	empty int     // groups that have none
+}
+
+func (s *seen) grow(n int) {
+	if n > len(s.has) {
+		s.empty += n - len(s.has)
+		s.has = col.Grow(s.has, n)
+	}
+}
+
+// all marks the groups of a batch without nulls.
+func (s *seen) all(groups []uint32) {
+	if s.empty == 0 {
+		return
+	}
+	has, empty := s.has, s.empty
+	for _, g := range groups {
+		empty -= int(1 - has[g])
+		has[g] = 1
+	}
+	s.empty = empty
+}
+
+func (s *seen) one(g uint32) {
+	s.empty -= int(1 - s.has[g])
+	s.has[g] = 1
+}
