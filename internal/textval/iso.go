@@ -3,8 +3,8 @@ package textval
 import "encoding/binary"
 
 const (
-	ones  = 0x0101010101010101
 	highs = 0x8080808080808080
+	over9 = 0x7676767676767676 // lifts a byte above 9 into its high bit
 )
 
 // fastDate reads exactly YYYY-MM-DD from b[:10]: year 0001 to 9999.
@@ -16,8 +16,7 @@ func fastDate(b []byte) (days int64, ok bool) {
 		return 0, false
 	}
 	a ^= 0x2D30302D30303030
-	// adding 0x76 lifts a digit byte above 9 into its high bit
-	if (a|(a+0x7676767676767676)|dd|(dd+0x7676))&highs != 0 {
+	if (a|(a+over9)|dd|(dd+over9&0xFFFF))&highs != 0 {
 		return 0, false
 	}
 	g := a*10 + a>>8 // byte 0: century, byte 2: year of it, byte 5: month
@@ -37,7 +36,7 @@ func fastTime(b []byte) (seconds int64, ok bool) {
 		return 0, false
 	}
 	c ^= 0x30303A30303A3030
-	if (c|(c+0x7676767676767676))&highs != 0 {
+	if (c|(c+over9))&highs != 0 {
 		return 0, false
 	}
 	h := c*10 + c>>8 // byte 0: hour, byte 3: minute, byte 6: second
@@ -48,14 +47,33 @@ func fastTime(b []byte) (seconds int64, ok bool) {
 	return hh*3600 + mm*60 + ss, true
 }
 
-// fastMicros reads YYYY-MM-DD?HH:MM:SS with a space or T in the middle.
+// fastMicros reads the 19 bytes YYYY-MM-DD?HH:MM:SS with a space or T in the middle: fastDate and fastTime in one, without
+// the calls.
 func fastMicros(b []byte) (us int64, ok bool) {
-	if len(b) != 19 || b[10] != ' ' && b[10] != 'T' {
+	_ = b[18]
+	if b[10] != ' ' && b[10] != 'T' {
 		return 0, false
 	}
-	d, ok1 := fastDate(b)
-	s, ok2 := fastTime(b[11:])
-	return (d*86_400 + s) * usPerSecond, ok1 && ok2
+	a := binary.LittleEndian.Uint64(b)                       // YYYY-MM-
+	dd := uint64(binary.LittleEndian.Uint16(b[8:])) ^ 0x3030 // DD
+	c := binary.LittleEndian.Uint64(b[11:])                  // HH:MM:SS
+	if a&0xFF0000FF00000000 != 0x2D00002D00000000 || c&0x0000FF0000FF0000 != 0x00003A00003A0000 {
+		return 0, false
+	}
+	a ^= 0x2D30302D30303030
+	c ^= 0x30303A30303A3030
+	if (a|(a+over9)|dd|(dd+over9&0xFFFF)|c|(c+over9))&highs != 0 {
+		return 0, false
+	}
+	g, h := a*10+a>>8, c*10+c>>8
+	y := int(byte(g))*100 + int(byte(g>>16))
+	m := int(byte(g >> 40))
+	d := int(byte(dd))*10 + int(byte(dd>>8))
+	hh, mm, ss := int64(byte(h)), int64(byte(h>>24)), int64(byte(h>>48))
+	if y == 0 || uint(m-1) > 11 || uint(d-1) > 27 && (d == 0 || d > daysIn(y, m)) || hh > 23 || mm > 59 || ss > 59 {
+		return 0, false
+	}
+	return (daysFromCivil(y, m, d)*86_400 + hh*3600 + mm*60 + ss) * usPerSecond, true
 }
 
 // scanISO reads the ISO 8601 / PostgreSQL forms: date, or date, space or T, time, and an optional offset.

@@ -3,6 +3,7 @@ package csv
 import (
 	"bytes"
 	"encoding/binary"
+	"math"
 	"math/bits"
 
 	"github.com/apache/arrow/go/v17/arrow"
@@ -151,7 +152,7 @@ func digits8(w uint64) (v uint64, ok bool) {
 
 // last8 is the n bytes of b that end at e, 1 ≤ n ≤ 8 ≤ e, with zeros '0' before them.
 func last8(b []byte, e, n int) uint64 {
-	gap := uint(8-n) * 8
+	gap := uint(8-n) * 8 & 63 // the mask tells the compiler
 	return binary.LittleEndian.Uint64(b[e-8:e])>>gap<<gap | zeros8&(1<<gap-1)
 }
 
@@ -162,12 +163,16 @@ func short(b []byte, e, n int) (v uint64, frac int, ok bool) {
 		if n == 1 {
 			return 0, 0, false
 		}
-		at := uint(bits.TrailingZeros64(p)) &^ 7
-		w = w>>(at+8)<<(at+8) | (w&(1<<at-1))<<8 | '0' // close the gap
-		frac = int(56-at) >> 3
+		w, frac = closeGap(w, p)
 	}
 	v, ok = digits8(w)
 	return v, frac, ok
+}
+
+// closeGap takes the byte out of w that the lowest bit of p marks; frac is how many bytes follow it.
+func closeGap(w, p uint64) (_ uint64, frac int) {
+	at := uint(bits.TrailingZeros64(p)) & 56
+	return (w>>at>>8<<8)<<at | (w&(1<<at-1))<<8 | '0', int(56-at) >> 3
 }
 
 // leadingZero reports whether the number at b[s:e], not empty, has a zero that printing it would not give back.
@@ -175,83 +180,98 @@ func leadingZero(b []byte, s, e int) bool {
 	return b[s] == '0' && e-s > 1 && b[s+1] != '.'
 }
 
+// fastFrom is where in the text the loops may take their short cuts: eight bytes must lie before a cell's end. Nowhere, if a null
+// text could be taken for a number.
+func (c *column) fastFrom() int {
+	if c.slow {
+		return math.MaxInt
+	}
+	return 8
+}
+
 // readInts reads integers: up to eight digits at once, others by parse.
 func readInts[T signed | unsigned](parse func([]byte) (T, bool)) func(c *column, r *run) {
 	return func(c *column, r *run) {
 		dst := values[T](c.vals, r.at, r.n)
-		valid := c.valid[r.at : r.at+r.n]
+		valid := c.valid[r.at:][:len(dst)]
 		lo, hi, step, add := r.cells()
 		b, fields := r.b, r.fields
-		inferred, empty, slow := c.plan.inferred, c.nulls.empty, c.slow
+		inferred, empty, fast := c.plan.inferred, c.nulls.empty, c.fastFrom()
 		minus := T(0)-1 < 0
+		none := 0
 		var j, k int
 		for i := range dst {
 			s, e := int(lo[j]+add), int(hi[k])
 			j, k = j+step, k+fields
-			if s == e && empty {
+			n := e - s
+			if n == 0 && empty {
 				dst[i], valid[i] = 0, 0
-				c.none++
+				none++
 				continue
 			}
-			if s < e && e >= 8 && !slow {
-				from := s
-				if minus && b[s] == '-' {
-					from++
+			if uint(n-1) < 8 && e >= fast {
+				if u, ok := digits8(last8(b, e, n)); ok && !(inferred && leadingZero(b, s, e)) {
+					if t := T(u); uint64(t) == u && t >= 0 {
+						dst[i], valid[i] = t, 1
+						continue
+					}
 				}
-				if n := e - from; uint(n-1) < 8 && !(inferred && (leadingZero(b, from, e) || from > s && b[from] == '0')) {
-					if u, ok := digits8(last8(b, e, n)); ok {
-						v := int64(u)
-						if from > s {
-							v = -v
-						}
-						if t := T(v); int64(t) == v && (t < 0) == (v < 0) {
-							dst[i], valid[i] = t, 1
-							continue
-						}
+			}
+			if minus && uint(n-2) < 8 && e >= fast && b[s] == '-' && b[s+1] != '0' {
+				if u, ok := digits8(last8(b, e, n-1)); ok {
+					if t := -T(u); int64(t) == -int64(u) {
+						dst[i], valid[i] = t, 1
+						continue
 					}
 				}
 			}
 			dst[i], valid[i] = cell(c, r, i, b[s:e], parse)
 		}
+		c.none += none
 	}
 }
 
-var tenths = [...]float64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8}
+// tenths has places to spare so that an index needs no check.
+var tenths = [16]float64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8}
 
 // readFloats reads float64: up to eight digits by one division of exact numbers, which is correctly rounded.
 func readFloats(c *column, r *run) {
 	dst := values[float64](c.vals, r.at, r.n)
-	valid := c.valid[r.at : r.at+r.n]
+	valid := c.valid[r.at:][:len(dst)]
 	lo, hi, step, add := r.cells()
 	b, fields := r.b, r.fields
-	inferred, empty, slow := c.plan.inferred, c.nulls.empty, c.slow
+	inferred, empty, fast := c.plan.inferred, c.nulls.empty, c.fastFrom()
+	none := 0
 	var j, k int
 	for i := range dst {
 		s, e := int(lo[j]+add), int(hi[k])
 		j, k = j+step, k+fields
-		if s == e && empty {
+		n := e - s
+		if n == 0 && empty {
 			dst[i], valid[i] = 0, 0
-			c.none++
+			none++
 			continue
 		}
-		if s < e && e >= 8 && !slow {
-			from := s
-			if b[s] == '-' {
-				from++
+		if uint(n-1) < 8 && e >= fast {
+			// short, written out: a call costs as much as its work
+			w, frac := last8(b, e, n), 0
+			if p := equal(w, ones*'.'); p != 0 && n > 1 {
+				w, frac = closeGap(w, p)
 			}
-			if n := e - from; uint(n-1) < 8 && !(inferred && (leadingZero(b, from, e) || from > s && b[from] == '0')) {
-				if u, frac, ok := short(b, e, n); ok {
-					v := float64(u) / tenths[frac]
-					if from > s {
-						v = -v
-					}
-					dst[i], valid[i] = v, 1
-					continue
-				}
+			if u, ok := digits8(w); ok && !(inferred && leadingZero(b, s, e)) {
+				dst[i], valid[i] = float64(u)/tenths[frac&15], 1
+				continue
+			}
+		}
+		if uint(n-2) < 8 && e >= fast && b[s] == '-' && !(inferred && b[s+1] == '0') {
+			if u, frac, ok := short(b, e, n-1); ok {
+				dst[i], valid[i] = -(float64(u) / tenths[frac]), 1
+				continue
 			}
 		}
 		dst[i], valid[i] = cell(c, r, i, b[s:e], textval.Float64)
 	}
+	c.none += none
 }
 
 var tens = [...]uint64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18}
@@ -262,10 +282,10 @@ func readDecimals(precision, scale int32) func(c *column, r *run) {
 	limit := tens[min(int(precision), len(tens)-1)]
 	return func(c *column, r *run) {
 		dst := values[decimal128.Num](c.vals, r.at, r.n)
-		valid := c.valid[r.at : r.at+r.n]
+		valid := c.valid[r.at:][:len(dst)]
 		lo, hi, step, add := r.cells()
 		b, fields := r.b, r.fields
-		inferred, empty, slow := c.plan.inferred, c.nulls.empty, c.slow
+		inferred, empty, fast := c.plan.inferred, c.nulls.empty, c.fastFrom()
 		var j, k int
 		for i := range dst {
 			s, e := int(lo[j]+add), int(hi[k])
@@ -275,7 +295,7 @@ func readDecimals(precision, scale int32) func(c *column, r *run) {
 				c.none++
 				continue
 			}
-			if s < e && e >= 8 && !slow {
+			if s < e && e >= fast {
 				from := s
 				if b[s] == '-' {
 					from++
@@ -307,7 +327,7 @@ func readTimestamps(p *plan, zoned bool) func(c *column, r *run) {
 	guessed := p.inferred && zoned // 19 bytes have no offset: not what was inferred
 	return func(c *column, r *run) {
 		dst := values[int64](c.vals, r.at, r.n)
-		valid := c.valid[r.at : r.at+r.n]
+		valid := c.valid[r.at:][:len(dst)]
 		lo, hi, step, add := r.cells()
 		b, fields := r.b, r.fields
 		empty, slow := c.nulls.empty, c.slow || guessed
@@ -321,7 +341,14 @@ func readTimestamps(p *plan, zoned bool) func(c *column, r *run) {
 				continue
 			}
 			if e-s == 19 && !slow && b[s] != r.d.quote {
-				if v, ok := parse(b[s:e]); ok {
+				var v int64
+				var ok bool
+				if zoned {
+					v, ok = p.layout.Instant(b[s:e])
+				} else {
+					v, ok = p.layout.Micros(b[s:e])
+				}
+				if ok {
 					dst[i], valid[i] = v, 1
 					continue
 				}

@@ -16,21 +16,22 @@ func (d *dialect) cut(b []byte) int {
 // cutRecords walks record by record: a comment's quotes do not count, and only a record's start tells a comment.
 func (d *dialect) cutRecords(b []byte) int {
 	var ends []uint32
+	cut := 0
 	for pos := 0; pos < len(b); {
-		if n := d.noRecord(b[pos:], false); n > 0 {
-			if b[pos+n-1] != d.term && (d.term != '\r' || b[pos] != '\n') {
-				return pos
-			}
+		if n := d.noRecord(b, pos, false); n > 0 {
 			pos += n
-			continue
+		} else {
+			var s span
+			if ends, s = d.record(b, pos, ends[:0]); !s.whole {
+				break
+			}
+			pos = s.next
 		}
-		var s span
-		if ends, s = d.record(b, pos, ends[:0]); !s.whole {
-			return pos
+		if b[pos-1] == d.term {
+			cut = pos
 		}
-		pos = s.next
 	}
-	return len(b)
+	return cut
 }
 
 // cutQuoted jumps from quote to quote and then looks back for a line end in the stretches between quoted fields.

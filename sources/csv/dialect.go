@@ -179,7 +179,7 @@ func (d *dialect) checkNUL(b []byte, pos int, ends []uint32, first int, s span) 
 // column an empty line is a record, its value the empty text.
 func (d *dialect) skip(b []byte, pos int, keepBlank bool) int {
 	for pos < len(b) {
-		n := d.noRecord(b[pos:], keepBlank)
+		n := d.noRecord(b, pos, keepBlank)
 		if n == 0 {
 			return pos
 		}
@@ -188,11 +188,12 @@ func (d *dialect) skip(b []byte, pos int, keepBlank bool) int {
 	return pos
 }
 
-// noRecord is the length of the line at the start of b, line end included, if it is no record; else 0.
-func (d *dialect) noRecord(b []byte, keepBlank bool) int {
-	if d.term == '\r' && b[0] == '\n' {
+// noRecord is the length of the line at b[pos:], line end included, if it is no record; else 0.
+func (d *dialect) noRecord(b []byte, pos int, keepBlank bool) int {
+	if d.term == '\r' && b[pos] == '\n' && (pos == 0 || b[pos-1] == '\r') {
 		return 1 // the rest of the line end before
 	}
+	b = b[pos:]
 	if d.comment != nil && bytes.HasPrefix(b, d.comment) {
 		if i := bytes.IndexByte(b, d.term); i >= 0 {
 			return i + 1

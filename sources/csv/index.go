@@ -39,7 +39,7 @@ func equal(x, pat uint64) uint64 {
 // ends there, rows is 0 and next is pos.
 func (x *index) build(b []byte, pos, limit int, last bool, lay *layout) {
 	x.bad = x.bad[:0]
-	if need := limit - pos + 16; cap(x.ends) < need {
+	if need := limit - pos + spare; cap(x.ends) < need {
 		x.ends = make([]uint32, need)
 	}
 	if !x.fast(b, pos, limit, last, lay) {
@@ -55,15 +55,9 @@ func (x *index) fast(b []byte, pos, limit int, last bool, lay *layout) bool {
 		return false
 	}
 	x.ends = x.ends[:cap(x.ends)]
-	var k, lines int
-	if lay.quote == 0 || bytes.IndexByte(p, lay.quote) < 0 {
-		k, lines = indexPlain(p, uint32(pos), lay.delim, lay.term, x.ends)
-	} else {
-		var odd, open bool
-		k, lines, odd, open = indexQuoted(p, uint32(pos), lay.delim, lay.term, lay.quote, x.ends)
-		if odd || last && open {
-			return false
-		}
+	k, lines, ok := x.fields(p, uint32(pos), last, &lay.dialect)
+	if !ok {
+		return false
 	}
 	if last && len(p) > 0 && p[len(p)-1] != lay.term {
 		x.ends[k] = uint32(limit) // the last record lacks its line end
@@ -167,98 +161,97 @@ func (x *index) keep(b []byte, pos, had int, s span, lay *layout) bool {
 	return false
 }
 
-// indexPlain writes the place of each delimiter and line end of p, which has no quotes, plus base, to ends. It returns how many
-// there are, and how many of them are line ends. ends has at least len(p)+8 places.
-func indexPlain(p []byte, base uint32, delim, term byte, ends []uint32) (k, lines int) {
+// fields writes the place of each delimiter and line end of p outside quotes, plus base, to x.ends. It returns how many there are and
+// how many of them are line ends. ok is false for text after a closing quote, and for a quote left open if last.
+func (x *index) fields(p []byte, base uint32, last bool, d *dialect) (k, lines int, ok bool) {
+	from := 0 // of the stretch outside quotes
+	for i := 0; d.quote != 0; {
+		q := bytes.IndexByte(p[i:], d.quote)
+		if q < 0 {
+			break
+		}
+		q += i
+		i = q + 1
+		if !d.startsField(p, q) {
+			continue
+		}
+		var n int
+		k, n = outside(p, from, q, base, d.delim, d.term, x.ends, k)
+		lines += n
+		if i = d.closing(p, i); i < 0 {
+			return k, lines, !last
+		}
+		i++
+		from = i
+		// settle looks at carriage returns
+		if i < len(p) && p[i] != d.delim && p[i] != d.term && (p[i] != '\r' || d.term == '\r') {
+			return k, lines, false
+		}
+	}
+	k, n := outside(p, from, len(p), base, d.delim, d.term, x.ends, k)
+	return k, lines + n, true
+}
+
+// spare is how many places of ends outside may write behind the last one.
+const spare = 64 + 16
+
+// outside writes the place of each delimiter and line end of p[from:to], plus base, to ends[k:].
+func outside(p []byte, from, to int, base uint32, delim, term byte, ends []uint32, k int) (_, lines int) {
 	dp, tp := ones*uint64(delim), ones*uint64(term)
-	i := 0
-	for ; i+8 <= len(p); i += 8 {
-		w := binary.LittleEndian.Uint64(p[i:])
+	i := from
+	for ; i+64 <= to; i += 64 {
+		block := (*[64]byte)(p[i:])
+		var m, acc uint64
+		for j := 0; j < 64; j += 16 {
+			v := binary.LittleEndian.Uint64(block[j:])
+			w := binary.LittleEndian.Uint64(block[j+8:])
+			tv, tw := equal(v, tp), equal(w, tp)
+			acc += tv>>7 + tw>>7
+			m |= (gather(equal(v, dp)|tv) | gather(equal(w, dp)|tw)<<8) << j
+		}
+		lines += int(acc * ones >> 56) // at most 64
+		at := base + uint32(i)
+		n := bits.OnesCount64(m)
+		e := ends[k : k+spare]
+		k += n
+		for j := 0; j < n; j += 4 { // four at a time, too many or not, spare branches that cannot be foreseen
+			four := (*[4]uint32)(e[j:])
+			four[0] = at + uint32(bits.TrailingZeros64(m))
+			m &= m - 1
+			four[1] = at + uint32(bits.TrailingZeros64(m))
+			m &= m - 1
+			four[2] = at + uint32(bits.TrailingZeros64(m))
+			m &= m - 1
+			four[3] = at + uint32(bits.TrailingZeros64(m))
+			m &= m - 1
+		}
+	}
+	for ; i < to; i += 8 {
+		w := word(p, i)
 		t := equal(w, tp)
 		m := equal(w, dp) | t
+		if n := uint(to - i); n < 8 {
+			m &= 1<<(8*n) - 1
+			t &= m
+		}
 		lines += bits.OnesCount64(t)
-		k = emit(ends, k, base+uint32(i), m)
-	}
-	for ; i < len(p); i++ {
-		if c := p[i]; c == delim || c == term {
-			ends[k] = base + uint32(i)
+		for ; m != 0; m &= m - 1 {
+			ends[k] = base + uint32(i+bits.TrailingZeros64(m)>>3)
 			k++
-			if c == term {
-				lines++
-			}
 		}
 	}
 	return k, lines
 }
 
-// emit writes the places of m's bytes. Writing more than there are and moving on by the count spares branches that cannot be
-// foreseen.
-func emit(ends []uint32, k int, base uint32, m uint64) int {
-	e := ends[k : k+8]
-	n := bits.OnesCount64(m)
-	e[0] = base + uint32(bits.TrailingZeros64(m)>>3)
-	m &= m - 1
-	e[1] = base + uint32(bits.TrailingZeros64(m)>>3)
-	for j := 2; j < n; j++ {
-		m &= m - 1
-		e[j] = base + uint32(bits.TrailingZeros64(m)>>3)
+// word is the eight bytes of p at i, NULs for those behind its end.
+func word(p []byte, i int) uint64 {
+	if i+8 <= len(p) {
+		return binary.LittleEndian.Uint64(p[i:])
 	}
-	return k + n
+	var tail [8]byte
+	copy(tail[:], p[i:])
+	return binary.LittleEndian.Uint64(tail[:])
 }
 
-// indexQuoted is indexPlain for a p with quotes. Whether a byte is inside quotes is told from the number of quotes before it, which is
-// right only if each quote that opens stands at the start of a field, or right behind one that closes (a doubled quote),
-// and each that closes before a field's end, or right before one that opens: odd says that this does not hold. open says that p ends
-// inside quotes.
-func indexQuoted(p []byte, base uint32, delim, term, quote byte, ends []uint32) (k, lines int, odd, open bool) {
-	dp, tp, qp := ones*uint64(delim), ones*uint64(term), ones*uint64(quote)
-	var (
-		inside uint64         // all ones after a byte inside quotes
-		border = uint64(0x80) // in the lowest byte: the byte before may precede an opening quote
-		closed uint64         // 0x80 if the byte before was a closing quote
-		wrong  uint64
-	)
-	i := 0
-	var tail [8]byte
-	for i < len(p) {
-		var w uint64
-		if i+8 <= len(p) {
-			w = binary.LittleEndian.Uint64(p[i:])
-		} else {
-			copy(tail[:], p[i:]) // the NULs behind are none of the three
-			w = binary.LittleEndian.Uint64(tail[:])
-		}
-		t := equal(w, tp)
-		d := equal(w, dp) | t
-		q := equal(w, qp)
-		if q|inside|closed != 0 {
-			in := q // to the prefix XOR: high bit set from an opening quote up to before its closing one
-			in ^= in << 8
-			in ^= in << 16
-			in ^= in << 32
-			in ^= inside & highs
-			free := d | q
-			after := free
-			if term == '\n' {
-				after |= equal(w, ones*'\r') // settle counts those
-			}
-			if len(p)-i < 8 {
-				after |= highs << (8 * uint(len(p)-i)) // the end
-			}
-			wrong |= q & in &^ (free<<8 | border)
-			cl := q &^ in
-			wrong |= (cl<<8 | closed) &^ after
-			closed = cl >> 56
-			d &^= in
-			t &^= in
-			inside = uint64(int64(in) >> 63)
-			border = free >> 56
-		} else {
-			border = d >> 56
-		}
-		lines += bits.OnesCount64(t)
-		k = emit(ends, k, base+uint32(i), d)
-		i += 8
-	}
-	return k, lines, wrong != 0, inside != 0
-}
+// gather makes the high bits of eight bytes one byte.
+func gather(m uint64) uint64 { return m >> 7 * 0x0102040810204080 >> 56 }

@@ -16,7 +16,7 @@ import (
 // readStrings copies the cells' text, quotes taken off.
 func readStrings(c *column, r *run) {
 	offs := values[int32](c.offs, r.at+1, r.n)
-	valid := c.valid[r.at : r.at+r.n]
+	valid := c.valid[r.at:][:len(offs)]
 	lo, hi, step, add := r.cells()
 	b, fields, quote := r.b, r.fields, r.d.quote
 	empty, nulls := c.nulls.empty, len(c.nulls.other) > 0
@@ -74,10 +74,10 @@ func (c *column) room(n int) []byte {
 // check refuses the run's texts that are not what the type wants: UTF-8, or JSON.
 func (c *column) check(r *run, first int, valid []byte) {
 	isText := c.plan.field.Type.ID() == arrow.STRING
-	if !isText || !c.plan.json && ascii(c.vals.Bytes()[first:c.used]) {
+	offs := values[int32](c.offs, r.at, r.n+1)
+	if !isText || !c.plan.json && validTexts(c.vals.Bytes()[:c.used], first, offs) {
 		return
 	}
-	offs := values[int32](c.offs, r.at, r.n+1)
 	for i := range valid {
 		v := c.vals.Bytes()[offs[i]:offs[i+1]]
 		switch {
@@ -91,16 +91,37 @@ func (c *column) check(r *run, first int, valid []byte) {
 	}
 }
 
-func ascii(b []byte) bool {
-	var or uint64
-	i := 0
-	for ; i+8 <= len(b); i += 8 {
-		or |= binary.LittleEndian.Uint64(b[i:])
+// validTexts reports whether each text of b between two of offs is UTF-8; first is the first of them. All of them in a row are UTF-8 and
+// each starts with the first byte of a character: that is the same, and faster.
+func validTexts(b []byte, first int, offs []int32) bool {
+	plain := true
+	for i := first; i < len(b); {
+		if i+8 <= len(b) && binary.LittleEndian.Uint64(b[i:])&highs == 0 {
+			i += 8
+			continue
+		}
+		for stop := min(i+8, len(b)); i < stop; {
+			if b[i] < utf8.RuneSelf {
+				i++
+				continue
+			}
+			plain = false
+			c, n := utf8.DecodeRune(b[i:])
+			if c == utf8.RuneError && n == 1 {
+				return false
+			}
+			i += n
+		}
 	}
-	for ; i < len(b); i++ {
-		or |= uint64(b[i])
+	if plain {
+		return true
 	}
-	return or&highs == 0
+	for _, o := range offs {
+		if int(o) < len(b) && !utf8.RuneStart(b[o]) {
+			return false
+		}
+	}
+	return true
 }
 
 // invalidAt is the place of the first byte of b that is not UTF-8.
