@@ -23,7 +23,7 @@ func TestDemoAgainstDuckDB(t *testing.T) {
 	}
 	worker := BuildWorker(t)
 	rec := RunWorker(t, worker, "run", "-p", "../testdata/demo/strikes.yaml", "--event", "../testdata/demo/event.json", "--local-root", dir)
-	if rec.Status != "committed" || rec.Rows.Read != 9999 {
+	if rec.Status != "committed" || rec.Rows.Read != 10000 {
 		t.Fatalf("receipt: %+v", rec)
 	}
 	db := OpenDuckDB(t)

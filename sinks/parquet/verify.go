@@ -2,11 +2,12 @@ package parquet
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"reflect"
 
-	"github.com/parquet-go/parquet-go"
+	"github.com/parquet-go/parquet-go/encoding/thrift"
 	"github.com/parquet-go/parquet-go/format"
 
 	"github.com/sluice-data/sluice/internal/fail"
@@ -30,11 +31,10 @@ func (f *file) verify(ctx context.Context, store objstore.Store, elements []form
 		}
 		src = append(src, section{part[0], b})
 	}
-	pf, err := openFile(src, f.off)
+	meta, err := src.footer(f.off)
 	if err != nil {
 		return 0, bad("%w", err)
 	}
-	meta := pf.Metadata()
 	if meta.NumRows != f.rows {
 		return 0, bad("the footer says %d rows, %d were written", meta.NumRows, f.rows)
 	}
@@ -45,7 +45,6 @@ func (f *file) verify(ctx context.Context, store objstore.Store, elements []form
 		return 0, bad("the footer says %d row groups, %d were written", len(meta.RowGroups), len(f.groupRows))
 	}
 	at, sum := int64(len(magic)), int64(0)
-	offsets := pf.OffsetIndexes()
 	for i := range meta.RowGroups {
 		g := &meta.RowGroups[i]
 		if g.NumRows != f.groupRows[i] {
@@ -53,11 +52,11 @@ func (f *file) verify(ctx context.Context, store objstore.Store, elements []form
 		}
 		sum += g.NumRows
 		for k := range g.Columns {
-			n := i*len(g.Columns) + k
-			if n >= len(offsets) {
-				return 0, bad("row group %d, column %d has no offset index", i, k)
+			var index format.OffsetIndex
+			if err := src.unmarshal(&index, g.Columns[k].OffsetIndexOffset, int64(g.Columns[k].OffsetIndexLength)); err != nil {
+				return 0, bad("row group %d, column %d: offset index: %w", i, k, err)
 			}
-			if at, err = checkChunk(&g.Columns[k].MetaData, offsets[n].PageLocations, at, g.NumRows); err != nil {
+			if at, err = checkChunk(&g.Columns[k].MetaData, index.PageLocations, at, g.NumRows); err != nil {
 				return 0, bad("row group %d, column %d: %w", i, k, err)
 			}
 		}
@@ -94,16 +93,6 @@ func checkChunk(m *format.ColumnMetaData, pages []format.PageLocation, at, rows 
 	return end, nil
 }
 
-// openFile is parquet-go's, a panic over a broken file turned into an error.
-func openFile(r io.ReaderAt, size int64) (pf *parquet.File, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("open parquet file: panic: %v", p)
-		}
-	}()
-	return parquet.OpenFile(r, size, parquet.SkipBloomFilters(true))
-}
-
 // readRange reads n bytes at off, all of them.
 func readRange(ctx context.Context, store objstore.Store, info objstore.Info, off, n int64) (b []byte, err error) {
 	body, err := store.ReadRange(ctx, info, off, n)
@@ -122,7 +111,7 @@ func readRange(ctx context.Context, store objstore.Store, info objstore.Info, of
 	return b, nil
 }
 
-// sections is an io.ReaderAt over the parts of a file that were read.
+// sections are the parts of a file that were read back.
 type sections []section
 
 type section struct {
@@ -130,14 +119,43 @@ type section struct {
 	data []byte
 }
 
-func (s sections) ReadAt(p []byte, off int64) (int, error) {
+// at is the n bytes at off.
+func (s sections) at(off, n int64) ([]byte, error) {
 	for _, part := range s {
-		if i := off - part.off; i >= 0 && i <= int64(len(part.data)) && len(p) > 0 {
-			n := copy(p, part.data[i:])
-			if n == len(p) {
-				return n, nil
-			}
+		if i := off - part.off; i >= 0 && n >= 0 && i+n <= int64(len(part.data)) {
+			return part.data[i : i+n], nil
 		}
 	}
-	return 0, fmt.Errorf("read %d bytes at %d: outside of page index and footer", len(p), off)
+	return nil, fmt.Errorf("%d bytes at %d are outside of page index and footer", n, off)
+}
+
+// unmarshal reads the thrift structure that the n bytes at off are.
+func (s sections) unmarshal(v any, off, n int64) (err error) {
+	b, err := s.at(off, n)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("decode thrift: panic: %v", p)
+		}
+	}()
+	return thrift.Unmarshal(&thrift.CompactProtocol{}, b, v)
+}
+
+// footer is that of a file of size bytes: thrift, its length in four bytes, the magic number.
+func (s sections) footer(size int64) (*format.FileMetaData, error) {
+	if head, err := s.at(0, int64(len(magic))); err != nil || string(head) != magic {
+		return nil, fmt.Errorf("the file does not begin with %s", magic)
+	}
+	tail, err := s.at(size-8, 8)
+	if err != nil || string(tail[4:]) != magic {
+		return nil, fmt.Errorf("the file does not end in %s", magic)
+	}
+	n := int64(binary.LittleEndian.Uint32(tail))
+	meta := &format.FileMetaData{}
+	if err := s.unmarshal(meta, size-8-n, n); err != nil {
+		return nil, fmt.Errorf("footer: %w", err)
+	}
+	return meta, nil
 }

@@ -1,0 +1,297 @@
+// Command worker is Sluice's binary: commands, flags, exit codes. What they do is in internal/job.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/pflag"
+
+	"github.com/sluice-data/sluice/internal/event"
+	"github.com/sluice-data/sluice/internal/fail"
+	"github.com/sluice-data/sluice/internal/job"
+	"github.com/sluice-data/sluice/internal/spec"
+	_ "github.com/sluice-data/sluice/sinks/parquet"
+	_ "github.com/sluice-data/sluice/sources/csv"
+	_ "github.com/sluice-data/sluice/sources/jsonl"
+	_ "github.com/sluice-data/sluice/sources/parquet"
+)
+
+// flags are those that commands on a pipeline take. Each has an environment twin WORKER_<FLAG>.
+type flags struct {
+	opt       job.Options
+	logFormat string
+	progress  string
+}
+
+func (f *flags) define(fs *pflag.FlagSet) {
+	o := &f.opt
+	fs.StringVarP(&o.Pipeline, "pipeline", "p", "", "pipeline `FILE`: a path or s3:// URI")
+	fs.StringVar(&o.Event, "event", "", "EventBridge event that names the input: `FILE|-|JSON`")
+	fs.StringArrayVar(&o.Inputs, "input", nil, "read `URI` instead of what an event names; globs and prefixes (ending in /); may be repeated")
+	fs.StringVar(&o.Output, "output", "", "write to `URI` instead of sink.uri")
+	fs.StringArray("set", nil, "set a variable of the pipeline file: `NAME=VALUE`; may be repeated")
+	fs.StringVar(&o.LocalRoot, "local-root", "", "keep s3://bucket/key in `DIR`/bucket/key: no server needed")
+	fs.StringVar(&o.EndpointURL, "endpoint-url", "", "S3 endpoint `URL`, such as MinIO's")
+	fs.BoolVar(&o.PathStyle, "path-style", false, "address buckets as endpoint/bucket, not bucket.endpoint")
+	fs.IntVar(&o.Lanes, "lanes", 0, "work on rows in `N` lanes at once (default GOMAXPROCS, less where memory is short)")
+	fs.StringVar(&o.MemoryLimit, "memory-limit", "", "memory to stay within: `SIZE` such as 2GiB (default the container's limit)")
+	fs.StringVar(&o.TmpDir, "tmp-dir", "", "`DIR` for state that outgrows memory (default TMPDIR, or /tmp)")
+	fs.StringVar(&f.logFormat, "log-format", "auto", "log as `json|text` (default text on a terminal)")
+	fs.StringVar(&f.progress, "progress", "auto", "progress line: `auto|on|off`")
+	for _, name := range []string{"log-format", "progress"} {
+		fs.Lookup(name).DefValue = "" // the usage says it
+	}
+}
+
+// command is one of the worker's commands.
+type command struct {
+	name, help string
+	define     func(fs *pflag.FlagSet, f *flags) // its flags
+	run        func(ctx context.Context, w *world, f *flags) error
+}
+
+var commands = []command{
+	{"run", "run the pipeline: read, transform, write, commit; the receipt goes to standard output (default)", func(fs *pflag.FlagSet, f *flags) {
+		f.define(fs)
+		fs.BoolVar(&f.opt.Force, "force", false, "run also if the run is committed already, and replace its files")
+	}, run},
+	{"validate", "check the pipeline file; with an input, bind it to the real schema; reads only the head", defineFlags, validate},
+	{"explain", "print the bound plan", defineFlags, explain},
+	{"version", "print the version", nil, printVersion},
+}
+
+func defineFlags(fs *pflag.FlagSet, f *flags) { f.define(fs) }
+
+// world is what a command sees of the process; tests give their own.
+type world struct {
+	args           []string
+	getenv         func(string) string
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	terminal       bool // stderr is one
+}
+
+func main() {
+	ctx, stop := signals(context.Background())
+	w := world{args: os.Args[1:], getenv: os.Getenv, stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, terminal: isTerminal(os.Stderr)}
+	code := w.main(ctx)
+	stop()
+	os.Exit(code)
+}
+
+// signals gives a context that SIGTERM and SIGINT cancel with a Temporary error, so that the run gives up cleanly and
+// Batch tries again. A second signal ends the process at once.
+func signals(parent context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(parent)
+	ch := make(chan os.Signal, 2)
+	signal.Notify(ch, syscall.SIGTERM, syscall.SIGINT)
+	go func() {
+		s, ok := <-ch
+		if !ok {
+			return
+		}
+		cancel(fail.Newf(fail.Temporary, "interrupted by %s", signalName(s)))
+		if _, ok := <-ch; ok {
+			os.Exit(fail.Temporary.ExitCode())
+		}
+	}()
+	return ctx, func() { signal.Stop(ch); close(ch); cancel(nil) }
+}
+
+func signalName(s os.Signal) string {
+	if s == syscall.SIGTERM {
+		return "SIGTERM"
+	}
+	return "SIGINT"
+}
+
+// main carries out the command line and returns the exit code.
+func (w *world) main(ctx context.Context) int {
+	args := w.args
+	cmd := commands[0]
+	if len(args) > 0 && (args[0] == "help" || args[0] == "--help" || args[0] == "-h") {
+		w.usage()
+		return 0
+	}
+	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
+		i := slices.IndexFunc(commands, func(c command) bool { return c.name == args[0] })
+		if i < 0 {
+			return w.fail(unknownCommand(args[0]))
+		}
+		cmd, args = commands[i], args[1:]
+	}
+	var f flags
+	fs := pflag.NewFlagSet(cmd.name, pflag.ContinueOnError)
+	fs.SortFlags = false
+	fs.SetOutput(io.Discard)
+	if cmd.define != nil {
+		cmd.define(fs, &f)
+	}
+	err := fs.Parse(args)
+	switch {
+	case errors.Is(err, pflag.ErrHelp):
+		fmt.Fprintf(w.stdout, "worker %s: %s\n\nFlags, each with an environment twin WORKER_<FLAG>:\n%s", cmd.name, cmd.help, fs.FlagUsages())
+		return 0
+	case err != nil:
+		return w.fail(fail.Newf(fail.Usage, "%w; see worker %s --help", err, cmd.name))
+	case fs.NArg() > 0:
+		return w.fail(fail.Newf(fail.Usage, "unexpected argument %q; see worker %s --help", fs.Arg(0), cmd.name))
+	}
+	if err = w.environment(fs); err == nil {
+		if err = f.settle(fs, w); err == nil {
+			err = cmd.run(ctx, w, &f)
+		}
+	}
+	var done exitCode
+	if errors.As(err, &done) {
+		return int(done)
+	}
+	if err != nil {
+		return w.fail(err)
+	}
+	return 0
+}
+
+func unknownCommand(name string) error {
+	names := make([]string, len(commands))
+	for i, c := range commands {
+		names[i] = c.name
+	}
+	if near := spec.Nearest(name, names); near != "" {
+		return fail.Newf(fail.Usage, "unknown command %q: did you mean %s?", name, near)
+	}
+	return fail.Newf(fail.Usage, "unknown command %q: use one of %s", name, strings.Join(names, ", "))
+}
+
+func (w *world) usage() {
+	fmt.Fprint(w.stdout, "Sluice streams S3 objects through Arrow stages and commits Parquet, exactly once.\n\nUsage: worker [COMMAND] [FLAGS]\n\n")
+	for _, c := range commands {
+		fmt.Fprintf(w.stdout, "  %-9s %s\n", c.name, c.help)
+	}
+	fmt.Fprint(w.stdout, "\nworker COMMAND --help lists the command's flags.\n")
+}
+
+// environment gives flags that are not on the command line the value of their twin WORKER_<FLAG>. One that still reads
+// Ref::name is unset: Batch left the parameter out.
+func (w *world) environment(fs *pflag.FlagSet) (err error) {
+	fs.VisitAll(func(f *pflag.Flag) {
+		twin := "WORKER_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
+		v := w.getenv(twin)
+		if f.Changed || event.Unset(v) || err != nil {
+			return
+		}
+		if serr := fs.Set(f.Name, v); serr != nil {
+			err = fail.Newf(fail.Usage, "environment variable %s: %w", twin, serr)
+		}
+	})
+	return err
+}
+
+// exitCode is a command's way to end with a code after it has reported its error itself.
+type exitCode int
+
+func (e exitCode) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
+
+// fail prints err as one line and returns its exit code.
+func (w *world) fail(err error) int {
+	fmt.Fprintf(w.stderr, "worker: %s\n", strings.ReplaceAll(err.Error(), "\n", " "))
+	return fail.KindOf(err).ExitCode()
+}
+
+// settle checks the flags' values and completes the options.
+func (f *flags) settle(fs *pflag.FlagSet, w *world) error {
+	o := &f.opt
+	o.Getenv, o.Stdin, o.Version = w.getenv, w.stdin, version()
+	if fs.Lookup("pipeline") == nil {
+		return nil
+	}
+	for _, v := range []*string{&o.Pipeline, &o.Event, &o.Output, &o.LocalRoot, &o.EndpointURL, &o.MemoryLimit, &o.TmpDir} {
+		if event.Unset(*v) {
+			*v = ""
+		}
+	}
+	sets, err := fs.GetStringArray("set")
+	if err != nil {
+		return fail.Wrap(fail.Internal, err)
+	}
+	o.Set = map[string]string{}
+	for _, s := range sets {
+		name, value, ok := strings.Cut(s, "=")
+		if !ok || name == "" {
+			return fail.Newf(fail.Usage, "--set %q: want NAME=VALUE", s)
+		}
+		o.Set[name] = value
+	}
+	if o.Lanes < 0 || o.Lanes > 1024 {
+		return fail.Newf(fail.Usage, "--lanes %d: want 1 to 1024", o.Lanes)
+	}
+	if !slices.Contains([]string{"auto", "json", "text"}, f.logFormat) {
+		return fail.Newf(fail.Usage, "--log-format %q: want json or text", f.logFormat)
+	}
+	if !slices.Contains([]string{"auto", "on", "off"}, f.progress) {
+		return fail.Newf(fail.Usage, "--progress %q: want auto, on or off", f.progress)
+	}
+	if f.logFormat == "text" || f.logFormat == "auto" && w.terminal {
+		o.Log = slog.New(slog.NewTextHandler(w.stderr, nil))
+	} else {
+		o.Log = slog.New(slog.NewJSONHandler(w.stderr, nil))
+	}
+	return nil
+}
+
+func run(ctx context.Context, w *world, f *flags) error {
+	o := f.opt
+	show := newProgress(w, o.Log, f.progress)
+	o.Progress = show.update
+	rec, err := job.Run(ctx, o)
+	show.end()
+	code := 0
+	if err != nil {
+		code = fail.KindOf(err).ExitCode()
+		attrs := []any{"run_id", rec.RunID, "kind", fail.KindOf(err).String(), "exit_code", code}
+		var e *fail.Error
+		if errors.As(err, &e) && e.Stack != "" {
+			attrs = append(attrs, "stack", e.Stack)
+		}
+		o.Log.Error(strings.ReplaceAll(err.Error(), "\n", " "), attrs...)
+	}
+	if _, werr := w.stdout.Write(append(rec.JSON(), '\n')); werr != nil && err == nil {
+		return fail.Newf(fail.Temporary, "write receipt: %w", werr)
+	}
+	if code != 0 {
+		return exitCode(code)
+	}
+	return nil
+}
+
+func validate(ctx context.Context, w *world, f *flags) error {
+	said, err := job.Validate(ctx, f.opt)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(w.stdout, said)
+	return nil
+}
+
+func explain(ctx context.Context, w *world, f *flags) error {
+	plan, err := job.Explain(ctx, f.opt)
+	if err != nil {
+		return err
+	}
+	fmt.Fprint(w.stdout, plan)
+	return nil
+}
+
+func printVersion(_ context.Context, w *world, _ *flags) error {
+	fmt.Fprintln(w.stdout, "worker", version())
+	return nil
+}

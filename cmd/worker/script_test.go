@@ -1,0 +1,229 @@
+package main
+
+import (
+	"compress/gzip"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+	"testing"
+
+	"github.com/parquet-go/parquet-go"
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+var update = flag.Bool("update", false, "rewrite the expected output in the scripts")
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"worker": main})
+}
+
+// TestScripts runs the scripts: the worker as a user runs it, in directories.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:           "testdata/scripts",
+		UpdateScripts: *update,
+		Setup: func(env *testscript.Env) error {
+			root, err := filepath.Abs("../..")
+			env.Setenv("ROOT", root)
+			env.Setenv("TMPDIR", env.WorkDir)
+			return err
+		},
+		Cmds: scriptCommands,
+	})
+}
+
+// scriptCommands are what scripts have beside the worker.
+var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args []string){
+	"rows":    cmdRows,
+	"receipt": cmdReceipt,
+	"gz":      cmdGzip,
+	"zcat":    cmdZcat,
+	"exits":   cmdExits,
+}
+
+// cmdExits: exits CODE worker ARGS… runs the worker and wants exactly that exit code; stdout and stderr are kept.
+func cmdExits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE COMMAND ARGS…")
+	}
+	err := ts.Exec(args[1], args[2:]...)
+	code := "0"
+	if err != nil {
+		code = strings.TrimPrefix(err.Error(), "exit status ")
+	}
+	if code != args[0] {
+		ts.Fatalf("exit code %s, want %s\n%s%s", code, args[0], ts.ReadFile("stdout"), ts.ReadFile("stderr"))
+	}
+}
+
+// cmdRows: rows PATTERN prints the rows of the Parquet files, in the order of their names, as JSON lines.
+func cmdRows(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: rows PATTERN")
+	}
+	files, err := filepath.Glob(ts.MkAbs(args[0]))
+	ts.Check(err)
+	if len(files) == 0 {
+		ts.Fatalf("no file matches %s", args[0])
+	}
+	sort.Strings(files)
+	for _, name := range files {
+		for _, row := range parquetRows(ts, name) {
+			fmt.Fprintln(ts.Stdout(), row)
+		}
+	}
+}
+
+func parquetRows(ts *testscript.TestScript, name string) []string {
+	f, err := os.Open(name)
+	ts.Check(err)
+	defer f.Close()
+	st, err := f.Stat()
+	ts.Check(err)
+	pf, err := parquet.OpenFile(f, st.Size())
+	ts.Check(err)
+	var out []string
+	cols := pf.Schema().Columns()
+	for _, rg := range pf.RowGroups() {
+		rows := rg.Rows()
+		buf := make([]parquet.Row, 64)
+		for {
+			n, err := rows.ReadRows(buf)
+			for _, row := range buf[:n] {
+				out = append(out, rowJSON(pf, cols, row))
+			}
+			if err != nil || n == 0 {
+				break
+			}
+		}
+		rows.Close()
+	}
+	return out
+}
+
+// rowJSON prints a row with its columns in file order; timestamps and decimals as the integers they are stored as.
+func rowJSON(pf *parquet.File, cols [][]string, row parquet.Row) string {
+	var b strings.Builder
+	b.WriteByte('{')
+	last := -1
+	for _, v := range row {
+		if c := v.Column(); c != last {
+			if last >= 0 {
+				b.WriteString(", ")
+			}
+			fmt.Fprintf(&b, "%q: ", strings.Join(cols[c], "."))
+			last = c
+		} else {
+			b.WriteByte('|') // a further value of a list
+		}
+		switch {
+		case v.IsNull():
+			b.WriteString("null")
+		case v.Kind() == parquet.ByteArray || v.Kind() == parquet.FixedLenByteArray:
+			q, _ := json.Marshal(string(v.ByteArray()))
+			b.Write(q)
+		default:
+			b.WriteString(v.String())
+		}
+	}
+	b.WriteByte('}')
+	return b.String()
+}
+
+// cmdReceipt: receipt PATH VALUE … compares fields of the receipt, the last line of the last stdout; with one argument it
+// prints the field. PATH is rows.read or files.0.uri; files# is a length.
+func cmdReceipt(ts *testscript.TestScript, neg bool, args []string) {
+	lines := strings.Split(strings.TrimSpace(ts.ReadFile("stdout")), "\n")
+	var doc any
+	if err := json.Unmarshal([]byte(lines[len(lines)-1]), &doc); err != nil {
+		ts.Fatalf("the last line of stdout is not a receipt: %v\n%s", err, lines[len(lines)-1])
+	}
+	for i := 0; i+1 < len(args); i += 2 {
+		got := field(doc, args[i])
+		if (got == args[i+1]) == neg {
+			ts.Fatalf("receipt: %s is %s, want %s\n%s", args[i], got, args[i+1], lines[len(lines)-1])
+		}
+	}
+	if len(args) == 1 {
+		fmt.Fprintln(ts.Stdout(), field(doc, args[0]))
+	}
+}
+
+func field(doc any, path string) string {
+	for _, p := range strings.Split(path, ".") {
+		name, length := strings.CutSuffix(p, "#")
+		switch d := doc.(type) {
+		case map[string]any:
+			doc = d[name]
+		case []any:
+			var i int
+			fmt.Sscan(name, &i)
+			if i >= len(d) {
+				return "<none>"
+			}
+			doc = d[i]
+		default:
+			return "<none>"
+		}
+		if list, ok := doc.([]any); ok && length {
+			return fmt.Sprint(len(list))
+		}
+	}
+	switch v := doc.(type) {
+	case string:
+		return v
+	case nil:
+		return "<none>"
+	case float64:
+		return strings.TrimSuffix(fmt.Sprintf("%.6f", v), ".000000")
+	}
+	b, _ := json.Marshal(doc)
+	return string(b)
+}
+
+// cmdGzip: gz FILE… writes FILE.gz beside each.
+func cmdGzip(ts *testscript.TestScript, neg bool, args []string) {
+	for _, a := range args {
+		f, err := os.Create(ts.MkAbs(a) + ".gz")
+		ts.Check(err)
+		zw := gzip.NewWriter(f)
+		_, err = zw.Write([]byte(ts.ReadFile(a)))
+		ts.Check(err)
+		ts.Check(zw.Close())
+		ts.Check(f.Close())
+	}
+}
+
+// cmdZcat: zcat PATTERN prints gzipped files.
+func cmdZcat(ts *testscript.TestScript, neg bool, args []string) {
+	files, err := filepath.Glob(ts.MkAbs(args[0]))
+	ts.Check(err)
+	if len(files) == 0 {
+		ts.Fatalf("no file matches %s", args[0])
+	}
+	for _, name := range files {
+		f, err := os.Open(name)
+		ts.Check(err)
+		zr, err := gzip.NewReader(f)
+		ts.Check(err)
+		_, err = fmt.Fprint(ts.Stdout(), readAll(ts, zr))
+		ts.Check(err)
+		f.Close()
+	}
+}
+
+func readAll(ts *testscript.TestScript, r *gzip.Reader) string {
+	var b strings.Builder
+	buf := make([]byte, 4096)
+	for {
+		n, err := r.Read(buf)
+		b.Write(buf[:n])
+		if err != nil {
+			return b.String()
+		}
+	}
+}

@@ -1,0 +1,30 @@
+package main
+
+import "runtime/debug"
+
+// release is set by -ldflags "-X main.release=v1.2.3".
+var release string
+
+// version is the release, else what the build recorded of the module or the commit.
+func version() string {
+	if release != "" {
+		return release
+	}
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	v, dirty := info.Main.Version, ""
+	if v == "" || v == "(devel)" {
+		v = "devel"
+		for _, s := range info.Settings {
+			switch {
+			case s.Key == "vcs.revision" && len(s.Value) >= 12:
+				v = "devel-" + s.Value[:12]
+			case s.Key == "vcs.modified" && s.Value == "true":
+				dirty = "-dirty"
+			}
+		}
+	}
+	return v + dirty
+}

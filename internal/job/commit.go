@@ -1,0 +1,200 @@
+package job
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/sluice-data/sluice/internal/fail"
+	"github.com/sluice-data/sluice/internal/objstore"
+	"github.com/sluice-data/sluice/pipeline"
+	"github.com/sluice-data/sluice/sinks"
+)
+
+// committer is the run's sink: the data sink, the quarantine and the manifest, published in that order.
+//
+// Two attempts at one run may overlap. Both write the same keys, so whoever puts the manifest first has committed the
+// run; it then aborts the open uploads of the other, which finds the manifest and reports already_committed. Nobody
+// aborts uploads or deletes objects before: the other attempt might be about to commit.
+type committer struct {
+	data     sinks.Sink
+	quar     *quarantine // nil when the first bad row fails the run
+	store    objstore.Store
+	dir      objstore.Ref
+	in       *intake
+	force    bool
+	manifest func(l *pipeline.Ledger, files, quar []FileRef) *Manifest
+
+	done *Manifest // set when this attempt committed
+}
+
+var errCommittedElsewhere = errors.New("another attempt committed this run")
+
+func (c *committer) NewEncoder(mem pipelineAllocator) (pipeline.Encoder, error) {
+	return c.data.NewEncoder(mem)
+}
+
+func (c *committer) Write(ctx context.Context, b pipeline.Block) error { return c.data.Write(ctx, b) }
+
+// Commit holds the ledger against the inputs before anything becomes visible and against the store before the manifest
+// says so.
+func (c *committer) Commit(ctx context.Context, l *pipeline.Ledger) error {
+	if err := c.precheck(l); err != nil {
+		return errors.Join(err, c.Abort(context.WithoutCancel(ctx)))
+	}
+	if err := c.data.Commit(ctx, l); err != nil {
+		return errors.Join(err, c.abortQuarantine(ctx))
+	}
+	if err := l.Check(); err != nil {
+		return errors.Join(fail.Wrap(fail.Data, err), c.withdraw(ctx), c.abortQuarantine(ctx))
+	}
+	var quar []FileRef
+	if c.quar != nil {
+		var err error
+		if quar, err = c.quar.Commit(ctx); err != nil {
+			return errors.Join(err, c.withdraw(ctx), c.abortQuarantine(ctx))
+		}
+	}
+	m := c.manifest(l, fileRefs(c.data.Files()), quar)
+	if err := c.tidy(ctx, m); err != nil {
+		return err
+	}
+	if err := c.mark(ctx, m); err != nil {
+		return err
+	}
+	c.done = m
+	return c.abortOthers(ctx, m)
+}
+
+// precheck is what can be known before the data is visible: accounts that balance, all bytes consumed, few enough bad
+// rows.
+func (c *committer) precheck(l *pipeline.Ledger) error {
+	if c.quar != nil {
+		if err := c.quar.check(l.Read); err != nil {
+			return err
+		}
+	}
+	before := *l
+	before.Written = before.Encoded
+	if err := before.Check(); err != nil {
+		return fail.Wrap(fail.Data, err)
+	}
+	if got, want := c.in.consumed(), c.in.size(); got != want {
+		return fail.Newf(fail.Data, "ledger does not balance: %d bytes were consumed, the inputs have %d", got, want)
+	}
+	return nil
+}
+
+// mark writes the manifest. If another attempt was first, the run is committed; should our files have replaced its own
+// with different bytes (another number of lanes may sum floats in another order), the manifest has to name ours.
+func (c *committer) mark(ctx context.Context, m *Manifest) error {
+	b, err := json.MarshalIndent(m, "", "  ")
+	if err != nil {
+		return fail.Newf(fail.Internal, "encode manifest: %w", err)
+	}
+	ref := manifestRef(c.dir, m.RunID)
+	_, err = c.store.Put(ctx, ref, append(b, '\n'), "application/json", !c.force)
+	if !errors.Is(err, objstore.ErrExists) {
+		if err != nil {
+			return fmt.Errorf("write manifest: %w", err)
+		}
+		return nil
+	}
+	first, err := readManifest(ctx, c.store, ref)
+	if err != nil {
+		return err
+	}
+	if first == nil || first.verify(ctx, c.store) != nil {
+		if _, err := c.store.Put(ctx, ref, append(b, '\n'), "application/json", false); err != nil {
+			return fmt.Errorf("write manifest: %w", err)
+		}
+	}
+	return errCommittedElsewhere
+}
+
+// withdraw removes our completed files after a failure that comes before the manifest, unless another attempt has
+// committed them meanwhile.
+func (c *committer) withdraw(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), pipeline.AbortTimeout)
+	defer cancel()
+	for _, f := range c.data.Files() {
+		if err := c.store.Delete(ctx, f.Ref); err != nil {
+			return fmt.Errorf("remove uncommitted file: %w", err)
+		}
+	}
+	return nil
+}
+
+// tidy deletes completed objects that a dead attempt left and this one does not have.
+func (c *committer) tidy(ctx context.Context, m *Manifest) error {
+	keep := map[string]bool{}
+	for _, f := range append(m.Files[:len(m.Files):len(m.Files)], m.Quarantine...) {
+		keep[f.URI] = true
+	}
+	prefixes := []objstore.Ref{{Bucket: c.dir.Bucket, Key: c.dir.Key + "part-" + m.RunID + "-"}}
+	if c.quar != nil {
+		prefixes = append(prefixes, c.quar.prefix)
+	}
+	for _, prefix := range prefixes {
+		for info, err := range c.store.List(ctx, prefix) {
+			if errors.Is(err, objstore.ErrNotExist) {
+				break // no bucket, no leftovers: nothing was quarantined
+			}
+			if err != nil {
+				return fmt.Errorf("look for files of an earlier attempt: %w", err)
+			}
+			if !keep[info.Ref.String()] {
+				if err := c.store.Delete(ctx, info.Ref); err != nil {
+					return fmt.Errorf("delete file of an earlier attempt: %w", err)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// abortOthers aborts the open uploads that other attempts have on the run's keys: they can never commit any more. A
+// dead attempt may have had more files than this one: numbers are tried until none is open.
+func (c *committer) abortOthers(ctx context.Context, m *Manifest) error {
+	abort := func(prefix objstore.Ref, format string, have int) error {
+		for i := 0; ; i++ {
+			ref := prefix
+			ref.Key += fmt.Sprintf(format, i)
+			n, err := c.store.AbortUploads(ctx, ref)
+			if err != nil {
+				return fmt.Errorf("abort uploads of an earlier attempt: %w", err)
+			}
+			if n == 0 && i >= have {
+				return nil
+			}
+		}
+	}
+	data := objstore.Ref{Bucket: c.dir.Bucket, Key: c.dir.Key + "part-" + m.RunID + "-"}
+	if err := abort(data, "%05d.parquet", len(m.Files)); err != nil || c.quar == nil {
+		return err
+	}
+	return abort(c.quar.prefix, "part-%05d.jsonl.gz", len(m.Quarantine))
+}
+
+// Abort gives up the data and the quarantine.
+func (c *committer) Abort(ctx context.Context) error {
+	return errors.Join(c.data.Abort(ctx), c.abortQuarantine(ctx))
+}
+
+func (c *committer) abortQuarantine(ctx context.Context) error {
+	if c.quar == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), pipeline.AbortTimeout)
+	defer cancel()
+	return c.quar.Abort(ctx)
+}
+
+func fileRefs(files []sinks.File) []FileRef {
+	out := make([]FileRef, len(files))
+	for i, f := range files {
+		out[i] = FileRef{URI: f.URI, Size: f.Size, Rows: f.Rows, ETag: f.ETag}
+	}
+	return out
+}

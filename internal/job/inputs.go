@@ -1,0 +1,152 @@
+package job
+
+import (
+	"context"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/sluice-data/sluice/internal/event"
+	"github.com/sluice-data/sluice/internal/fail"
+	"github.com/sluice-data/sluice/internal/objstore"
+	"github.com/sluice-data/sluice/internal/spec"
+)
+
+// request is what the command line, the environment and the event say about the input, before the pipeline file.
+type request struct {
+	ev   event.Event
+	vars map[string]string // for the pipeline file
+	uris []string          // --input
+}
+
+// readRequest takes the first of --input, --event or WORKER_EVENT, and INPUT_* that is set.
+func readRequest(o *Options) (request, error) {
+	var r request
+	var err error
+	for _, u := range o.Inputs {
+		if !event.Unset(u) {
+			r.uris = append(r.uris, u)
+		}
+	}
+	if text, from, rerr := eventText(o); rerr != nil {
+		return r, rerr
+	} else if text != nil {
+		if r.ev, err = event.Parse(text); err != nil {
+			return r, fail.Newf(fail.Usage, "read event %s: %w", from, err)
+		}
+	} else if r.ev, err = event.FromEnv(o.Getenv); err != nil {
+		return r, err
+	}
+	r.vars = r.ev.Vars()
+	env, err := event.FromEnv(o.Getenv)
+	if err != nil {
+		return r, err
+	}
+	for k, v := range env.Vars() { // EVENT_ID and the like, where the event itself does not say
+		if r.vars[k] == "" && k != "BUCKET" && k != "KEY" {
+			r.vars[k] = v
+		}
+	}
+	if len(r.uris) > 0 {
+		r.ev.Objects = nil
+		delete(r.vars, "BUCKET")
+		delete(r.vars, "KEY")
+		if len(r.uris) == 1 && !objstore.HasGlob(r.uris[0]) {
+			if ref, err := objstore.ParseRef(r.uris[0]); err == nil {
+				r.vars["BUCKET"], r.vars["KEY"] = ref.Bucket, ref.Key
+			}
+		}
+	}
+	for k, v := range o.Set {
+		r.vars[k] = v
+	}
+	return r, nil
+}
+
+// eventText is the event's JSON and where it came from, or nil if none is given.
+func eventText(o *Options) ([]byte, string, error) {
+	v := strings.TrimSpace(o.Event)
+	switch {
+	case event.Unset(v):
+		return nil, "", nil
+	case v == "-":
+		b, err := io.ReadAll(io.LimitReader(o.Stdin, maxEvent))
+		if err != nil {
+			return nil, "", fail.Newf(fail.Usage, "read event from standard input: %w", err)
+		}
+		return b, "from standard input", nil
+	case v[0] == '{' || v[0] == '[' || v[0] == '"':
+		return []byte(v), "from --event", nil
+	}
+	b, err := os.ReadFile(v)
+	if err != nil {
+		return nil, "", fail.Newf(fail.Usage, "read event file: %w", err)
+	}
+	return b, v, nil
+}
+
+// maxEvent is far above what EventBridge delivers (256 KiB, 1 MiB lately).
+const maxEvent = 64 << 20
+
+// resolve finds the objects to read, each in the version that the event names, in a stable order.
+func resolve(ctx context.Context, store objstore.Store, r request, p *spec.Pipeline) ([]objstore.Info, error) {
+	switch {
+	case len(r.uris) > 0:
+		return expand(ctx, store, r.uris)
+	case len(r.ev.Objects) > 0:
+		var out []objstore.Info
+		for _, obj := range r.ev.Objects {
+			ref := objstore.Ref{Bucket: obj.Bucket, Key: obj.Key}
+			info, err := store.Stat(ctx, ref, objstore.Pin{ETag: obj.ETag, VersionID: obj.VersionID})
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, info)
+		}
+		return out, nil
+	case p.Source.URI != "" && !event.Unset(p.Source.URI):
+		return expand(ctx, store, []string{p.Source.URI})
+	}
+	return nil, errNoInput
+}
+
+var errNoInput = fail.Newf(fail.Usage, "no input: give --input URI, --event, INPUT_BUCKET and INPUT_KEY, or source.uri in the pipeline file")
+
+// expand resolves URIs with globs and prefixes. One that matches nothing is an error: an empty result would look like
+// success.
+func expand(ctx context.Context, store objstore.Store, uris []string) ([]objstore.Info, error) {
+	var out []objstore.Info
+	for _, u := range uris {
+		ref, err := objstore.ParseRef(u)
+		if err != nil {
+			return nil, err
+		}
+		if !objstore.HasGlob(ref.Key) && !strings.HasSuffix(ref.Key, "/") && ref.Key != "" {
+			info, err := store.Stat(ctx, ref, objstore.Pin{})
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, info)
+			continue
+		}
+		before := len(out)
+		for info, err := range objstore.Glob(ctx, store, ref) {
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, info)
+		}
+		if len(out) == before {
+			return nil, fail.Newf(fail.Input, "no object matches %s", u)
+		}
+	}
+	return out, nil
+}
+
+func inputRefs(infos []objstore.Info) []InputRef {
+	out := make([]InputRef, len(infos))
+	for i, f := range infos {
+		out[i] = InputRef{URI: f.Ref.String(), Size: f.Size, ETag: f.ETag, VersionID: f.VersionID}
+	}
+	return out
+}

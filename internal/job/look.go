@@ -1,0 +1,83 @@
+package job
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"github.com/sluice-data/sluice/internal/fail"
+	"github.com/sluice-data/sluice/internal/objstore"
+	"github.com/sluice-data/sluice/pipeline"
+	"github.com/sluice-data/sluice/sources"
+)
+
+// Validate checks the pipeline file; with an input given it binds every step to the input's real schema, else to the
+// declared one. It reads only heads, and says in one line what it checked.
+func Validate(ctx context.Context, opt Options) (string, error) {
+	j := &job{opt: &opt, started: time.Now(), progress: &pipeline.Progress{}}
+	p, b, err := j.look(ctx)
+	if err != nil {
+		return "", err
+	}
+	switch {
+	case p == nil:
+		return j.pipe.File + ": valid as a file; give an input to bind its steps to a schema", b.known()
+	case p.source == nil:
+		return j.pipe.File + ": valid, bound to its declared columns", nil
+	}
+	return j.pipe.File + ": valid, bound to " + j.infos[0].Ref.String(), p.close()
+}
+
+// Explain prints the plan, bound as Validate does it.
+func Explain(ctx context.Context, opt Options) (string, error) {
+	j := &job{opt: &opt, started: time.Now(), progress: &pipeline.Progress{}}
+	p, b, err := j.look(ctx)
+	if err != nil {
+		return "", err
+	}
+	if p == nil {
+		return "", fail.Newf(fail.Usage, "explain needs a schema to bind to: declare schema.columns or give an input").In(j.pipe.File)
+	}
+	return p.explain(b), p.close()
+}
+
+// look binds the plan to the input's schema, or to the declared one if no input is given (its source is then nil). The
+// plan is nil where neither is known.
+func (j *job) look(ctx context.Context) (*plan, *binder, error) {
+	if err := j.prepare(ctx); err != nil {
+		return nil, nil, err
+	}
+	if err := j.resolve(ctx); errors.Is(err, errNoInput) {
+		b := &binder{pipe: j.pipe, in: newIntake(j.store, nil, j.pipe.Source.Compression, j.progress), sizes: j.sizes, env: j.env}
+		if j.pipe.Schema.Mode != string(sources.Strict) {
+			return nil, b, nil
+		}
+		p := &plan{read: declared(j.pipe)}
+		return p, b, b.steps(p, p.read)
+	} else if err != nil {
+		return nil, nil, err
+	}
+	b := &binder{pipe: j.pipe, in: newIntake(j.store, j.infos, j.pipe.Source.Compression, j.progress), sizes: j.sizes, env: j.env}
+	p, err := b.bind(ctx, false)
+	return p, b, err
+}
+
+// known checks the names of the steps, which is all that can be checked without a schema.
+func (b *binder) known() error {
+	for _, s := range b.pipe.Steps {
+		if _, err := lookupStep(s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func readObject(ctx context.Context, store objstore.Store, info objstore.Info) ([]byte, error) {
+	rc, err := store.ReadRange(ctx, info, 0, info.Size)
+	if err != nil {
+		return nil, err
+	}
+	defer rc.Close()
+	return io.ReadAll(rc)
+}

@@ -1,0 +1,109 @@
+package job
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/apache/arrow/go/v17/arrow"
+
+	"github.com/sluice-data/sluice/internal/fail"
+	"github.com/sluice-data/sluice/internal/objstore"
+	"github.com/sluice-data/sluice/internal/schema"
+	"github.com/sluice-data/sluice/pipeline"
+)
+
+// Manifest is the commit of a run: written last, and only if it is not there yet (DESIGN section 6).
+type Manifest struct {
+	Version     int                  `json:"version"`
+	RunID       string               `json:"run_id"`
+	Name        string               `json:"name"`
+	CommittedAt time.Time            `json:"committed_at"`
+	Engine      string               `json:"engine"`
+	Lanes       int                  `json:"lanes"`
+	Input       []InputRef           `json:"input"`
+	Files       []FileRef            `json:"files"`
+	Quarantine  []FileRef            `json:"quarantine,omitempty"`
+	Schema      []ManifestColumn     `json:"schema"`
+	Rows        Rows                 `json:"rows"`
+	Bytes       Bytes                `json:"bytes"`
+	Ledger      []pipeline.StepCount `json:"ledger"`
+	Seconds     float64              `json:"seconds"`
+	PeakMemory  int64                `json:"peak_memory_bytes"`
+}
+
+// ManifestColumn is a column of the files.
+type ManifestColumn struct {
+	Name     string `json:"name"`
+	Type     string `json:"type"`
+	Nullable bool   `json:"nullable"`
+}
+
+func columnsOf(s *arrow.Schema) []ManifestColumn {
+	out := make([]ManifestColumn, s.NumFields())
+	for i, f := range s.Fields() {
+		out[i] = ManifestColumn{Name: f.Name, Type: schema.TypeName(f), Nullable: f.Nullable}
+	}
+	return out
+}
+
+// manifestRef is <sink.uri>/_runs/<run_id>/manifest.json.
+func manifestRef(dir objstore.Ref, runID string) objstore.Ref {
+	return objstore.Ref{Bucket: dir.Bucket, Key: dir.Key + "_runs/" + runID + "/manifest.json"}
+}
+
+// readManifest returns the manifest at ref, or nil if there is none.
+func readManifest(ctx context.Context, store objstore.Store, ref objstore.Ref) (*Manifest, error) {
+	info, err := store.Stat(ctx, ref, objstore.Pin{})
+	if errors.Is(err, objstore.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look for an earlier commit: %w", err)
+	}
+	rc, err := store.ReadRange(ctx, info, 0, info.Size)
+	if err != nil {
+		return nil, fmt.Errorf("read manifest: %w", err)
+	}
+	defer rc.Close()
+	b, err := io.ReadAll(rc)
+	if err != nil {
+		return nil, fmt.Errorf("read manifest: %w", err)
+	}
+	m := &Manifest{}
+	if err := json.Unmarshal(b, m); err != nil || m.Version != 1 {
+		return nil, fail.Newf(fail.Data, "the manifest of an earlier commit cannot be read (version %d): %v; use --force to write the run anew", m.Version, err).In(ref.String())
+	}
+	return m, nil
+}
+
+// verify checks that every file of the manifest is in the store as it was committed.
+func (m *Manifest) verify(ctx context.Context, store objstore.Store) error {
+	for _, f := range m.Files {
+		ref, err := objstore.ParseRef(f.URI)
+		if err != nil {
+			return err
+		}
+		info, err := store.Stat(ctx, ref, objstore.Pin{})
+		if errors.Is(err, objstore.ErrNotExist) {
+			return fail.Newf(fail.Data, "run %s is committed, but this file of it is gone; restore it, or use --force to write the run anew", m.RunID).In(f.URI)
+		}
+		if err != nil {
+			return fmt.Errorf("check committed file: %w", err)
+		}
+		if info.Size != f.Size || info.ETag != f.ETag {
+			return fail.Newf(fail.Data, "run %s is committed, but this file of it has changed since (%d bytes, ETag %s; committed were %d, %s); restore it, or use --force to write the run anew",
+				m.RunID, info.Size, info.ETag, f.Size, f.ETag).In(f.URI)
+		}
+	}
+	return nil
+}
+
+// receipt is what a run that finds the manifest reports.
+func (m *Manifest) receipt(ref objstore.Ref) *Receipt {
+	return &Receipt{RunID: m.RunID, Name: m.Name, Status: AlreadyCommitted, Input: m.Input, Rows: m.Rows, Bytes: m.Bytes,
+		Files: m.Files, Quarantine: m.Quarantine, Manifest: ref.String(), Lanes: m.Lanes, Seconds: m.Seconds, PeakMemory: m.PeakMemory}
+}

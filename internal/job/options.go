@@ -1,0 +1,80 @@
+// Package job is one run from event to receipt: it settles the input, binds the pipeline file, runs the engine and
+// commits. It is the only package that knows all the others.
+package job
+
+import (
+	"io"
+	"log/slog"
+	"runtime"
+
+	"github.com/sluice-data/sluice/internal/memlimit"
+)
+
+// Options are the flags of a run (DESIGN section 4); zero values are unset.
+type Options struct {
+	Pipeline    string            // path or s3:// URI of the pipeline file
+	Event       string            // a file, "-" for standard input, or the JSON itself
+	Inputs      []string          // URIs; globs and prefixes
+	Output      string            // instead of sink.uri
+	Set         map[string]string // variables of the pipeline file
+	LocalRoot   string            // s3://bucket/key is LocalRoot/bucket/key
+	EndpointURL string
+	PathStyle   bool
+	Lanes       int
+	MemoryLimit string
+	TmpDir      string
+	Force       bool
+
+	Getenv   func(string) string
+	Stdin    io.Reader
+	Log      *slog.Logger
+	Progress func(Snapshot) // called a few times a second while the run goes on; may be nil
+	Version  string         // of the engine, for the manifest and Parquet's created_by
+}
+
+// sizes are the bounds that follow from the memory limit and the lanes.
+type sizes struct {
+	lanes      int
+	limit      memlimit.Limit
+	chunkBytes int
+	chunkRows  int
+	maxRecord  int
+	blockRows  int64
+	blockBytes int64
+	foldBytes  int64 // what folds may hold before they spill
+}
+
+// Row groups are cut by these alone, whatever the machine, so that two attempts at a run write the same files.
+const (
+	blockRows  = 122_880
+	blockBytes = 32 << 20
+	chunkBytes = 2 << 20
+	chunkRows  = 1 << 16
+	// maxRecord is the longest record that is read where memory allows.
+	maxRecord = 64 << 20
+	// laneBytes is what a lane needs at least: a chunk and its batches, a block and its encoded twin.
+	laneBytes = 72 << 20
+	// assumedLimit stands in where nothing limits memory.
+	assumedLimit = 4 << 30
+)
+
+// plan the sizes of a run from its flags and the machine.
+func settle(o *Options) (sizes, error) {
+	s := sizes{chunkBytes: chunkBytes, chunkRows: chunkRows, blockRows: blockRows, blockBytes: blockBytes}
+	var err error
+	if s.limit, err = memlimit.Detect(o.MemoryLimit); err != nil {
+		return s, err
+	}
+	limit := s.limit.Bytes
+	if limit <= 0 {
+		limit = assumedLimit
+	}
+	s.lanes = o.Lanes
+	if s.lanes <= 0 {
+		// More lanes than memory can feed would only make them wait.
+		s.lanes = max(1, min(runtime.GOMAXPROCS(0), int(limit/laneBytes)))
+	}
+	s.maxRecord = int(min(maxRecord, max(4<<20, limit/16)))
+	s.foldBytes = limit * 2 / 5
+	return s, nil
+}

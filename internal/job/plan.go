@@ -1,0 +1,263 @@
+package job
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/apache/arrow/go/v17/arrow"
+
+	"github.com/sluice-data/sluice/internal/expr"
+	"github.com/sluice-data/sluice/internal/fail"
+	"github.com/sluice-data/sluice/internal/schema"
+	"github.com/sluice-data/sluice/internal/spec"
+	"github.com/sluice-data/sluice/pipeline"
+	"github.com/sluice-data/sluice/sources"
+	"github.com/sluice-data/sluice/transforms"
+)
+
+// plan is a pipeline file bound to the real schema of its inputs.
+type plan struct {
+	format   sources.Format
+	source   pipeline.Source
+	read     *arrow.Schema // all columns of the inputs
+	segments []pipeline.Segment
+	out      *arrow.Schema
+	lines    []string // the bound steps, one line each, for explain
+}
+
+// binder makes plans: once from the head of the inputs, and once more when inference has to look at all of them.
+type binder struct {
+	pipe   *spec.Pipeline
+	in     *intake
+	sizes  sizes
+	env    transforms.Env
+	format sources.Format
+}
+
+// bind opens the source and binds every step, all before the first chunk is read.
+func (b *binder) bind(ctx context.Context, fullScan bool) (p *plan, err error) {
+	if b.format.Open == nil {
+		if b.format, err = b.in.format(ctx, b.pipe); err != nil {
+			return nil, err
+		}
+	}
+	p = &plan{format: b.format}
+	req := b.request(fullScan)
+	if b.pipe.Schema.Mode != string(sources.Strict) {
+		// The columns are known only after a look at the inputs.
+		if p.source, err = b.format.Open(ctx, req); err != nil {
+			return nil, err
+		}
+		p.read = p.source.Schema()
+	} else {
+		p.read = declared(b.pipe)
+	}
+	if err := b.steps(p, p.read); err != nil {
+		return nil, errors.Join(err, p.close())
+	}
+	need := b.needs(p)
+	if p.source != nil && (need == nil || len(need) >= p.read.NumFields()) {
+		return p, nil
+	}
+	if err := p.close(); err != nil {
+		return nil, err
+	}
+	req.Need = need
+	if p.source, err = b.format.Open(ctx, req); err != nil {
+		return nil, err
+	}
+	if err := b.steps(p, p.source.Schema()); err != nil {
+		return nil, errors.Join(err, p.close())
+	}
+	return p, nil
+}
+
+func (p *plan) close() error {
+	if p.source == nil {
+		return nil
+	}
+	s := p.source
+	p.source = nil
+	return s.Close()
+}
+
+func (b *binder) request(fullScan bool) sources.Request {
+	c := b.pipe.Source.CSV
+	req := sources.Request{
+		Inputs: b.in.inputs(),
+		Schema: sources.SchemaSpec{Mode: sources.Mode(b.pipe.Schema.Mode)},
+		Options: sources.Options{Delimiter: c.Delimiter, Quote: c.Quote, Header: c.Header, NullValues: c.NullValues,
+			Encoding: c.Encoding, Comment: c.Comment, SkipRows: c.SkipRows},
+		ChunkBytes: b.sizes.chunkBytes, ChunkRows: b.sizes.chunkRows, MaxRecord: b.sizes.maxRecord, Lanes: b.sizes.lanes,
+		FullScan: fullScan,
+	}
+	if b.format.Seekable {
+		req.Consumed = func(n int64) { b.in.seekable.Add(n); b.in.progress.Bytes.Add(n) }
+	}
+	for _, col := range b.pipe.Schema.Columns {
+		line, _ := col.At.Lines()
+		req.Schema.Columns = append(req.Schema.Columns, sources.Column{Field: col.Field, Format: col.Format, TZ: col.TZ, Line: line})
+	}
+	return req
+}
+
+// declared is the schema of the pipeline file.
+func declared(p *spec.Pipeline) *arrow.Schema {
+	fields := make([]arrow.Field, len(p.Schema.Columns))
+	for i, c := range p.Schema.Columns {
+		fields[i] = c.Field
+	}
+	return arrow.NewSchema(fields, nil)
+}
+
+// steps binds the checks and steps to the schema in, and cuts them into segments at the folds.
+func (b *binder) steps(p *plan, in *arrow.Schema) error {
+	p.segments, p.lines, p.out = []pipeline.Segment{{}}, nil, in
+	bounds, err := b.bound(in)
+	if err != nil {
+		return err
+	}
+	for _, bd := range bounds {
+		seg := &p.segments[len(p.segments)-1]
+		if bd.Fold != nil {
+			seg.Fold = bd.Fold
+			p.segments = append(p.segments, pipeline.Segment{})
+			p.out = bd.Fold.Schema()
+		} else {
+			seg.Steps = append(seg.Steps, bd.Step)
+			p.out = bd.Step.Schema()
+		}
+		p.lines = append(p.lines, bd.Explain)
+	}
+	return nil
+}
+
+// bound are the checks and steps bound one after the other.
+func (b *binder) bound(in *arrow.Schema) ([]transforms.Bound, error) {
+	var out []transforms.Bound
+	next := func(bd transforms.Bound) {
+		out = append(out, bd)
+		if bd.Fold != nil {
+			in = bd.Fold.Schema()
+		} else {
+			in = bd.Step.Schema()
+		}
+	}
+	var checks []transforms.ColumnCheck
+	for _, c := range b.pipe.Schema.Columns {
+		for _, ch := range c.Checks {
+			checks = append(checks, transforms.ColumnCheck{Column: c.Field.Name, At: c.At, NotNull: ch.NotNull, Expr: ch.Expr})
+		}
+	}
+	if len(checks) > 0 {
+		bd, err := transforms.BindChecks(b.env, checks, in)
+		if err != nil {
+			return nil, err
+		}
+		next(bd)
+	}
+	for _, s := range b.pipe.Steps {
+		def, err := lookupStep(s)
+		if err != nil {
+			return nil, err
+		}
+		bd, err := def.Bind(b.env, s.Node, in)
+		if err != nil {
+			return nil, fail.Wrap(fail.Usage, err)
+		}
+		next(bd)
+	}
+	return out, nil
+}
+
+func lookupStep(s spec.Step) (transforms.Def, error) {
+	def, ok := transforms.Lookup(s.Name)
+	if ok {
+		return def, nil
+	}
+	if near := spec.Nearest(s.Name, transforms.Names()); near != "" {
+		return def, s.At.Errorf("unknown step %q: did you mean %q?", s.Name, near)
+	}
+	return def, s.At.Errorf("unknown step %q: this version has %s", s.Name, strings.Join(transforms.Names(), ", "))
+}
+
+// needs are the input columns that the pipeline uses; nil means all.
+func (b *binder) needs(p *plan) map[string]bool {
+	bounds, err := b.bound(p.read)
+	if err != nil {
+		return nil
+	}
+	var need map[string]bool
+	for i := len(bounds) - 1; i >= 0; i-- {
+		if bounds[i].Needs == nil {
+			return nil
+		}
+		need = bounds[i].Needs(need)
+	}
+	return need
+}
+
+// explain prints the bound plan.
+func (p *plan) explain(b *binder) string {
+	var w strings.Builder
+	fields := p.read
+	if p.source != nil {
+		fields = p.source.Schema()
+	}
+	fmt.Fprintf(&w, "source  %s", p.format.Name)
+	for i, f := range b.in.infos {
+		if i == 3 {
+			fmt.Fprintf(&w, " and %d more", len(b.in.infos)-i)
+			break
+		}
+		fmt.Fprintf(&w, " %s (%d bytes)", f.Ref, f.Size)
+	}
+	fmt.Fprintf(&w, "\n  read  %s\n", describe(fields))
+	if skipped := p.read.NumFields() - fields.NumFields(); skipped > 0 {
+		fmt.Fprintf(&w, "  skip  %d of %d columns: nothing uses them\n", skipped, p.read.NumFields())
+	}
+	step := 0
+	for i, seg := range p.segments {
+		fmt.Fprintf(&w, "segment %d on %d lanes\n", i, b.sizes.lanes)
+		for range seg.Steps {
+			fmt.Fprintf(&w, "  %s\n", p.lines[step])
+			step++
+		}
+		if seg.Fold != nil {
+			fmt.Fprintf(&w, "  fold  %s\n", p.lines[step])
+			step++
+		}
+	}
+	s := b.pipe.Sink
+	fmt.Fprintf(&w, "sink    parquet %s, %s", s.URI, s.Codec)
+	if s.Level > 0 {
+		fmt.Fprintf(&w, " level %d", s.Level)
+	}
+	fmt.Fprintf(&w, ", files of about %d bytes\n  write %s\n", s.TargetFileSize, describe(p.out))
+	return w.String()
+}
+
+func describe(s *arrow.Schema) string {
+	parts := make([]string, s.NumFields())
+	for i, f := range s.Fields() {
+		parts[i] = f.Name + " " + schema.TypeName(f)
+	}
+	return strings.Join(parts, ", ")
+}
+
+// envOf is what expressions see: now() is the time of the event, so that a retry computes the same.
+func envOf(vars map[string]string, started time.Time) (expr.Env, error) {
+	for _, k := range []string{"SCHEDULED_TIME", "EVENT_TIME"} {
+		if v := vars[k]; v != "" {
+			t, err := time.Parse(time.RFC3339Nano, v)
+			if err != nil {
+				return expr.Env{}, fail.Newf(fail.Usage, "%s %q is not an RFC 3339 time: %w", k, v, err)
+			}
+			return expr.Env{Now: t}, nil
+		}
+	}
+	return expr.Env{Now: started}, nil
+}

@@ -1,0 +1,118 @@
+package job
+
+import (
+	"encoding/json"
+	"errors"
+
+	"github.com/sluice-data/sluice/internal/fail"
+	"github.com/sluice-data/sluice/pipeline"
+)
+
+// Status is how a run ended.
+type Status string
+
+const (
+	Committed        Status = "committed"
+	AlreadyCommitted Status = "already_committed"
+	Failed           Status = "failed"
+)
+
+// Receipt is the result of a run: the last line on stdout (DESIGN section 4).
+type Receipt struct {
+	RunID      string        `json:"run_id,omitempty"`
+	Name       string        `json:"name,omitempty"`
+	Status     Status        `json:"status"`
+	Input      []InputRef    `json:"input"`
+	Rows       Rows          `json:"rows"`
+	Bytes      Bytes         `json:"bytes"`
+	Files      []FileRef     `json:"files"`
+	Quarantine []FileRef     `json:"quarantine,omitempty"`
+	Manifest   string        `json:"manifest,omitempty"`
+	Lanes      int           `json:"lanes,omitempty"`
+	Seconds    float64       `json:"seconds"`
+	PeakMemory int64         `json:"peak_memory_bytes"`
+	Error      *ReceiptError `json:"error,omitempty"`
+}
+
+// InputRef is an object that was read, in the version that was read.
+type InputRef struct {
+	URI       string `json:"uri"`
+	Size      int64  `json:"size"`
+	ETag      string `json:"etag,omitempty"`
+	VersionID string `json:"version_id,omitempty"`
+}
+
+// FileRef is an object that was written.
+type FileRef struct {
+	URI  string `json:"uri"`
+	Size int64  `json:"size"`
+	Rows int64  `json:"rows"`
+	ETag string `json:"etag,omitempty"`
+}
+
+// Rows is the row account: read = filtered + rejected + deduplicated + folded + what went on; with no aggregate, what
+// went on is what was written.
+type Rows struct {
+	Read         int64 `json:"read"`
+	Filtered     int64 `json:"filtered"`
+	Rejected     int64 `json:"rejected"`
+	Deduplicated int64 `json:"deduplicated"`
+	Folded       int64 `json:"folded"` // rows that went into groups
+	Written      int64 `json:"written"`
+}
+
+// Bytes are object bytes read and data bytes written.
+type Bytes struct {
+	Read    int64 `json:"read"`
+	Written int64 `json:"written"`
+}
+
+// ReceiptError is why a run failed, and where.
+type ReceiptError struct {
+	Kind    string `json:"kind"`
+	Message string `json:"message"`
+	File    string `json:"file,omitempty"`
+	Line    int64  `json:"line,omitempty"`
+	Column  any    `json:"column,omitempty"` // the data's column by name, or the pipeline file's by number
+	Offset  *int64 `json:"offset,omitempty"`
+	Value   string `json:"value,omitempty"`
+}
+
+// JSON is the receipt as one line.
+func (r *Receipt) JSON() []byte {
+	if r.Input == nil {
+		r.Input = []InputRef{}
+	}
+	if r.Files == nil {
+		r.Files = []FileRef{}
+	}
+	b, err := json.Marshal(r)
+	if err != nil {
+		panic(err) // a struct of strings and numbers always marshals
+	}
+	return b
+}
+
+// Fail marks the receipt as failed with err.
+func (r *Receipt) Fail(err error) {
+	r.Status = Failed
+	re := &ReceiptError{Kind: fail.KindOf(err).String(), Message: err.Error()}
+	var e *fail.Error
+	if errors.As(err, &e) {
+		re.File, re.Line, re.Value = e.File, e.Line, fail.Shorten(e.Value)
+		if e.Field != "" {
+			re.Column = e.Field
+		} else if e.Column > 0 {
+			re.Column = e.Column
+		}
+		if off := e.Offset(); off >= 0 {
+			re.Offset = &off
+		}
+	}
+	r.Error = re
+}
+
+func rowsOf(l *pipeline.Ledger) Rows {
+	return Rows{Read: l.Read, Filtered: l.Sum(pipeline.Filtered), Rejected: l.Sum(pipeline.Rejected),
+		Deduplicated: l.Sum(pipeline.Deduplicated), Folded: l.Sum(pipeline.Folded), Written: l.Written}
+}

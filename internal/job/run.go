@@ -1,0 +1,302 @@
+package job
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/apache/arrow/go/v17/arrow/memory"
+
+	"github.com/sluice-data/sluice/internal/fail"
+	"github.com/sluice-data/sluice/internal/memlimit"
+	"github.com/sluice-data/sluice/internal/objstore"
+	"github.com/sluice-data/sluice/internal/spec"
+	"github.com/sluice-data/sluice/pipeline"
+	"github.com/sluice-data/sluice/sinks"
+	"github.com/sluice-data/sluice/sources"
+	"github.com/sluice-data/sluice/transforms"
+)
+
+type pipelineAllocator = memory.Allocator
+
+// job is a run being prepared and carried out.
+type job struct {
+	opt      *Options
+	started  time.Time
+	sizes    sizes
+	store    objstore.Store
+	req      request
+	pipe     *spec.Pipeline
+	env      transforms.Env
+	infos    []objstore.Info
+	progress *pipeline.Progress
+	dir      objstore.Ref // sink.uri as a prefix
+	runID    string
+}
+
+// Run carries out one run and returns its receipt, also when it failed (with the error beside it).
+func Run(ctx context.Context, opt Options) (*Receipt, error) {
+	j := &job{opt: &opt, started: time.Now(), progress: &pipeline.Progress{}}
+	rec, err := j.run(ctx)
+	if rec == nil {
+		rec = &Receipt{RunID: j.runID, Input: inputRefs(j.infos), Lanes: j.sizes.lanes}
+		if j.pipe != nil {
+			rec.Name = j.pipe.Name
+		}
+		rec.Rows.Read, rec.Rows.Rejected = j.progress.RowsRead.Load(), j.progress.RowsRejected.Load()
+		rec.Bytes.Read = j.progress.Bytes.Load()
+	}
+	if rec.Status != AlreadyCommitted {
+		rec.Seconds = time.Since(j.started).Seconds()
+		rec.PeakMemory = memlimit.PeakRSS()
+	}
+	if err != nil {
+		rec.Fail(err)
+	}
+	return rec, err
+}
+
+func (j *job) run(ctx context.Context) (*Receipt, error) {
+	if err := j.prepare(ctx); err != nil {
+		return nil, err
+	}
+	if err := j.resolve(ctx); err != nil {
+		return nil, err
+	}
+	if err := j.settleSink(); err != nil {
+		return nil, err
+	}
+	ref := manifestRef(j.dir, j.runID)
+	if !j.opt.Force {
+		m, err := readManifest(ctx, j.store, ref)
+		if err != nil {
+			return nil, err
+		}
+		if m != nil {
+			j.opt.Log.Info("already committed", "run_id", j.runID, "manifest", ref.String())
+			return m.receipt(ref), m.verify(ctx, j.store)
+		}
+	}
+	m, err := j.attempt(ctx, false)
+	var misfit *sources.Misfit
+	if errors.As(err, &misfit) {
+		j.opt.Log.Info("the types inferred from the head do not hold for every value: reading all of the input for its types",
+			"input", misfit.Input, "line", misfit.Line, "column", misfit.Column, "inferred", misfit.Type)
+		m, err = j.attempt(ctx, true)
+		if errors.As(err, &misfit) {
+			err = fail.Newf(fail.Data, "%w; declare its type in schema.columns", misfit)
+		}
+	}
+	if errors.Is(err, objstore.ErrLost) || errors.Is(err, errCommittedElsewhere) {
+		// Another attempt at this run got there first.
+		other, rerr := readManifest(context.WithoutCancel(ctx), j.store, ref)
+		if rerr != nil {
+			return nil, rerr
+		}
+		if other != nil {
+			j.opt.Log.Info("another attempt committed this run", "run_id", j.runID, "manifest", ref.String())
+			return other.receipt(ref), nil
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	rec := m.receipt(ref)
+	rec.Status = Committed
+	return rec, nil
+}
+
+// prepare reads what needs no input object: limits, event, pipeline file.
+func (j *job) prepare(ctx context.Context) (err error) {
+	o := j.opt
+	if j.sizes, err = settle(o); err != nil {
+		return err
+	}
+	memlimit.Apply(j.sizes.limit)
+	if err := checkTmp(o.TmpDir); err != nil {
+		return err
+	}
+	if j.store, err = openStore(ctx, o); err != nil {
+		return err
+	}
+	if j.req, err = readRequest(o); err != nil {
+		return err
+	}
+	text, err := j.pipelineText(ctx)
+	if err != nil {
+		return err
+	}
+	if j.pipe, err = spec.Load(o.Pipeline, text, j.req.vars); err != nil {
+		return err
+	}
+	if o.Output != "" {
+		j.pipe.Sink.URI = o.Output
+	}
+	j.env = transforms.Env{MemoryBudget: j.sizes.foldBytes, TempDir: o.TmpDir}
+	j.env.Expr, err = envOf(j.req.vars, j.started)
+	return err
+}
+
+// openStore is S3 and plain paths, or with --local-root a directory for both.
+func openStore(ctx context.Context, o *Options) (objstore.Store, error) {
+	if o.LocalRoot != "" {
+		if st, err := os.Stat(o.LocalRoot); err != nil || !st.IsDir() {
+			return nil, fail.Newf(fail.Usage, "--local-root %s is not a directory", o.LocalRoot)
+		}
+		return objstore.NewDir(o.LocalRoot), nil
+	}
+	return objstore.NewRouter(objstore.NewDir(""), func() (objstore.Store, error) {
+		return objstore.NewS3(ctx, objstore.S3Options{Endpoint: o.EndpointURL, PathStyle: o.PathStyle})
+	}), nil
+}
+
+// maxPipeline is far above what anybody writes by hand.
+const maxPipeline = 4 << 20
+
+func (j *job) pipelineText(ctx context.Context) ([]byte, error) {
+	o := j.opt
+	if o.Pipeline == "" {
+		return nil, fail.Newf(fail.Usage, "no pipeline file: give -p FILE or WORKER_PIPELINE")
+	}
+	if !strings.HasPrefix(o.Pipeline, "s3://") {
+		b, err := os.ReadFile(o.Pipeline)
+		if err != nil {
+			return nil, fail.Newf(fail.Usage, "read pipeline file: %w", err)
+		}
+		return b, nil
+	}
+	ref, err := objstore.ParseRef(o.Pipeline)
+	if err != nil {
+		return nil, err
+	}
+	info, err := j.store.Stat(ctx, ref, objstore.Pin{})
+	if err != nil {
+		return nil, fmt.Errorf("read pipeline file: %w", err)
+	}
+	if info.Size > maxPipeline {
+		return nil, fail.Newf(fail.Usage, "pipeline file has %d bytes: is it one?", info.Size).In(o.Pipeline)
+	}
+	return readObject(ctx, j.store, info)
+}
+
+// checkTmp finds out before the run whether it can spill.
+func checkTmp(dir string) error {
+	if dir == "" {
+		return nil
+	}
+	f, err := os.CreateTemp(dir, ".sluice-*")
+	if err != nil {
+		return fail.Newf(fail.Usage, "--tmp-dir is not writable: %w", err)
+	}
+	f.Close()
+	return os.Remove(f.Name())
+}
+
+// resolve finds the objects to read.
+func (j *job) resolve(ctx context.Context) (err error) {
+	j.infos, err = resolve(ctx, j.store, j.req, j.pipe)
+	return err
+}
+
+// settleSink checks the sink: block and computes the run id.
+func (j *job) settleSink() error {
+	s := &j.pipe.Sink
+	if s.URI == "" {
+		return fail.Newf(fail.Usage, "no destination: set sink.uri in the pipeline file or give --output").In(j.pipe.File)
+	}
+	for what, n := range map[string]*spec.Node{"redshift": s.Redshift, "glue": s.Glue, "partition_by": s.PartitionAt} {
+		if n != nil {
+			return n.Errorf("sink.%s is not available in this version", what)
+		}
+	}
+	ref, err := objstore.ParseRef(s.URI)
+	if err != nil {
+		return err
+	}
+	if ref.Key != "" && !strings.HasSuffix(ref.Key, "/") {
+		ref.Key += "/"
+	}
+	j.dir = ref
+	j.runID = runID(j.pipe.Canonical(), j.pipe.Name, inputRefs(j.infos), "")
+	return nil
+}
+
+// attempt reads, transforms, writes and commits once.
+func (j *job) attempt(ctx context.Context, fullScan bool) (*Manifest, error) {
+	*j.progress = pipeline.Progress{}
+	in := newIntake(j.store, j.infos, j.pipe.Source.Compression, j.progress)
+	b := &binder{pipe: j.pipe, in: in, sizes: j.sizes, env: j.env}
+	p, err := b.bind(ctx, fullScan)
+	if err != nil {
+		return nil, err
+	}
+	in.reset()
+	c, err := j.committer(ctx, p, in)
+	if err != nil {
+		return nil, errors.Join(err, p.close())
+	}
+	stop := j.watch(in)
+	defer stop()
+	plan := pipeline.Plan{Source: p.source, Segments: p.segments, Sink: c, Lanes: j.sizes.lanes,
+		BlockRows: j.sizes.blockRows, BlockBytes: j.sizes.blockBytes, Mem: memory.DefaultAllocator, Progress: j.progress}
+	if c.quar != nil {
+		plan.Rejects = c.quar
+	}
+	if _, err := pipeline.Run(ctx, plan); err != nil {
+		return nil, err
+	}
+	return c.done, nil
+}
+
+func (j *job) committer(ctx context.Context, p *plan, in *intake) (*committer, error) {
+	s := j.pipe.Sink
+	dest, ok := sinks.Lookup("parquet")
+	if !ok {
+		return nil, fail.Newf(fail.Internal, "the parquet sink is not built in")
+	}
+	data, err := dest.Open(ctx, sinks.Request{Schema: p.out, Store: j.store, Dir: j.dir, RunID: j.runID, TargetFileSize: s.TargetFileSize,
+		Parquet:   sinks.ParquetOptions{Compression: s.Codec, Level: s.Level},
+		KeyValue:  map[string]string{"sluice.run_id": j.runID, "sluice.pipeline": j.pipe.Name},
+		CreatedBy: "sluice version " + j.opt.Version})
+	if err != nil {
+		return nil, err
+	}
+	c := &committer{data: data, store: j.store, dir: j.dir, in: in, force: j.opt.Force}
+	if j.pipe.Errors.At != nil {
+		prefix, err := j.quarantinePrefix()
+		if err != nil {
+			return nil, err
+		}
+		c.quar = &quarantine{store: j.store, prefix: prefix, runID: j.runID, limit: j.pipe.Errors}
+	}
+	c.manifest = func(l *pipeline.Ledger, files, quar []FileRef) *Manifest {
+		m := &Manifest{Version: 1, RunID: j.runID, Name: j.pipe.Name, CommittedAt: time.Now().UTC(), Engine: j.opt.Version, Lanes: j.sizes.lanes,
+			Input: inputRefs(j.infos), Files: files, Quarantine: quar, Schema: columnsOf(p.out), Rows: rowsOf(l), Ledger: l.Steps,
+			Seconds: time.Since(j.started).Seconds(), PeakMemory: memlimit.PeakRSS()}
+		m.Bytes.Read = in.consumed()
+		for _, f := range files {
+			m.Bytes.Written += f.Size
+		}
+		return m
+	}
+	return c, nil
+}
+
+// quarantinePrefix is where bad rows go: errors.quarantine, or beside the data, so that none is lost.
+func (j *job) quarantinePrefix() (objstore.Ref, error) {
+	ref := objstore.Ref{Bucket: j.dir.Bucket, Key: j.dir.Key + "_quarantine/"}
+	if uri := j.pipe.Errors.Quarantine; uri != "" {
+		var err error
+		if ref, err = objstore.ParseRef(uri); err != nil {
+			return ref, err
+		}
+		if ref.Key != "" && !strings.HasSuffix(ref.Key, "/") {
+			ref.Key += "/"
+		}
+	}
+	ref.Key += j.runID + "/"
+	return ref, nil
+}
