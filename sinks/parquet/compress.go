@@ -90,17 +90,18 @@ func (c *compressor) compress(src []byte) ([]byte, error) {
 	return c.out, nil
 }
 
-// sample settles how the pages of a chunk are compressed, by its first data page. At zstd's default level the matches of
-// numbers and keys are often not worth their search, and literals alone come out smaller.
+// sample settles how the pages of a chunk are compressed, by the start of its first data page. At zstd's default level the
+// matches of numbers and keys are often not worth their search, and literals alone come out smaller.
 func (c *compressor) sample(first []byte) {
 	if c.quick == nil {
 		return
 	}
 	c.fast = false
-	const least = 4 << 10 // less says little and costs little
+	const least, most = 4 << 10, 64 << 10 // less says little and costs little; more says no more
 	if len(first) < least {
 		return
 	}
+	first = first[:min(len(first), most)]
 	c.out = c.zstd.EncodeAll(first, c.out[:0])
 	full := len(c.out)
 	c.out = c.quick.EncodeAll(first, c.out[:0])
