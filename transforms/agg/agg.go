@@ -41,6 +41,9 @@ type Accumulator interface {
 	Release()
 }
 
+// Reserver is an Accumulator that can make room for n groups ahead, which saves it growing step by step.
+type Reserver interface{ Reserve(n int) }
+
 // GroupError is a fault of one group: a sum that its type cannot hold.
 type GroupError struct {
 	Group  int

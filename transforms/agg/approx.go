@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
-	"math/bits"
 
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/array"
@@ -12,6 +11,7 @@ import (
 	"github.com/apache/arrow/go/v17/arrow/memory"
 
 	"github.com/sluice-data/sluice/transforms/internal/col"
+	"github.com/sluice-data/sluice/transforms/internal/hll"
 	"github.com/sluice-data/sluice/transforms/internal/keys"
 )
 
@@ -41,18 +41,15 @@ func bindApprox(args []arrow.Field, isDistinct bool) (Bound, error) {
 	}, nil
 }
 
-const (
-	hllBits   = 12 // of the hash choose a register
-	hllSize   = 1 << hllBits
-	hllSparse = 512 // hashes kept as they are before registers take less room
-)
+// hllSparse is the hashes kept as they are before registers take less room.
+const hllSparse = 512
 
 // sketch is a set of hashes while it is small, HyperLogLog registers once it is not.
 type sketch struct {
-	set  []uint64 // open addressing, 0 is free
-	n    int32    // hashes in set
-	zero bool     // the hash 0 is in it too
-	regs []uint8  // nil while sparse
+	set  []uint64       // open addressing, 0 is free
+	n    int32          // hashes in set
+	zero bool           // the hash 0 is in it too
+	regs *hll.Registers // nil while sparse
 }
 
 // approx estimates distinct counts.
@@ -88,7 +85,7 @@ func (a *approx) Update(groups []uint32, n int, args []arrow.Array) error {
 
 func (a *approx) add(s *sketch, h uint64) {
 	if s.regs != nil {
-		s.register(h)
+		s.regs.Add(h)
 		return
 	}
 	if h == 0 {
@@ -130,24 +127,17 @@ func (a *approx) grow(s *sketch) {
 }
 
 func (a *approx) dense(s *sketch) {
-	s.regs = make([]uint8, hllSize)
+	s.regs = new(hll.Registers)
 	for _, h := range s.set {
 		if h != 0 {
-			s.register(h)
+			s.regs.Add(h)
 		}
 	}
 	if s.zero {
-		s.register(0)
+		s.regs.Add(0)
 	}
-	a.held += hllSize - int64(len(s.set))*8
+	a.held += hll.Size - int64(len(s.set))*8
 	s.set = nil
-}
-
-func (s *sketch) register(h uint64) {
-	rank := uint8(bits.LeadingZeros64(h<<hllBits|1<<(hllBits-1))) + 1
-	if r := &s.regs[h>>(64-hllBits)]; rank > *r {
-		*r = rank
-	}
 }
 
 const denseMark = 1
@@ -159,7 +149,7 @@ func (a *approx) State() ([]arrow.Array, error) {
 	for g := range a.s {
 		s := &a.s[g]
 		if s.regs != nil {
-			data = append(append(data, denseMark), s.regs...)
+			data = append(append(data, denseMark), s.regs[:]...)
 		}
 		for _, h := range s.set {
 			if h != 0 {
@@ -186,7 +176,7 @@ func (a *approx) Merge(groups []uint32, n int, state []arrow.Array) error {
 	for i, g := range groups {
 		s, b := &a.s[g], data[off[i]:off[i+1]]
 		switch {
-		case len(b) == hllSize+1:
+		case len(b) == hll.Size+1:
 			if s.regs == nil {
 				a.dense(s)
 			}
@@ -212,56 +202,15 @@ func (a *approx) Result() (arrow.Array, error) {
 	return col.New(int64s, out, nil), nil
 }
 
-// estimate is O. Ertl's improved raw estimator ("New cardinality estimation algorithms for HyperLogLog sketches", 2017, algorithm 6), which needs no
-// tables of bias.
 func (s *sketch) estimate() int64 {
-	if s.regs == nil {
-		if s.zero {
-			return int64(s.n) + 1
-		}
-		return int64(s.n)
+	if s.regs != nil {
+		return int64(math.Round(s.regs.Estimate()))
 	}
-	const q = 64 - hllBits
-	var count [q + 2]int
-	for _, r := range s.regs {
-		count[r]++
+	if s.zero {
+		return int64(s.n) + 1
 	}
-	m := float64(hllSize)
-	z := m * tau(1-float64(count[q+1])/m)
-	for k := q; k >= 1; k-- {
-		z = (z + float64(count[k])) / 2
-	}
-	z += m * sigma(float64(count[0])/m)
-	return int64(math.Round(m * m / (2 * math.Ln2 * z)))
+	return int64(s.n)
 }
 
-func sigma(x float64) float64 {
-	if x == 1 {
-		return math.Inf(1)
-	}
-	y, z, last := 1.0, x, -1.0
-	for z != last {
-		x *= x
-		last = z
-		z += x * y
-		y *= 2
-	}
-	return z
-}
-
-func tau(x float64) float64 {
-	if x == 0 || x == 1 {
-		return 0
-	}
-	y, z, last := 1.0, 1-x, -1.0
-	for z != last {
-		x = math.Sqrt(x)
-		last = z
-		y /= 2
-		z -= (1 - x) * (1 - x) * y
-	}
-	return z / 3
-}
-
-func (a *approx) Size() int64 { return a.held + int64(cap(a.s))*56 }
+func (a *approx) Size() int64 { return a.held + int64(cap(a.s))*40 }
 func (a *approx) Release()    { a.s, a.held = nil, 0 }

@@ -163,3 +163,9 @@ func (s *int192) big(g int) *big.Int {
 	}
 	return v
 }
+
+// Reserve makes room for n groups.
+func (a *avg) Reserve(n int) {
+	a.n.Reserve(n)
+	a.sum.(Reserver).Reserve(n)
+}

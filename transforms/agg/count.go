@@ -85,3 +85,6 @@ func (c *counter) State() ([]arrow.Array, error) {
 
 func (c *counter) Size() int64 { return int64(cap(c.n)) * 8 }
 func (c *counter) Release()    { c.n = nil }
+
+// Reserve makes room for n groups.
+func (c *counter) Reserve(n int) { c.n = col.Reserve(c.n, n) }

@@ -131,3 +131,9 @@ func (s *int192) state() []arrow.Array {
 	}
 	return []arrow.Array{col.NewSized(int128s, len(s.has), arrow.GetBytes(s.w[:2*len(s.has)]), s.has), col.New(int64s, wraps, nil)}
 }
+
+// Reserve makes room for n groups.
+func (s *int192) Reserve(n int) {
+	s.w = col.Reserve(s.w, 2*n)
+	s.seen.Reserve(n)
+}

@@ -208,3 +208,9 @@ func (e *extreme[T]) Size() int64 {
 	return int64(cap(e.v)*e.typ.(arrow.FixedWidthDataType).BitWidth()/8 + cap(e.has))
 }
 func (e *extreme[T]) Release() { e.v, e.seen = nil, seen{} }
+
+// Reserve makes room for n groups.
+func (e *extreme[T]) Reserve(n int) {
+	e.v = col.Reserve(e.v, n)
+	e.seen.Reserve(n)
+}

@@ -34,3 +34,6 @@ func (s *seen) one(g uint32) {
 	s.empty -= int(1 - s.has[g])
 	s.has[g] = 1
 }
+
+// Reserve makes room for n groups.
+func (s *seen) Reserve(n int) { s.has = col.Reserve(s.has, n) }

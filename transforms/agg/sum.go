@@ -190,3 +190,9 @@ func (s *sumFloat) Result() (arrow.Array, error) {
 
 func (s *sumFloat) Size() int64 { return int64(cap(s.w))*8 + int64(cap(s.has)) }
 func (s *sumFloat) Release()    { s.w, s.seen = nil, seen{} }
+
+// Reserve makes room for n groups.
+func (s *sumFloat) Reserve(n int) {
+	s.w = col.Reserve(s.w, 2*n)
+	s.seen.Reserve(n)
+}

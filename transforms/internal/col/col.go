@@ -167,6 +167,16 @@ func Grow[T any](s []T, n int) []T {
 	return t
 }
 
+// Reserve makes room for n items without changing s.
+func Reserve[T any](s []T, n int) []T {
+	if n <= cap(s) {
+		return s
+	}
+	t := make([]T, len(s), n)
+	copy(t, s)
+	return t
+}
+
 // NewSized makes an array of n values of a fixed-width type from their bytes, which it takes over.
 func NewSized(dt arrow.DataType, n int, values []byte, valid []uint8) arrow.Array {
 	vb, nulls := validity(valid)

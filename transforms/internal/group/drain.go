@@ -62,12 +62,8 @@ func (d *Drain) begin() error {
 	partitioned := false
 	for _, l := range d.lanes {
 		d.rows += l.Rows()
-		if l.err != nil {
-			return l.err
-		}
-		if l.scatter != nil {
-			l.scatter.close()
-			l.scatter = nil
+		if err := l.finish(); err != nil {
+			return err
 		}
 		partitioned = partitioned || l.parts != nil
 	}
@@ -84,7 +80,6 @@ func (d *Drain) begin() error {
 				return err
 			}
 			l.scatter.close()
-			l.scatter = nil
 		}
 	}
 	for i := fanout - 1; i >= 0; i-- {
@@ -172,10 +167,14 @@ func (d *Drain) merge(s source) (err error) {
 			if p == nil || p.tab.Len() == 0 {
 				d.f.drop(p)
 				p = next
-				continue
-			}
-			if err = d.mergePart(p, next); err != nil {
+			} else if err = d.mergePart(p, next); err != nil {
 				return err
+			}
+			if l.stash != nil {
+				if err = l.stash.fold(s.lane, p); err != nil {
+					return err
+				}
+				d.f.account(p)
 			}
 		}
 	}
@@ -233,7 +232,7 @@ func (d *Drain) fits(n int64) bool {
 	for i := range d.todo {
 		s := &d.todo[i]
 		for _, l := range d.lanes {
-			if s.lane < 0 || l.parts == nil || l.parts[s.lane].tab.Len() == 0 {
+			if s.lane < 0 || l.parts == nil || l.parts[s.lane].tab.Len() == 0 && l.stash.size[s.lane] == 0 {
 				continue
 			}
 			before := 0

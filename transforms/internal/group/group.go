@@ -47,7 +47,8 @@ type Fold struct {
 	limit       int64
 	floor       int64 // a partition below it is merged whatever the budget says: splitting it would not help
 	used        atomic.Int64
-	partitionAt int // groups; tests lower it
+	partitionAt int  // groups; tests lower it
+	stash       bool // lanes may keep rows as they are; tests turn it off
 }
 
 // function is an accumulator to keep per partition. The first is count(*): what the ledger asks for.
@@ -60,7 +61,7 @@ type function struct {
 
 // New checks cfg. The error names a key that cannot be compared.
 func New(cfg Config) (*Fold, error) {
-	f := &Fold{cfg: cfg, limit: cfg.Budget, floor: 1 << 20, partitionAt: partitionAt}
+	f := &Fold{cfg: cfg, limit: cfg.Budget, floor: 1 << 20, partitionAt: partitionAt, stash: true}
 	if f.limit <= 0 {
 		f.limit = 1 << 62
 	}
@@ -208,7 +209,7 @@ func release(as []arrow.Array) {
 	}
 }
 
-func slices(as []arrow.Array, lo, hi int) []arrow.Array {
+func cut(as []arrow.Array, lo, hi int) []arrow.Array {
 	out := make([]arrow.Array, len(as))
 	for i, a := range as {
 		out[i] = array.NewSlice(a, int64(lo), int64(hi))

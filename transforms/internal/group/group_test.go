@@ -244,6 +244,7 @@ func TestFoldAgainstMap(t *testing.T) {
 			t.Fatal(err)
 		}
 		f.partitionAt = rapid.SampledFrom([]int{20, 1000, partitionAt}).Draw(t, "partition at")
+		f.stash = rapid.Bool().Draw(t, "stash")
 		f.floor = rapid.SampledFrom([]int64{4 << 10, 1 << 20}).Draw(t, "floor")
 		if f.limit < 1<<20 {
 			f.floor = 1 << 20 // less than empty tables take cannot be met by splitting
@@ -272,12 +273,12 @@ func TestSpillEqualsNoSpill(t *testing.T) {
 		}
 	}
 	want := map[string]bool{}
-	for _, budget := range []int64{0, 6 << 20, 3 << 20} {
+	for i, budget := range []int64{0, 6 << 20, 3 << 20, 3 << 20} {
 		f, err := New(config(s, budget, t.TempDir()))
 		if err != nil {
 			t.Fatal(err)
 		}
-		f.floor = 16 << 10
+		f.floor, f.stash = 16<<10, i != 2
 		got := fold(t, memory.DefaultAllocator, f, s, 2, 50_000, rows)
 		if budget > 0 {
 			compare(t, got, want)

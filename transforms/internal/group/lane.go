@@ -29,6 +29,7 @@ type Lane struct {
 	single  *part
 	parts   []*part // fanout of them once partitioned, else nil
 	scatter *scatter
+	stash   *stash
 	disk    *spillFile
 	err     error // the first fault; the lane is no use then
 }
@@ -55,7 +56,7 @@ func (l *Lane) Add(ctx context.Context, keyCols, args []arrow.Array, n int) erro
 }
 
 func (l *Lane) add(keyCols, args []arrow.Array, lo, hi int) error {
-	k, a := slices(keyCols, lo, hi), slices(args, lo, hi)
+	k, a := cut(keyCols, lo, hi), cut(args, lo, hi)
 	defer release(k)
 	defer release(a)
 	n := hi - lo
@@ -120,6 +121,7 @@ func (l *Lane) partition() error {
 	}
 	l.scatter = newScatter(l)
 	p := l.single
+	l.stash = newStash(l.f, p)
 	l.single = nil
 	defer l.f.drop(p)
 	return l.f.split(p, 0, fanout, l.mem, func(i int, r *keys.Rows, states []arrow.Array) error {
@@ -182,9 +184,8 @@ func deal(r *keys.Rows, states []arrow.Array, level, ways int, mem memory.Alloca
 	return nil
 }
 
-// Rows is the sum of the counts of all groups, in memory and on disk. A fault on the way comes out of Drain.
+// Rows is the sum of the counts of all groups, in memory and on disk, and of the rows that wait to be folded.
 func (l *Lane) Rows() int64 {
-	l.flush()
 	var n int64
 	if l.single != nil {
 		n += l.single.rows()
@@ -192,17 +193,25 @@ func (l *Lane) Rows() int64 {
 	for _, p := range l.parts {
 		n += p.rows()
 	}
+	if l.scatter != nil {
+		for _, fill := range l.scatter.fill {
+			n += int64(fill)
+		}
+		n += l.stash.rows
+	}
 	if l.disk != nil {
 		n += l.disk.rows
 	}
 	return n
 }
 
-// flush folds the rows that wait in scatter buffers.
-func (l *Lane) flush() {
+// finish puts all rows where Drain looks for them.
+func (l *Lane) finish() error {
 	if l.err == nil && l.scatter != nil {
 		l.err = l.scatter.flushAll()
+		l.scatter.close()
 	}
+	return l.err
 }
 
 // Close releases what the lane holds.
@@ -213,11 +222,12 @@ func (l *Lane) Close() {
 	}
 	if l.scatter != nil {
 		l.scatter.close()
+		l.stash.close()
 	}
 	if l.disk != nil {
 		l.disk.close()
 	}
-	l.single, l.parts, l.scatter, l.disk = nil, nil, nil, nil
+	l.single, l.parts, l.scatter, l.stash, l.disk = nil, nil, nil, nil, nil
 }
 
 // emptyArgs are the argument columns of no rows.

@@ -155,6 +155,7 @@ func (s *scatter) add(r *keys.Rows, args []arrow.Array) error {
 			s.account()
 		}
 	}
+	s.l.stash.watch(r.Hash, s.rowSize)
 	grown := 0
 	for lo := 0; lo < r.N; {
 		hi, full := s.place(r.Hash, lo)
@@ -344,7 +345,18 @@ func (s *scatter) flush(p int) error {
 		}
 		s.arrays = append(s.arrays, a)
 	}
+	if s.l.stash.on {
+		if err := s.l.makeRoom(2 * int64(n) * s.rowSize); err != nil {
+			return err
+		}
+		s.l.stash.keep(p, &s.rows, s.arrays)
+		s.emptied(p)
+		return nil
+	}
 	part := s.l.parts[p]
+	if err := s.l.stash.fold(p, part); err != nil {
+		return err
+	}
 	// Ask before growing: tables and states grow by doubling.
 	if err := s.l.makeRoom(part.size + int64(n)*s.l.f.rowBytes()/4); err != nil {
 		return err
@@ -357,11 +369,16 @@ func (s *scatter) flush(p int) error {
 		return err
 	}
 	s.l.f.account(part)
+	s.emptied(p)
+	return nil
+}
+
+// emptied makes the buffers of partition p ready for the next rows.
+func (s *scatter) emptied(p int) {
 	s.fill[p] = 0
 	for _, v := range s.varColumns() {
 		v.arena[p] = v.arena[p][:0]
 	}
-	return nil
 }
 
 // array is the buffered values of partition p, lent: the buffer is used again afterwards.

@@ -133,11 +133,12 @@ func (l *Lane) makeRoom(need int64) error {
 	}
 	order := make([]int, 0, fanout)
 	for i, p := range l.parts {
-		if p.tab.Len() > 0 {
+		if p.tab.Len() > 0 || l.stash.size[i] > 0 {
 			order = append(order, i)
 		}
 	}
-	sort.Slice(order, func(a, b int) bool { return l.parts[order[a]].size > l.parts[order[b]].size })
+	held := func(i int) int64 { return l.parts[i].size + l.stash.size[i] }
+	sort.Slice(order, func(a, b int) bool { return held(order[a]) > held(order[b]) })
 	for _, i := range order {
 		if l.f.room(need + l.f.limit/4) {
 			break
@@ -157,6 +158,9 @@ func (l *Lane) spillPart(i int) error {
 		}
 	}
 	p := l.parts[i]
+	if err := l.stash.fold(i, p); err != nil {
+		return err
+	}
 	l.parts[i] = l.f.newPart(l.mem)
 	defer l.f.drop(p)
 	defer l.f.account(l.parts[i])

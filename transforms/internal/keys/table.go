@@ -247,3 +247,17 @@ func (t *Table) toBytes() {
 	t.bytes, t.w0, t.w1 = true, nil, nil
 	t.off, t.arena = r.Off, r.Bytes
 }
+
+// Reserve makes room for n tuples in all.
+func (t *Table) Reserve(n int) {
+	size := len(t.slots)
+	for size/8*5 < n {
+		size *= 2
+	}
+	if size > len(t.slots) {
+		t.rehash(size)
+	}
+	if !t.bytes && n > len(t.w0) {
+		t.w0 = col.Grow(t.w0, n)
+	}
+}
