@@ -285,3 +285,58 @@ func TestNowIsTheEvents(t *testing.T) {
 		t.Errorf("now() is %v", f)
 	}
 }
+
+// TestFieldOfNullStruct: a field is null where its struct is, whatever the child array holds there.
+func TestFieldOfNullStruct(t *testing.T) {
+	mem := memory.NewCheckedAllocator(memory.NewGoAllocator())
+	defer mem.AssertSize(t, 0)
+	inner := arrow.StructOf(arrow.Field{Name: "y", Type: arrow.PrimitiveTypes.Int32, Nullable: true})
+	outer := arrow.StructOf(arrow.Field{Name: "x", Type: inner, Nullable: true})
+	b := array.NewStructBuilder(mem, outer)
+	in := b.FieldBuilder(0).(*array.StructBuilder)
+	b.AppendValues([]bool{true, false, true, true}) // unlike Append, these leave the children alone
+	in.AppendValues([]bool{true, true, false, true})
+	in.FieldBuilder(0).(*array.Int32Builder).AppendValues([]int32{1, 2, 3, 4}, nil)
+	arr := b.NewArray()
+	b.Release()
+	s := arrow.NewSchema([]arrow.Field{{Name: "o", Type: outer, Nullable: true}}, nil)
+	rec := array.NewRecord(s, []arrow.Array{arr}, 4)
+	arr.Release()
+	defer rec.Release()
+	for src, want := range map[string]string{
+		"o.x.y": "1|NULL|NULL|4", "o.x.y + 1": "2|NULL|NULL|5", "o.x IS NULL": "false|true|true|false", "o.x": `{"y":1}|NULL|NULL|{"y":4}`,
+	} {
+		p, err := Compile(src, s, testEnv)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(evalText(t, mem, p, rec), "|"); got != want {
+			t.Errorf("%s gives %s, not %s", src, got, want)
+		}
+		part := rec.NewSlice(1, 4)
+		if got := strings.Join(evalText(t, mem, p, part), "|"); got != strings.SplitN(want, "|", 2)[1] {
+			t.Errorf("%s of the last three rows gives %s", src, got)
+		}
+		part.Release()
+	}
+}
+
+// TestSpareBitsAreZero: equal results are equal bytes, so that what is made of them is the same from run to run.
+func TestSpareBitsAreZero(t *testing.T) {
+	mem := memory.NewCheckedAllocator(memory.NewGoAllocator())
+	defer mem.AssertSize(t, 0)
+	table := parseFixture(t, "table: a int32\n1\nNULL\n3")
+	rec := table.record(t, mem, []int{0, 1, 2})
+	defer rec.Release()
+	p, err := Compile("NOT a < 0", table.schema, testEnv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, _, _ := p.Eval(rec, mem)
+	defer out.Release()
+	for i, b := range out.Data().Buffers() {
+		if b.Bytes()[0]&^7 != 0 {
+			t.Errorf("buffer %d has bits behind the last row: %08b", i, b.Bytes()[0])
+		}
+	}
+}

@@ -72,6 +72,10 @@ func (v *vector) isASCII() bool {
 
 func asciiOnly(b []byte) bool {
 	var or uint64
+	for len(b) >= 32 {
+		or |= binary.LittleEndian.Uint64(b) | binary.LittleEndian.Uint64(b[8:]) | binary.LittleEndian.Uint64(b[16:]) | binary.LittleEndian.Uint64(b[24:])
+		b = b[32:]
+	}
 	for len(b) >= 8 {
 		or |= binary.LittleEndian.Uint64(b)
 		b = b[8:]
