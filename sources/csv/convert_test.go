@@ -264,6 +264,10 @@ func TestBatchesAreBounded(t *testing.T) {
 				t.Fatalf("row %d of batch %d is line %d, want %d", i, len(sizes), o.Line, line)
 			}
 		}
+		last := int(b.Rec.NumRows()) - 1
+		if first, again := b.Rows.Origin(0), b.Rows.Origin(last); first.Line >= again.Line || again.Line != line { // asked backwards
+			t.Fatalf("batch %d: lines %d to %d, want up to %d", len(sizes), first.Line, again.Line, line)
+		}
 	}, &rejected)
 	if err != nil || rejected != 50 || fmt.Sprint(sizes) != "[300 300 300 300 300 300 200]" {
 		t.Errorf("batches of %v, %d rejected, %v", sizes, rejected, err)

@@ -30,11 +30,11 @@ const (
 
 // class is a text's kind, and for numbers what a decimal needs.
 type class struct {
-	kind   kind
-	digits int  // before the point
-	scale  int  // after it, trailing zeros too: 1.50 needs decimal(…,2) to come back as it was
-	exp    bool // has an exponent
-	large  bool // an integer beyond ±2^53
+	kind    kind
+	digits  int  // before the point
+	scale   int  // after it, trailing zeros too: 1.50 needs decimal(…,2) to come back as it was
+	inexact bool // no decimal gives it back: it has an exponent, or is a negative zero
+	large   bool // an integer beyond ±2^53
 }
 
 var iso = mustISO()
@@ -127,19 +127,20 @@ func classifyNumber(b []byte) class {
 		return class{}
 	}
 	if len(rest) > 0 {
-		if c.exp = rest[0]|0x20 == 'e'; !c.exp || !point && len(rest) > 1 && rest[1]-'0' <= 9 {
+		if c.inexact = rest[0]|0x20 == 'e'; !c.inexact || !point && len(rest) > 1 && rest[1]-'0' <= 9 {
 			return class{}
 		}
 	}
 	v, ok := textval.Float64(b)
-	if !ok && c.exp {
+	if !ok && c.inexact {
 		return class{}
 	}
-	if ok && (n+c.scale <= 15 && !c.exp || sameNumber(b, textval.AppendFloat64(nil, v))) {
+	if ok && (n+c.scale <= 15 && !c.inexact || sameNumber(b, textval.AppendFloat64(nil, v))) {
 		c.kind = kindFloat
+		c.inexact = c.inexact || neg && v == 0
 		return c
 	}
-	if c.exp || n+c.scale > 38 {
+	if c.inexact || n+c.scale > 38 {
 		return class{}
 	}
 	c.kind = kindDecimal
@@ -206,13 +207,13 @@ func normal(b []byte) (digits []byte, exp int, neg bool) {
 
 // guess gathers what the values of a column have in common.
 type guess struct {
-	seen   [kinds]bool
-	neg    bool
-	exp    bool
-	large  bool
-	digits int // most before the point
-	scale  int
-	any    bool
+	seen    [kinds]bool
+	neg     bool
+	inexact bool
+	large   bool
+	digits  int // most before the point
+	scale   int
+	any     bool
 }
 
 func (g *guess) add(b []byte) {
@@ -220,7 +221,7 @@ func (g *guess) add(b []byte) {
 	g.any = true
 	g.seen[c.kind] = true
 	g.neg = g.neg || len(b) > 0 && b[0] == '-'
-	g.exp, g.large = g.exp || c.exp, g.large || c.large
+	g.inexact, g.large = g.inexact || c.inexact, g.large || c.large
 	g.digits, g.scale = max(g.digits, c.digits), max(g.scale, c.scale)
 }
 
@@ -246,7 +247,7 @@ func (g *guess) dataType() arrow.DataType {
 		return arrow.PrimitiveTypes.Uint64
 	case g.only(kindInt, kindFloat) && !g.large:
 		return arrow.PrimitiveTypes.Float64
-	case g.only(kindInt, kindUint, kindBigInt, kindFloat, kindDecimal) && !g.exp && g.digits+g.scale <= 38:
+	case g.only(kindInt, kindUint, kindBigInt, kindFloat, kindDecimal) && !g.inexact && g.digits+g.scale <= 38:
 		return &arrow.Decimal128Type{Precision: 38, Scale: int32(g.scale)}
 	case g.only(kindDate):
 		return schema.Date
@@ -273,7 +274,7 @@ func holds(dt arrow.DataType, c class) bool {
 	case *arrow.Float64Type:
 		return c.kind == kindFloat || c.kind == kindInt && !c.large
 	case *arrow.Decimal128Type:
-		return c.kind >= kindInt && c.kind <= kindDecimal && !c.exp && c.scale <= int(dt.Scale)
+		return c.kind >= kindInt && c.kind <= kindDecimal && !c.inexact && c.scale <= int(dt.Scale)
 	case *arrow.Date32Type:
 		return c.kind == kindDate
 	case *arrow.TimestampType:

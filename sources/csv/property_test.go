@@ -90,6 +90,44 @@ func TestFastIndexIsTheSlowOne(t *testing.T) {
 	}
 }
 
+// TestRegularTextIsFast: the fast index is not to be lost on what most files look like.
+func TestRegularTextIsFast(t *testing.T) {
+	text, _ := trips(500)
+	for name, form := range map[string]func(string) string{
+		"LF":               func(s string) string { return s },
+		"CRLF":             func(s string) string { return strings.ReplaceAll(s, "\n", "\r\n") },
+		"no final newline": func(s string) string { return strings.TrimSuffix(s, "\n") },
+		"literal quotes":   func(s string) string { return strings.ReplaceAll(s, "airport", `5" pipe`) },
+		"all quoted": func(s string) string {
+			return strings.NewReplacer(`"`, "", ",", `","`, "\n", "\"\n\"").Replace(`"`+s[:len(s)-1]) + `"`
+		},
+	} {
+		b := []byte(form(string(text)))
+		lay := &layout{dialect: dialect{delim: ',', quote: '"', term: '\n'}, fields: 18}
+		if name == "all quoted" {
+			lay.fields = len(lay.cells(b, 0, func() []uint32 { e, _ := lay.record(b, 0, nil); return e }()))
+			b = bytes.Repeat(b[:bytes.IndexByte(b, '\n')+1], 300)
+		}
+		var x index
+		x.ends = make([]uint32, len(b)+spare)
+		if !x.fast(b, 0, len(b), true, lay) {
+			t.Errorf("%s: left to the slow index", name)
+		}
+	}
+}
+
+// TestCutLooksBackPastManyQuotedFields: the last line end may be far behind a record of many quoted fields that is cut short.
+func TestCutLooksBackPastManyQuotedFields(t *testing.T) {
+	d := dialect{delim: ',', quote: '"', term: '\n'}
+	for _, fields := range []int{1, 63, 64, 65, 200} {
+		whole := "a,b\n" + strings.Repeat(`"x`+"\n"+`",`, 70) + "y\n"
+		part := strings.Repeat(`"x`+"\n"+`",`, fields)
+		if got := d.cut([]byte(whole + part)); got != len(whole) {
+			t.Errorf("%d quoted fields: cut at %d, want %d", fields, got, len(whole))
+		}
+	}
+}
+
 func messyRequest(text string, t *rapid.T) sources.Request {
 	req := sources.Request{MaxRecord: 1 << 20, ChunkBytes: 1 << 20, Schema: sources.SchemaSpec{Mode: sources.Strict}}
 	for _, c := range []string{"a", "bc", "d"}[:rapid.IntRange(1, 3).Draw(t, "columns")] {

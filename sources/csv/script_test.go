@@ -196,6 +196,7 @@ func read(t fataler, req sources.Request, tab bool, piece int) (r result) {
 		}
 		var rej pipeline.Rejects
 		err = dec.Decode(context.Background(), c, &rej, func(b pipeline.Batch) error {
+			checkNulls(t, b)
 			for i := range int(b.Rec.NumRows()) {
 				o := b.Rows.Origin(i)
 				var cells []string
@@ -229,4 +230,20 @@ func cellText(b pipeline.Batch, col, row int) string {
 		return s
 	}
 	return strconv.Quote(a.ValueStr(row))
+}
+
+// checkNulls compares each column's null count with its validity bits.
+func checkNulls(t fataler, b pipeline.Batch) {
+	t.Helper()
+	for k, a := range b.Rec.Columns() {
+		n := 0
+		for i := range a.Len() {
+			if a.IsNull(i) {
+				n++
+			}
+		}
+		if n != a.NullN() {
+			t.Fatalf("column %d says %d nulls, it has %d", k, a.NullN(), n)
+		}
+	}
 }
