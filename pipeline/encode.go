@@ -189,7 +189,7 @@ func (p *encodePool) write(ctx context.Context) error {
 			return e.err
 		}
 		n := e.block.Rows()
-		if err := p.Sink.Write(ctx, e.block); err != nil {
+		if err := p.Sink.Write(p.ctx, e.block); err != nil {
 			return err
 		}
 		p.led.Encoded += n

@@ -55,7 +55,11 @@ func Run(ctx context.Context, p Plan) (led *Ledger, err error) {
 	if p.Progress == nil {
 		p.Progress = &Progress{}
 	}
-	run := &run{Plan: p, led: led}
+	// What the sink opens while rows are written has to live until the commit, longer than any group of goroutines; and
+	// must not hold up the end of a run that has failed.
+	rctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	run := &run{Plan: p, led: led, ctx: rctx, cancel: cancel}
 	err = guard("run", func() error { return run.segments(ctx) })
 	if err == nil {
 		err = context.Cause(ctx)
@@ -63,8 +67,8 @@ func Run(ctx context.Context, p Plan) (led *Ledger, err error) {
 	if err == nil {
 		return led, guard("commit", func() error { return p.Sink.Commit(ctx, led) })
 	}
-	actx, cancel := context.WithTimeout(context.WithoutCancel(ctx), AbortTimeout)
-	defer cancel()
+	actx, stop := context.WithTimeout(context.WithoutCancel(ctx), AbortTimeout)
+	defer stop()
 	if aerr := guard("abort", func() error { return p.Sink.Abort(actx) }); aerr != nil {
 		// The first error is why the run failed; what giving up left behind must be known too.
 		err = &abortError{err, aerr}
@@ -98,7 +102,20 @@ func guard(what string, f func() error) (err error) {
 
 type run struct {
 	Plan
-	led *Ledger
+	led    *Ledger
+	ctx    context.Context // the sink's and the quarantine's
+	cancel context.CancelCauseFunc
+}
+
+// start runs f guarded in the group; its error ends what the sink is doing as well.
+func (r *run) start(g *errgroup.Group, what string, f func() error) {
+	g.Go(func() error {
+		err := guard(what, f)
+		if err != nil {
+			r.cancel(err)
+		}
+		return err
+	})
 }
 
 // segments drives the chain: each fold's drain is the next segment's source.
@@ -163,19 +180,17 @@ func (r *run) stream(ctx context.Context, src Source, seg Segment, base int, fir
 	enc := newEncodePool(r)
 	defer enc.drain()
 	for i := range enc.in {
-		g.Go(func() error { return guard("encode", func() error { return enc.lane(gctx, i) }) })
+		r.start(g, "encode", func() error { return enc.lane(gctx, i) })
 	}
-	g.Go(func() error { return guard("write", func() error { return enc.write(gctx) }) })
-	g.Go(func() error {
-		return guard("gather", func() error {
-			defer enc.closeInputs()
-			ga := &gatherer{run: r, enc: enc}
-			defer ga.release()
-			if err := r.lanes(gctx, src, seg, base, first, nil, ga.add); err != nil {
-				return err
-			}
-			return ga.flush(gctx)
-		})
+	r.start(g, "write", func() error { return enc.write(gctx) })
+	r.start(g, "gather", func() error {
+		defer enc.closeInputs()
+		ga := &gatherer{run: r, enc: enc}
+		defer ga.release()
+		if err := r.lanes(gctx, src, seg, base, first, nil, ga.add); err != nil {
+			return err
+		}
+		return ga.flush(gctx)
 	})
 	return g.Wait()
 }
@@ -200,13 +215,11 @@ func (r *run) lanes(ctx context.Context, src Source, seg Segment, base int, firs
 		}
 	}
 	g, gctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return guard("read", func() error { return feed(gctx, src, lanes) }) })
+	r.start(g, "read", func() error { return feed(gctx, src, lanes) })
 	for _, l := range lanes {
-		g.Go(func() error { return guard("lane", func() error { return l.run(gctx) }) })
+		r.start(g, "lane", func() error { return l.run(gctx) })
 	}
-	g.Go(func() error {
-		return guard("collect", func() error { return r.collect(gctx, lanes, base, first, out) })
-	})
+	r.start(g, "collect", func() error { return r.collect(gctx, lanes, base, first, out) })
 	return g.Wait()
 }
 
@@ -281,7 +294,7 @@ func (r *run) take(ctx context.Context, res *result, base int, first bool, out f
 		if r.Rejects == nil {
 			return rows[0].Err()
 		}
-		if err := r.Rejects.Write(ctx, rows); err != nil {
+		if err := r.Rejects.Write(r.ctx, rows); err != nil {
 			return err
 		}
 	}

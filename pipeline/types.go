@@ -141,7 +141,8 @@ type Drain interface {
 type Sink interface {
 	// NewEncoder makes the encoder of one lane.
 	NewEncoder(mem memory.Allocator) (Encoder, error)
-	// Write takes a block over (and releases it, also on error), in row order, from one goroutine.
+	// Write takes a block over (and releases it, also on error), in row order, from one goroutine. ctx lives until the run has
+	// committed or failed: what Write opens may hold on to it.
 	Write(ctx context.Context, b Block) error
 	// Commit makes everything written visible. On error nothing, or only what a later attempt clears, is visible.
 	Commit(ctx context.Context, l *Ledger) error
@@ -164,5 +165,6 @@ type Block interface {
 
 // RejectSink takes rejected rows in order (the quarantine). Same duties as Sink.
 type RejectSink interface {
+	// Write's ctx lives until the run has committed or failed.
 	Write(ctx context.Context, rs []Reject) error
 }

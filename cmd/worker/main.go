@@ -264,7 +264,7 @@ func run(ctx context.Context, w *world, f *flags) error {
 		}
 		o.Log.Error(strings.ReplaceAll(err.Error(), "\n", " "), attrs...)
 	}
-	if _, werr := w.stdout.Write(append(rec.JSON(), '\n')); werr != nil && err == nil {
+	if _, werr := w.stdout.Write(rec.JSON()); werr != nil && err == nil {
 		return fail.Newf(fail.Temporary, "write receipt: %w", werr)
 	}
 	if code != 0 {

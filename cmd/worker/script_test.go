@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"math/big"
 	"os"
 	"path/filepath"
 	"sort"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -43,6 +45,7 @@ var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args [
 	"gz":      cmdGzip,
 	"zcat":    cmdZcat,
 	"exits":   cmdExits,
+	"repeat":  cmdRepeat,
 }
 
 // cmdExits: exits CODE worker ARGS… runs the worker and wants exactly that exit code; stdout and stderr are kept.
@@ -123,7 +126,13 @@ func rowJSON(pf *parquet.File, cols [][]string, row parquet.Row) string {
 		switch {
 		case v.IsNull():
 			b.WriteString("null")
-		case v.Kind() == parquet.ByteArray || v.Kind() == parquet.FixedLenByteArray:
+		case v.Kind() == parquet.FixedLenByteArray: // a wide decimal: big-endian two's complement
+			n := new(big.Int).SetBytes(v.ByteArray())
+			if b := v.ByteArray(); len(b) > 0 && b[0] >= 0x80 {
+				n.Sub(n, new(big.Int).Lsh(big.NewInt(1), uint(8*len(b))))
+			}
+			b.WriteString(n.String())
+		case v.Kind() == parquet.ByteArray:
 			q, _ := json.Marshal(string(v.ByteArray()))
 			b.Write(q)
 		default:
@@ -196,6 +205,15 @@ func cmdGzip(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(zw.Close())
 		ts.Check(f.Close())
 	}
+}
+
+// cmdRepeat: repeat N FILE TAIL appends the file's last line N times, and then the file TAIL.
+func cmdRepeat(ts *testscript.TestScript, neg bool, args []string) {
+	n, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	text := ts.ReadFile(args[1])
+	last := text[strings.LastIndexByte(strings.TrimSuffix(text, "\n"), '\n')+1:]
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(text+strings.Repeat(last, n)+ts.ReadFile(args[2])), 0o644))
 }
 
 // cmdZcat: zcat PATTERN prints gzipped files.

@@ -29,7 +29,10 @@ type committer struct {
 	done *Manifest // set when this attempt committed
 }
 
-var errCommittedElsewhere = errors.New("another attempt committed this run")
+var (
+	errCommittedElsewhere = fail.Newf(fail.Temporary, "another attempt committed this run")
+	errOverwritten        = fail.Newf(fail.Temporary, "another attempt at this run replaced a file before the commit")
+)
 
 func (c *committer) NewEncoder(mem pipelineAllocator) (pipeline.Encoder, error) {
 	return c.data.NewEncoder(mem)
@@ -44,6 +47,9 @@ func (c *committer) Commit(ctx context.Context, l *pipeline.Ledger) error {
 		return errors.Join(err, c.Abort(context.WithoutCancel(ctx)))
 	}
 	if err := c.data.Commit(ctx, l); err != nil {
+		if errors.Is(err, objstore.ErrChanged) {
+			err = fmt.Errorf("%w: %v", errOverwritten, err)
+		}
 		return errors.Join(err, c.abortQuarantine(ctx))
 	}
 	if err := l.Check(); err != nil {

@@ -24,7 +24,6 @@ type quarantine struct {
 	runID  string
 	limit  spec.Errors
 
-	ctx   context.Context // of the run, for the uploads it opens
 	parts []*quarantinePartFile
 	rows  int64
 }
@@ -33,6 +32,7 @@ type quarantinePartFile struct {
 	ref  objstore.Ref
 	up   objstore.Upload
 	gz   *gzip.Writer
+	json *json.Encoder
 	rows int64
 }
 
@@ -77,11 +77,7 @@ func (q *quarantine) add(ctx context.Context, r *pipeline.Reject) error {
 	if !utf8.Valid(r.Raw) {
 		row.Raw, row.Encoding = base64.StdEncoding.EncodeToString(r.Raw), "base64"
 	}
-	line, err := json.Marshal(row)
-	if err != nil {
-		return fail.Newf(fail.Internal, "encode quarantined row: %w", err)
-	}
-	if _, err := p.gz.Write(append(line, '\n')); err != nil {
+	if err := p.json.Encode(row); err != nil {
 		return fail.Wrap(fail.Temporary, fmt.Errorf("write quarantine %s: %w", p.ref, err))
 	}
 	p.rows++
@@ -95,7 +91,10 @@ func (q *quarantine) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	q.parts = append(q.parts, &quarantinePartFile{ref: ref, up: up, gz: gzip.NewWriter(up)})
+	p := &quarantinePartFile{ref: ref, up: up, gz: gzip.NewWriter(up)}
+	p.json = json.NewEncoder(p.gz)
+	p.json.SetEscapeHTML(false)
+	q.parts = append(q.parts, p)
 	return nil
 }
 

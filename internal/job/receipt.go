@@ -1,6 +1,7 @@
 package job
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 
@@ -78,7 +79,7 @@ type ReceiptError struct {
 	Value   string `json:"value,omitempty"`
 }
 
-// JSON is the receipt as one line.
+// JSON is the receipt as one line with its newline.
 func (r *Receipt) JSON() []byte {
 	if r.Input == nil {
 		r.Input = []InputRef{}
@@ -86,19 +87,20 @@ func (r *Receipt) JSON() []byte {
 	if r.Files == nil {
 		r.Files = []FileRef{}
 	}
-	b, err := json.Marshal(r)
-	if err != nil {
-		panic(err) // a struct of strings and numbers always marshals
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(r); err != nil {
+		panic(err) // a struct of strings and numbers always encodes
 	}
-	return b
+	return b.Bytes()
 }
 
 // Fail marks the receipt as failed with err.
 func (r *Receipt) Fail(err error) {
 	r.Status = Failed
 	re := &ReceiptError{Kind: fail.KindOf(err).String(), Message: err.Error()}
-	var e *fail.Error
-	if errors.As(err, &e) {
+	if e := innermost(err); e != nil {
 		re.File, re.Line, re.Value = e.File, e.Line, fail.Shorten(e.Value)
 		if e.Field != "" {
 			re.Column = e.Field
@@ -110,6 +112,17 @@ func (r *Receipt) Fail(err error) {
 		}
 	}
 	r.Error = re
+}
+
+// innermost is the last error in the chain that has a place, or the first *fail.Error.
+func innermost(err error) *fail.Error {
+	var best *fail.Error
+	for e := (*fail.Error)(nil); errors.As(err, &e); err = e.Err {
+		if best == nil || e.File != "" {
+			best = e
+		}
+	}
+	return best
 }
 
 func rowsOf(l *pipeline.Ledger) Rows {

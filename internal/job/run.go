@@ -41,6 +41,9 @@ type job struct {
 func Run(ctx context.Context, opt Options) (*Receipt, error) {
 	j := &job{opt: &opt, started: time.Now(), progress: &pipeline.Progress{}}
 	rec, err := j.run(ctx)
+	if err != nil && ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		err = context.Cause(ctx) // what was going on when the signal came does not matter
+	}
 	if rec == nil {
 		rec = &Receipt{RunID: j.runID, Input: inputRefs(j.infos), Lanes: j.sizes.lanes}
 		if j.pipe != nil {
@@ -90,9 +93,9 @@ func (j *job) run(ctx context.Context) (*Receipt, error) {
 			err = fail.Newf(fail.Data, "%w; declare its type in schema.columns", misfit)
 		}
 	}
-	if errors.Is(err, objstore.ErrLost) || errors.Is(err, errCommittedElsewhere) {
+	if errors.Is(err, objstore.ErrLost) || errors.Is(err, errCommittedElsewhere) || errors.Is(err, errOverwritten) {
 		// Another attempt at this run got there first.
-		other, rerr := readManifest(context.WithoutCancel(ctx), j.store, ref)
+		other, rerr := awaitManifest(ctx, j.store, ref)
 		if rerr != nil {
 			return nil, rerr
 		}
@@ -107,6 +110,22 @@ func (j *job) run(ctx context.Context) (*Receipt, error) {
 	rec := m.receipt(ref)
 	rec.Status = Committed
 	return rec, nil
+}
+
+// awaitManifest gives another attempt, which has its data complete, a few seconds to put the manifest; nil if it does not.
+func awaitManifest(ctx context.Context, store objstore.Store, ref objstore.Ref) (*Manifest, error) {
+	for range 25 {
+		m, err := readManifest(ctx, store, ref)
+		if m != nil || err != nil {
+			return m, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+	return nil, nil
 }
 
 // prepare reads what needs no input object: limits, event, pipeline file.
