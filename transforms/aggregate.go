@@ -21,8 +21,7 @@ func init() {
 		Name: "aggregate",
 		Doc: "Groups rows by columns (by: a list of names, or a mapping of names to SQL expressions) and computes measures over each group: name: function(expression). " +
 			"Nulls are a group of their own, so are NaNs. Without by there is one group of all rows, which is there for no rows too. " +
-			"Groups that do not fit the memory limit go to disk. Groups come in the order first seen while they are few, in no order beyond that, but always in " +
-			"the same one for the same input and lanes.",
+			"Groups that do not fit the memory limit go to disk. Groups come in the order first seen while they are few, and in no particular order beyond that.",
 		Example: "- aggregate: {by: [zone], measures: {trips: count(*), revenue: sum(fare + tip), riders: count(distinct trip_id)}}",
 		Bind:    bindAggregate,
 	})

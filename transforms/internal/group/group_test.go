@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/apache/arrow/go/v17/arrow"
@@ -181,6 +182,11 @@ func fold(t require, mem memory.Allocator, f *Fold, s shape, lanes, batch int, r
 	if err != nil {
 		t.Fatal(err)
 	}
+	return drain(t, f, d)
+}
+
+// drain gives a line per group.
+func drain(t require, f *Fold, d *Drain) []string {
 	defer d.Close()
 	var out []string
 	for {
@@ -264,7 +270,7 @@ func TestFoldAgainstMap(t *testing.T) {
 // fit are split, to the same result as without a budget.
 func TestSpillEqualsNoSpill(t *testing.T) {
 	s := shapes[1]
-	const n = 150_000
+	const n = 60_000
 	rows := make([]row, 0, n+n/4)
 	for i := range n {
 		rows = append(rows, row{i, i % 90, -1})
@@ -273,7 +279,7 @@ func TestSpillEqualsNoSpill(t *testing.T) {
 		}
 	}
 	want := map[string]bool{}
-	for i, budget := range []int64{0, 6 << 20, 3 << 20, 3 << 20} {
+	for i, budget := range []int64{0, 4 << 20, 2 << 20, 2 << 20} {
 		f, err := New(config(s, budget, t.TempDir()))
 		if err != nil {
 			t.Fatal(err)
@@ -378,6 +384,46 @@ func TestBudgetIsHeld(t *testing.T) {
 	}
 	if got := l.Rows(); got != 600_000 {
 		t.Errorf("accounts for %d rows, want 600000", got)
+	}
+}
+
+// Lanes fill at the same time and share the budget: what one takes the others must do without, and the groups are right.
+func TestLanesTogether(t *testing.T) {
+	s := shapes[3]
+	const lanes, batches, per = 4, 6, 5000
+	f, err := New(config(s, 6<<20, t.TempDir()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.partitionAt, f.floor = 1000, 64<<10
+	var all []row
+	var ls []*Lane
+	var wg sync.WaitGroup
+	for i := range lanes {
+		l := f.NewLane(memory.DefaultAllocator)
+		ls = append(ls, l)
+		rows := make([]row, batches*per)
+		for j := range rows {
+			rows[j] = row{(i*7919 + j*31) % 20_000, j % 50, j % 7}
+		}
+		all = append(all, rows...)
+		wg.Go(func() {
+			for lo := 0; lo < len(rows); lo += per {
+				c := makeColumns(memory.DefaultAllocator, s, rows[lo:lo+per])
+				if err := l.Add(context.Background(), c.keys, c.args, per); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	d, err := f.Drain(memory.DefaultAllocator, ls)
+	if err != nil {
+		t.Fatal(err)
+	}
+	compare(t, drain(t, f, d), reference(memory.DefaultAllocator, s, all))
+	if used := f.used.Load(); used != 0 {
+		t.Errorf("%d bytes of the budget are not given back", used)
 	}
 }
 

@@ -126,34 +126,50 @@ func (t *Table) textColumn(ci, lo, hi int, at []int) (arrow.Array, error) {
 	c, n := &t.plan.cols[ci], hi-lo
 	off := make([]int32, n+1)
 	valid := make([]uint8, n)
-	var data []byte
-	nulls := 0
+	total, nulls := 0, 0
 	for i := range n {
-		if t.bytes {
-			row := t.row(lo + i)
-			size := int(binary.LittleEndian.Uint32(row[at[i]:]))
-			data = append(data, row[at[i]+4:at[i]+4+size]...)
-			at[i] += 4 + size
-			valid[i] = ^row[ci/8] >> (ci % 8) & 1
+		size, null := t.textLen(ci, lo+i, at[i])
+		if null {
+			nulls++
 		} else {
-			var b uint64
-			if t.w1 != nil {
-				b = t.w1[lo+i]
-			}
-			s, null := t.plan.text(c, t.w0[lo+i], b)
-			data = append(data, s.b[:s.n]...)
-			if !null {
-				valid[i] = 1
-			}
+			valid[i] = 1
 		}
-		nulls += 1 - int(valid[i])
-		if len(data) > math.MaxInt32 {
+		if total += size; total > math.MaxInt32 {
 			return nil, errHugeColumn
 		}
-		off[i+1] = int32(len(data))
+		off[i+1] = int32(total)
+	}
+	data := make([]byte, total)
+	for i := range n {
+		dst := data[off[i]:off[i+1]]
+		if t.bytes {
+			copy(dst, t.row(lo + i)[at[i]+4:])
+			at[i] += 4 + len(dst)
+			continue
+		}
+		s, _ := t.plan.text(c, t.w0[lo+i], t.second(lo+i))
+		copy(dst, s.b[:])
 	}
 	if nulls == 0 {
 		valid = nil
 	}
 	return col.NewVar(c.typ, off, data, valid), nil
+}
+
+// second is the second word of tuple i.
+func (t *Table) second(i int) uint64 {
+	if t.w1 == nil {
+		return 0
+	}
+	return t.w1[i]
+}
+
+// textLen is the length of the string in column ci of tuple i; in a byte row it starts at byte at.
+func (t *Table) textLen(ci, i, at int) (n int, null bool) {
+	if t.bytes {
+		row := t.row(i)
+		return int(binary.LittleEndian.Uint32(row[at:])), row[ci/8]>>(ci%8)&1 != 0
+	}
+	s, null := t.plan.text(&t.plan.cols[ci], t.w0[i], t.second(i))
+	return s.n, null
 }
