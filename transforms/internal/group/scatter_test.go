@@ -1,0 +1,196 @@
+package group
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/apache/arrow/go/v17/arrow"
+	"github.com/apache/arrow/go/v17/arrow/array"
+	"github.com/apache/arrow/go/v17/arrow/memory"
+
+	"github.com/sluice-data/sluice/transforms/agg"
+)
+
+// argTypes are texts of every type that an argument may have, least first.
+var argTypes = []struct {
+	typ  arrow.DataType
+	text []string
+}{
+	{arrow.FixedWidthTypes.Boolean, []string{"false", "true"}},
+	{arrow.PrimitiveTypes.Int8, []string{"-1", "5", "7"}},
+	{arrow.PrimitiveTypes.Uint16, []string{"0", "5", "65535"}},
+	{arrow.PrimitiveTypes.Float32, []string{"-1.5", "0", "2.25"}},
+	{arrow.FixedWidthTypes.Date32, []string{"1969-12-31", "2026-11-22"}},
+	{arrow.PrimitiveTypes.Int64, []string{"-9000000000", "1", "2"}},
+	{&arrow.Decimal128Type{Precision: 38, Scale: 2}, []string{"-99999999999999999999.99", "0.01", "7.00"}},
+	{arrow.BinaryTypes.String, []string{"", "a", strings.Repeat("long ", 2000)}},
+	{arrow.BinaryTypes.LargeString, []string{"x", "y"}},
+	{arrow.BinaryTypes.Binary, []string{"AA==", "AQ=="}},
+}
+
+// Rows of every type go through scatter buffers, stashes and the disk to the results that one table gives, nulls among them.
+func TestScatterEveryType(t *testing.T) {
+	const rows, groups, batch = 24_000, 900, 3000
+	for _, in := range argTypes {
+		t.Run(in.typ.String(), func(t *testing.T) {
+			var want []string
+			for _, how := range []struct {
+				partitionAt int
+				budget      int64
+				stash       bool
+			}{{1 << 20, 0, false}, {50, 0, false}, {50, 0, true}, {50, 3 << 20, true}, {50, 3 << 20, false}} {
+				mem := memory.NewCheckedAllocator(memory.DefaultAllocator)
+				f, err := New(everyConfig(t, in.typ, how.budget))
+				if err != nil {
+					t.Fatal(err)
+				}
+				f.partitionAt, f.stash = how.partitionAt, how.stash
+				l := f.NewLane(mem)
+				for lo := 0; lo < rows; lo += batch {
+					addTyped(t, mem, l, in.typ, in.text, groups, lo, batch, lo >= batch) // the first batch has no nulls
+				}
+				d, err := f.Drain(mem, []*Lane{l})
+				if err != nil {
+					t.Fatal(err)
+				}
+				got := drain(t, f, d)
+				slices.Sort(got)
+				if want == nil {
+					want = got
+				}
+				if len(got) < groups || !slices.Equal(got, want) {
+					t.Errorf("partitioned at %d, budget %d, stash %v: %d groups differ from those of one table", how.partitionAt, how.budget, how.stash, len(got))
+				}
+				if used := f.used.Load(); used != 0 {
+					t.Errorf("%d bytes of the budget are not given back", used)
+				}
+				mem.AssertSize(t, 0)
+			}
+		})
+	}
+}
+
+func everyConfig(t *testing.T, typ arrow.DataType, budget int64) Config {
+	count, _ := agg.Lookup("count")
+	distinct, err := count.Bind([]arrow.Field{{Type: typ}}, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Config{Keys: []arrow.Field{{Name: "k", Type: arrow.PrimitiveTypes.Int64, Nullable: true}}, Args: []arrow.DataType{typ}, Budget: budget, TempDir: t.TempDir(),
+		Measures: []Measure{measure("min", "x", typ, 0), measure("max", "x", typ, 0), measure("count", "x", typ, 0),
+			{Field: arrow.Field{Name: "d", Type: arrow.PrimitiveTypes.Int64}, Text: "count(distinct x)", Bound: distinct, Args: []int{0}}}}
+}
+
+func addTyped(t *testing.T, mem memory.Allocator, l *Lane, typ arrow.DataType, text []string, groups, from, n int, nulls bool) {
+	kb, xb := array.NewInt64Builder(mem), array.NewBuilder(mem, typ)
+	defer kb.Release()
+	defer xb.Release()
+	for i := from; i < from+n; i++ {
+		k := int(mixed(i)>>8) % groups
+		if k == 0 && nulls {
+			kb.AppendNull()
+		} else {
+			kb.Append(int64(k))
+		}
+		if v := int(mixed(i) % uint64(len(text)+1)); v < len(text) {
+			if err := xb.AppendValueFromString(text[v]); err != nil {
+				t.Fatal(err)
+			}
+		} else if nulls {
+			xb.AppendNull()
+		} else if err := xb.AppendValueFromString(text[0]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	k, x := kb.NewArray(), xb.NewArray()
+	defer k.Release()
+	defer x.Release()
+	if err := l.Add(context.Background(), []arrow.Array{k}, []arrow.Array{x}, n); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// When the budget shrinks to a fraction between filling and draining, the drain spills partitions whose turn has not come and splits those
+// that do not fit, and the groups are the same.
+func TestDrainUnderLessMemory(t *testing.T) {
+	s := shapes[0]
+	rows := make([]row, 60_000)
+	for i := range rows {
+		rows[i] = row{i % 45_000, i % 40, i % 30}
+	}
+	want := reference(memory.DefaultAllocator, s, rows)
+	for _, share := range []int64{2, 8, 12} {
+		t.Run(fmt.Sprint("1/", share), func(t *testing.T) {
+			f, err := New(config(s, 8<<20, t.TempDir()))
+			if err != nil {
+				t.Fatal(err)
+			}
+			f.partitionAt, f.floor = 1000, 4<<10
+			var ls []*Lane
+			for i := range 2 {
+				ls = append(ls, f.NewLane(memory.DefaultAllocator))
+				for lo := 0; lo < len(rows)/2; lo += 10_000 {
+					part := rows[i*len(rows)/2+lo:][:10_000]
+					c := makeColumns(memory.DefaultAllocator, s, part)
+					if err := ls[i].Add(context.Background(), c.keys, c.args, len(part)); err != nil {
+						t.Fatal(err)
+					}
+				}
+				for p := 0; p < fanout; p += 2 { // some of each lane on disk, as if it had been short of memory
+					if ls[i].parts != nil {
+						if err := ls[i].spillPart(p); err != nil {
+							t.Fatal(err)
+						}
+					}
+				}
+			}
+			f.limit /= share
+			d, err := f.Drain(memory.DefaultAllocator, ls)
+			if err != nil {
+				t.Fatal(err)
+			}
+			compare(t, drain(t, f, d), want)
+			if d.Rows() != int64(len(rows)) {
+				t.Errorf("the groups account for %d rows, want %d", d.Rows(), len(rows))
+			}
+			if used := f.used.Load(); used != 0 {
+				t.Errorf("%d bytes of the budget are not given back", used)
+			}
+		})
+	}
+}
+
+// A disk that is full is the operator's to mend; any other fault of it is worth another attempt.
+func TestDiskErrors(t *testing.T) {
+	f, err := New(config(shapes[0], 0, t.TempDir()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := f.NewLane(memory.DefaultAllocator)
+	defer l.Close()
+	c := makeColumns(memory.DefaultAllocator, shapes[0], []row{{1, 1, 1}, {2, 2, 2}})
+	if err := l.Add(context.Background(), c.keys, c.args, 2); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.partition(); err != nil {
+		t.Fatal(err)
+	}
+	if l.disk, err = newSpillFile(t.TempDir()); err != nil {
+		t.Fatal(err)
+	}
+	l.disk.file.Close()
+	for p := range l.parts {
+		if l.parts[p].tab.Len() > 0 {
+			if err := l.spillPart(p); err == nil || !strings.Contains(err.Error(), "write groups to disk") {
+				t.Errorf("spill to a closed file: %v", err)
+			}
+			if err := (run{l.disk.file, 0, 100}).read(memory.DefaultAllocator, nil); err == nil || !strings.Contains(err.Error(), "read groups from disk") {
+				t.Errorf("read from a closed file: %v", err)
+			}
+			return
+		}
+	}
+}
