@@ -266,6 +266,10 @@ func (u *s3Upload) Complete(ctx context.Context) (Info, error) {
 			return Info{}, u.fail(headErr)
 		}
 	}
+	if codeOf(err) == "InvalidPart" {
+		// The store had confirmed every part: an abort that overlaps with us has taken some of them.
+		return Info{}, u.fail(failf(fail.Temporary, u.ref, "%s: %w: its parts are gone", verb, ErrLost))
+	}
 	return Info{}, u.fail(s3Error(ctx, u.ref, verb, err))
 }
 
