@@ -260,7 +260,7 @@ func applyStep(t *testing.T, mem memory.Allocator, step pipeline.Step, rec arrow
 		if !got.Rec.Schema().Equal(step.Schema()) {
 			t.Fatalf("a batch of %s, the step says %s", got.Rec.Schema(), step.Schema())
 		}
-		_, drops := step.(Dropper)
+		_, drops := step.(pipeline.Dropper)
 		if n := got.Rec.NumRows() + int64(rej.Len()-before); n > piece.NumRows() || !drops && n != piece.NumRows() {
 			t.Fatalf("of %d rows %d came out or were rejected", piece.NumRows(), n)
 		}
@@ -273,8 +273,6 @@ func applyStep(t *testing.T, mem memory.Allocator, step pipeline.Step, rec arrow
 	}
 	return rej.Rows()
 }
-
-type Dropper = pipeline.Dropper
 
 func applyFold(t *testing.T, mem memory.Allocator, f pipeline.Fold, rec arrow.Record, batch, lanes int, take func(arrow.Record)) []pipeline.Reject {
 	var rej pipeline.Rejects

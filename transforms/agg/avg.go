@@ -35,7 +35,7 @@ func bindAvg(args []arrow.Field, distinct bool) (Bound, error) {
 	if !ok {
 		return Bound{}, unfit("avg", arg, "numbers")
 	}
-	result, typ := avgInts, arrow.DataType(float64s)
+	result, typ := avgInts, float64s
 	if d, ok := arg.Type.(*arrow.Decimal128Type); ok {
 		more := max(0, min(4, 38-d.Precision)) // a mean lies within the range of its values: it always fits
 		dt := &arrow.Decimal128Type{Precision: 38, Scale: d.Scale + more}

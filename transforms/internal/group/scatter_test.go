@@ -122,7 +122,7 @@ func TestDrainUnderLessMemory(t *testing.T) {
 		rows[i] = row{i % 45_000, i % 40, i % 30}
 	}
 	want := reference(memory.DefaultAllocator, s, rows)
-	for _, share := range []int64{2, 8, 12} {
+	for i, share := range []int64{2, 8, 12, 2, 8, 12} {
 		t.Run(fmt.Sprint("1/", share), func(t *testing.T) {
 			f, err := New(config(s, 8<<20, t.TempDir()))
 			if err != nil {
@@ -147,10 +147,15 @@ func TestDrainUnderLessMemory(t *testing.T) {
 					}
 				}
 			}
-			f.limit /= share
+			if i < 3 {
+				f.limit /= share
+			}
 			d, err := f.Drain(memory.DefaultAllocator, ls)
 			if err != nil {
 				t.Fatal(err)
+			}
+			if i >= 3 {
+				f.limit /= share
 			}
 			compare(t, drain(t, f, d), want)
 			if d.Rows() != int64(len(rows)) {
@@ -192,5 +197,71 @@ func TestDiskErrors(t *testing.T) {
 			}
 			return
 		}
+	}
+}
+
+// A partition that does not fit is dealt into smaller ones on disk, those again into smaller ones, and no group is lost or doubled.
+func TestDivide(t *testing.T) {
+	s := shapes[2]
+	rows := make([]row, 30_000)
+	for i := range rows {
+		rows[i] = row{i%9000 - 1, i % 40, i%30 - 1}
+	}
+	f, err := New(config(s, 0, t.TempDir()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.partitionAt = 1000
+	l := f.NewLane(memory.DefaultAllocator)
+	c := makeColumns(memory.DefaultAllocator, s, rows)
+	if err := l.Add(context.Background(), c.keys, c.args, len(rows)/2); err != nil {
+		t.Fatal(err)
+	}
+	for p := range fanout {
+		if err := l.spillPart(p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rest := cut(c.keys, len(rows)/2, len(rows))
+	if err := l.Add(context.Background(), rest, cut(c.args, len(rows)/2, len(rows)), len(rows)/2); err != nil {
+		t.Fatal(err)
+	}
+	d, err := f.Drain(memory.DefaultAllocator, []*Lane{l})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pop := func() source {
+		s := d.todo[len(d.todo)-1]
+		d.todo = d.todo[:len(d.todo)-1]
+		return s
+	}
+	for range 5 { // five partitions: what is in memory and what is on disk
+		s := pop()
+		p := l.own(s.lane)
+		if err := l.stash.fold(s.lane, p); err != nil {
+			t.Fatal(err)
+		}
+		if err := d.divide(p, s.runs, s.level); err != nil {
+			t.Fatal(err)
+		}
+		f.drop(p)
+		sub := pop() // and one of the parts again
+		if sub.level != 1 || sub.lane >= 0 || len(sub.runs) == 0 {
+			t.Fatalf("a partition was divided into %+v", sub)
+		}
+		if err := d.divide(f.newPart(memory.DefaultAllocator), sub.runs, sub.level); err != nil {
+			t.Fatal(err)
+		}
+		parked := d.todo // the parts come last: before the next partition of the lane is on top again
+		for len(d.todo) > 0 && d.todo[len(d.todo)-1].lane < 0 {
+			pop()
+		}
+		whole := len(d.todo)
+		parts := slices.Clone(parked[whole:])
+		d.todo = append(parts, slices.Clone(parked[:whole])...)
+	}
+	compare(t, drain(t, f, d), reference(memory.DefaultAllocator, s, rows))
+	if used := f.used.Load(); used != 0 {
+		t.Errorf("%d bytes of the budget are not given back", used)
 	}
 }
