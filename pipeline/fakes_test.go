@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"sync"
 	"sync/atomic"
 
 	"github.com/apache/arrow/go/v17/arrow"
@@ -217,7 +216,6 @@ func (d *totalDrain) Close()      {}
 // memSink keeps what is written and how it ended.
 type memSink struct {
 	f               *faults
-	mu              sync.Mutex
 	vals            []int64
 	blocks          []int64
 	open            atomic.Int64

@@ -93,7 +93,7 @@ type Options struct {
 	SkipRows   int
 }
 
-// ErrMisfit is wrapped by the error for a value that does not fit the type inferred from the head of the inputs. The job then
+// Misfit is a value that does not fit the type inferred from the head of the inputs; a source's error wraps it. The job then
 // opens the source anew with FullScan.
 type Misfit struct {
 	Input  string

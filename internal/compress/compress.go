@@ -304,15 +304,16 @@ func (z *reader) fault(err error) error {
 	}
 	at := z.src.consumed()
 	var w errWindow
+	var e *fail.Error
 	switch {
 	case errors.Is(err, errChecksum), errors.Is(err, errTrailing), errors.As(err, &w):
-		err = fail.Newf(fail.Data, "%s %w (at compressed byte %d)", z.name, err, at)
+		e = fail.Newf(fail.Data, "%s %w (at compressed byte %d)", z.name, err, at)
 	case errors.Is(err, io.ErrUnexpectedEOF), z.src.err == io.EOF: // some libraries call it corrupt that they ran out of bytes
-		err = fail.Newf(fail.Data, "%s stream ends in the middle, at compressed byte %d: the object is cut short; upload it again", z.name, at)
+		e = fail.Newf(fail.Data, "%s stream ends in the middle, at compressed byte %d: the object is cut short; upload it again", z.name, at)
 	default:
-		err = fail.Newf(fail.Data, "%s stream is damaged before compressed byte %d: %w", z.name, at, err)
+		e = fail.Newf(fail.Data, "%s stream is damaged before compressed byte %d: %w", z.name, at, err)
 	}
-	return err.(*fail.Error).In(z.uri)
+	return e.In(z.uri)
 }
 
 // Close frees the decoder. Reading on is an error.

@@ -21,7 +21,6 @@ type intake struct {
 	store    objstore.Store
 	infos    []objstore.Info
 	codec    string // source.compression
-	window   int64  // bytes a decompressor may hold
 	readers  objstore.ReaderOptions
 	progress *pipeline.Progress
 	seekable atomic.Int64   // bytes a seekable format says it consumed

@@ -191,7 +191,7 @@ func (n *Node) Strs() ([]string, error) {
 	return out, nil
 }
 
-// IsMap, IsList and IsScalar say what the node is.
+// IsMap reports whether the node is a mapping, IsList whether a sequence, IsScalar whether a single value.
 func (n *Node) IsMap() bool    { return n.kind == mapping }
 func (n *Node) IsList() bool   { return n.kind == sequence }
 func (n *Node) IsScalar() bool { return n.kind == scalar }

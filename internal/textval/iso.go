@@ -29,26 +29,8 @@ func fastDate(b []byte) (days int64, ok bool) {
 	return daysFromCivil(y, m, d), true
 }
 
-// fastTime reads exactly HH:MM:SS from b[:8] as seconds since midnight.
-func fastTime(b []byte) (seconds int64, ok bool) {
-	c := binary.LittleEndian.Uint64(b)
-	if c&0x0000FF0000FF0000 != 0x00003A00003A0000 {
-		return 0, false
-	}
-	c ^= 0x30303A30303A3030
-	if (c|(c+over9))&highs != 0 {
-		return 0, false
-	}
-	h := c*10 + c>>8 // byte 0: hour, byte 3: minute, byte 6: second
-	hh, mm, ss := int64(byte(h)), int64(byte(h>>24)), int64(byte(h>>48))
-	if hh > 23 || mm > 59 || ss > 59 {
-		return 0, false
-	}
-	return hh*3600 + mm*60 + ss, true
-}
-
-// fastMicros reads the 19 bytes YYYY-MM-DD?HH:MM:SS with a space or T in the middle: fastDate and fastTime in one, without
-// the calls.
+// fastMicros reads the 19 bytes YYYY-MM-DD?HH:MM:SS with a space or T in the middle: date and time in one, without
+// calls.
 func fastMicros(b []byte) (us int64, ok bool) {
 	_ = b[18]
 	if b[10] != ' ' && b[10] != 'T' {

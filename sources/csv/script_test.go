@@ -2,6 +2,7 @@ package csv
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -71,7 +72,7 @@ func runScript(t *testing.T, head string) string {
 	}
 	if r.err != nil {
 		kind := fail.KindOf(r.err).String()
-		if _, ok := r.err.(*sources.Misfit); ok {
+		if misfit := (*sources.Misfit)(nil); errors.As(r.err, &misfit) {
 			kind = "misfit"
 		}
 		fmt.Fprintf(&out, "%s error: %v\n", kind, r.err)

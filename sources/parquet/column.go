@@ -53,8 +53,7 @@ type columnReader struct {
 	left     int64   // levels of the column chunk that are not in the current page or before
 	page     int     // levels left in the current page
 	nonNull  int     // data page v2: non-null values the page must still give; else -1
-	body     []byte
-	scratch  []byte // decompressed page, used again
+	scratch  []byte  // decompressed page, used again
 	vals     pageValues
 	def      levelReader
 	rep      levelReader
@@ -270,10 +269,8 @@ func (c *columnReader) flat(ctx context.Context, n int, valid []byte) (rows, nul
 			return rows, nulls, err
 		}
 		if got < some { // the sink is full: give back what was read ahead
-			fit := k
-			if c.leaf.maxDef == 0 {
-				fit = got
-			} else {
+			fit := got
+			if c.leaf.maxDef > 0 {
 				fit = rankOf(valid, rows, k, got)
 				clearBits(valid, rows+fit, k-fit)
 				c.def = before

@@ -99,7 +99,7 @@ func makeColumns(mem memory.Allocator, s shape, rows []row) columns {
 
 // config has functions with every kind of state: fixed, text, and lists.
 func config(s shape, budget int64, dir string) Config {
-	i64, str := arrow.DataType(arrow.PrimitiveTypes.Int64), arrow.DataType(arrow.BinaryTypes.String)
+	i64, str := arrow.PrimitiveTypes.Int64, arrow.BinaryTypes.String
 	var fields []arrow.Field
 	for i, t := range s.types {
 		fields = append(fields, arrow.Field{Name: fmt.Sprint("k", i), Type: t, Nullable: true})
@@ -302,7 +302,7 @@ func TestSpillEqualsNoSpill(t *testing.T) {
 // A million groups through partitions of two lanes, with and without the disk: each key has its own count and sum.
 func TestMillionGroups(t *testing.T) {
 	const groups, rows = 1_000_000, 2_500_000
-	i64 := arrow.DataType(arrow.PrimitiveTypes.Int64)
+	i64 := arrow.PrimitiveTypes.Int64
 	for _, budget := range []int64{0, 32 << 20} {
 		f, err := New(Config{Keys: []arrow.Field{{Name: "k", Type: i64, Nullable: true}}, Args: []arrow.DataType{i64}, Budget: budget, TempDir: t.TempDir(),
 			Measures: []Measure{measure("count", "*", nil, 0), measure("sum", "x", i64, 0)}})
@@ -503,7 +503,7 @@ func TestNoKeys(t *testing.T) {
 }
 
 func TestOverflowNamesTheGroup(t *testing.T) {
-	i64 := arrow.DataType(arrow.PrimitiveTypes.Int64)
+	i64 := arrow.PrimitiveTypes.Int64
 	f, err := New(Config{Keys: []arrow.Field{{Name: "day", Type: i64}, {Name: "zone", Type: arrow.BinaryTypes.String}}, Args: []arrow.DataType{i64}, Measures: []Measure{measure("sum", "x", i64, 0)}})
 	if err != nil {
 		t.Fatal(err)
