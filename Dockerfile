@@ -7,9 +7,8 @@ WORKDIR /src
 COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
-# timetzdata embeds the time zones: a scratch image has none.
 RUN CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH \
-    go build -trimpath -tags timetzdata -ldflags "-s -w -X main.release=$VERSION" -o /out/worker ./cmd/worker \
+    go build -trimpath -ldflags "-s -w -X main.release=$VERSION" -o /out/worker ./cmd/worker \
  && mkdir -p /out/scratch
 
 FROM scratch

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	_ "time/tzdata" // a scratch image has no time zones
 
 	"github.com/spf13/pflag"
 

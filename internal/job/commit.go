@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 
 	"github.com/sluice-data/sluice/internal/fail"
 	"github.com/sluice-data/sluice/internal/objstore"
@@ -12,7 +13,8 @@ import (
 	"github.com/sluice-data/sluice/sinks"
 )
 
-// committer is the run's sink: the data sink, the quarantine and the manifest, published in that order.
+// committer is the run's sink: the quarantine, the data and the manifest, published in that order: bad rows that can be
+// seen before the commit mislead nobody, data might.
 //
 // Two attempts at one run may overlap. Both write the same keys, so whoever puts the manifest first has committed the
 // run; it then aborts the open uploads of the other, which finds the manifest and reports already_committed. Nobody
@@ -22,8 +24,10 @@ type committer struct {
 	quar     *quarantine // nil when the first bad row fails the run
 	store    objstore.Store
 	dir      objstore.Ref
+	runID    string
 	in       *intake
 	force    bool
+	log      *slog.Logger
 	manifest func(l *pipeline.Ledger, files, quar []FileRef) *Manifest
 
 	done *Manifest // set when this attempt committed
@@ -46,31 +50,40 @@ func (c *committer) Commit(ctx context.Context, l *pipeline.Ledger) error {
 	if err := c.precheck(l); err != nil {
 		return errors.Join(err, c.Abort(context.WithoutCancel(ctx)))
 	}
-	if err := c.data.Commit(ctx, l); err != nil {
-		if errors.Is(err, objstore.ErrChanged) {
-			err = fmt.Errorf("%w: %v", errOverwritten, err)
-		}
-		return errors.Join(err, c.abortQuarantine(ctx))
-	}
-	if err := l.Check(); err != nil {
-		return errors.Join(fail.Wrap(fail.Data, err), c.withdraw(ctx), c.abortQuarantine(ctx))
-	}
 	var quar []FileRef
 	if c.quar != nil {
 		var err error
 		if quar, err = c.quar.Commit(ctx); err != nil {
-			return errors.Join(err, c.withdraw(ctx), c.abortQuarantine(ctx))
+			return errors.Join(err, c.Abort(context.WithoutCancel(ctx)))
 		}
+	}
+	if err := c.data.Commit(ctx, l); err != nil {
+		if errors.Is(err, objstore.ErrChanged) {
+			err = fmt.Errorf("%w: %w", errOverwritten, err)
+		}
+		return err
+	}
+	if err := l.Check(); err != nil {
+		return errors.Join(fail.Wrap(fail.Data, err), c.withdraw(ctx))
 	}
 	m := c.manifest(l, fileRefs(c.data.Files()), quar)
 	if err := c.tidy(ctx, m); err != nil {
 		return err
 	}
+	// The report goes first: once the manifest stands, nothing may be missing.
+	if _, err := c.store.Put(ctx, reportRef(manifestRef(c.dir, m.RunID)), m.report(), "text/html; charset=utf-8", false); err != nil {
+		return fmt.Errorf("write report: %w", err)
+	}
 	if err := c.mark(ctx, m); err != nil {
 		return err
 	}
 	c.done = m
-	return c.abortOthers(ctx, m)
+	if err := c.abortOthers(ctx, m); err != nil {
+		// The run is committed, whatever becomes of the parts that a dead attempt left.
+		c.log.Warn("the run is committed, but open uploads of earlier attempts may be left; a lifecycle rule that aborts incomplete multipart uploads removes them",
+			"run_id", m.RunID, "error", err.Error())
+	}
+	return nil
 }
 
 // precheck is what can be known before the data is visible: accounts that balance, all bytes consumed, few enough bad
@@ -119,11 +132,14 @@ func (c *committer) mark(ctx context.Context, m *Manifest) error {
 	return errCommittedElsewhere
 }
 
-// withdraw removes our completed files after a failure that comes before the manifest, unless another attempt has
-// committed them meanwhile.
+// withdraw removes our completed files when their accounts do not balance, unless another attempt has committed them
+// meanwhile.
 func (c *committer) withdraw(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), pipeline.AbortTimeout)
 	defer cancel()
+	if first, err := readManifest(ctx, c.store, manifestRef(c.dir, c.runID)); first != nil || err != nil {
+		return err
+	}
 	for _, f := range c.data.Files() {
 		if err := c.store.Delete(ctx, f.Ref); err != nil {
 			return fmt.Errorf("remove uncommitted file: %w", err)

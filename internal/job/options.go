@@ -7,7 +7,10 @@ import (
 	"log/slog"
 	"runtime"
 
+	"github.com/apache/arrow/go/v17/arrow/memory"
+
 	"github.com/sluice-data/sluice/internal/memlimit"
+	"github.com/sluice-data/sluice/internal/objstore"
 )
 
 // Options are the flags of a run (DESIGN section 4); zero values are unset.
@@ -30,6 +33,15 @@ type Options struct {
 	Log      *slog.Logger
 	Progress func(Snapshot) // called a few times a second while the run goes on; may be nil
 	Version  string         // of the engine, for the manifest and Parquet's created_by
+
+	test hooks
+}
+
+// hooks let tests of this package put faults under a run, cut its row groups small, and count its Arrow memory.
+type hooks struct {
+	store     func(objstore.Store) objstore.Store
+	blockRows int64
+	mem       memory.Allocator
 }
 
 // sizes are the bounds that follow from the memory limit and the lanes.
@@ -76,5 +88,8 @@ func settle(o *Options) (sizes, error) {
 	}
 	s.maxRecord = int(min(maxRecord, max(4<<20, limit/16)))
 	s.foldBytes = limit * 2 / 5
+	if o.test.blockRows > 0 {
+		s.blockRows = o.test.blockRows
+	}
 	return s, nil
 }

@@ -46,7 +46,8 @@ type quarantined struct {
 	Reason   string `json:"reason"`
 	Value    string `json:"value"`
 	Raw      string `json:"raw"`
-	Encoding string `json:"raw_encoding,omitempty"` // "base64" where raw is not UTF-8
+	Encoding string `json:"raw_encoding,omitempty"`   // "base64" where raw is not UTF-8
+	ValueIn  string `json:"value_encoding,omitempty"` // likewise
 }
 
 // Write appends the rows and fails when they are more than errors.max_rows allows.
@@ -73,6 +74,9 @@ func (q *quarantine) add(ctx context.Context, r *pipeline.Reject) error {
 	row := quarantined{RunID: q.runID, Input: r.Input, Line: r.Line, Column: r.Column, Reason: r.Reason, Value: r.Value, Raw: string(r.Raw)}
 	if r.Offset >= 0 {
 		row.Offset = &r.Offset
+	}
+	if !utf8.ValidString(r.Value) { // JSON would replace the bytes that are not
+		row.Value, row.ValueIn = base64.StdEncoding.EncodeToString([]byte(r.Value)), "base64"
 	}
 	if !utf8.Valid(r.Raw) {
 		row.Raw, row.Encoding = base64.StdEncoding.EncodeToString(r.Raw), "base64"

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"strings"
 
 	"github.com/sluice-data/sluice/internal/fail"
 	"github.com/sluice-data/sluice/pipeline"
@@ -99,7 +100,7 @@ func (r *Receipt) JSON() []byte {
 // Fail marks the receipt as failed with err.
 func (r *Receipt) Fail(err error) {
 	r.Status = Failed
-	re := &ReceiptError{Kind: fail.KindOf(err).String(), Message: err.Error()}
+	re := &ReceiptError{Kind: fail.KindOf(err).String(), Message: strings.ReplaceAll(err.Error(), "\n", " ")}
 	if e := innermost(err); e != nil {
 		re.File, re.Line, re.Value = e.File, e.Line, fail.Shorten(e.Value)
 		if e.Field != "" {

@@ -141,6 +141,9 @@ func (j *job) prepare(ctx context.Context) (err error) {
 	if j.store, err = openStore(ctx, o); err != nil {
 		return err
 	}
+	if o.test.store != nil {
+		j.store = o.test.store(j.store)
+	}
 	if j.req, err = readRequest(o); err != nil {
 		return err
 	}
@@ -261,6 +264,9 @@ func (j *job) attempt(ctx context.Context, fullScan bool) (*Manifest, error) {
 	defer stop()
 	plan := pipeline.Plan{Source: p.source, Segments: p.segments, Sink: c, Lanes: j.sizes.lanes,
 		BlockRows: j.sizes.blockRows, BlockBytes: j.sizes.blockBytes, Mem: memory.DefaultAllocator, Progress: j.progress}
+	if j.opt.test.mem != nil {
+		plan.Mem = j.opt.test.mem
+	}
 	if c.quar != nil {
 		plan.Rejects = c.quar
 	}
@@ -283,7 +289,7 @@ func (j *job) committer(ctx context.Context, p *plan, in *intake) (*committer, e
 	if err != nil {
 		return nil, err
 	}
-	c := &committer{data: data, store: j.store, dir: j.dir, in: in, force: j.opt.Force}
+	c := &committer{data: data, store: j.store, dir: j.dir, runID: j.runID, in: in, force: j.opt.Force, log: j.opt.Log}
 	if j.pipe.Errors.At != nil {
 		prefix, err := j.quarantinePrefix()
 		if err != nil {
