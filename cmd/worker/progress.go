@@ -74,6 +74,12 @@ func count(n float64) string {
 }
 
 func (p *progress) draw(s string) {
+	if f, ok := p.w.stderr.(*os.File); ok {
+		if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > 1 {
+			r := []rune(s)
+			s = string(r[:min(len(r), width-1)]) // a line that wraps cannot be drawn over
+		}
+	}
 	pad := max(0, p.drawn-len([]rune(s)))
 	fmt.Fprintf(p.w.stderr, "\r%s%s", s, strings.Repeat(" ", pad))
 	p.drawn = len([]rune(s))
