@@ -131,7 +131,8 @@ func (r *run) segments(ctx context.Context) (err error) {
 			return r.stream(ctx, src, seg, base, i == 0)
 		}
 		at := len(r.led.Steps)
-		r.led.Steps = append(r.led.Steps, StepCount{Step: seg.Fold.Name(), Dropped: map[Cause]int64{}})
+		// Folded is there from the start: a fold that took no rows is one too, and may give rows.
+		r.led.Steps = append(r.led.Steps, StepCount{Step: seg.Fold.Name(), Dropped: map[Cause]int64{Folded: 0}})
 		drain, err := r.fold(ctx, src, seg, base, i == 0)
 		if err != nil {
 			return err

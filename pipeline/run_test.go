@@ -115,6 +115,22 @@ func TestRunFolds(t *testing.T) {
 	}
 }
 
+// A fold gives its one row also when no row came in, and the ledger still balances.
+func TestRunFoldsNothing(t *testing.T) {
+	mem := memory.NewCheckedAllocator(memory.DefaultAllocator)
+	r := newRig(mem, &faults{at: -1}, 2, true)
+	r.src.chunks = 0
+	led, err := Run(context.Background(), r.plan)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.check(t)
+	if err := led.Check(); err != nil || len(r.sink.vals) != 1 {
+		t.Errorf("got %v rows, ledger: %v; want one row and balance", r.sink.vals, err)
+	}
+	mem.AssertSize(t, 0)
+}
+
 // Every call of every part fails once, as an error and as a panic: the run ends with that error, in exactly one of
 // Commit and Abort, and holds nothing any more.
 func TestRunFaultAtEveryCall(t *testing.T) {
