@@ -119,7 +119,7 @@ func mulSigned[T signed](dst, x, y []T, mx, my int) bool {
 		hi -= uint64(a>>63)&uint64(b) + uint64(b>>63)&uint64(a)
 		c := T(lo)
 		dst[i] = c
-		bad |= hi ^ uint64(int64(lo)>>63) | uint64(int64(c)) ^ lo
+		bad |= (hi ^ uint64(int64(lo)>>63)) | (uint64(int64(c)) ^ lo)
 	}
 	return bad != 0
 }
@@ -151,7 +151,7 @@ func mulUnsigned[T unsigned](dst, x, y []T, mx, my int) bool {
 		hi, lo := bits.Mul64(uint64(x[i&mx]), uint64(y[i&my]))
 		c := T(lo)
 		dst[i] = c
-		bad |= hi | uint64(c) ^ lo
+		bad |= hi | (uint64(c) ^ lo)
 	}
 	return bad != 0
 }
