@@ -15,9 +15,14 @@ type work struct {
 	err   error
 }
 
-// result is what a lane made of one chunk. Its records are owned by whoever holds the result.
+// resultBytes is what a lane gathers of one chunk before it hands it on: a chunk may be a whole row group of an input.
+const resultBytes = 8 << 20
+
+// result is what a lane made of one chunk, or of a part of it. Its records are owned by whoever holds the result.
 type result struct {
 	recs          []arrow.Record
+	bytes         int64 // of recs
+	more          bool  // the chunk's next part follows
 	rej           Rejects
 	read, decoded int64
 	steps         []stepDelta // the segment's steps, and its fold last
@@ -113,61 +118,88 @@ func (l *lane) run(ctx context.Context) error {
 		}
 		res := &result{err: w.err}
 		if w.err == nil {
-			l.chunk(ctx, w.chunk, res)
+			res = l.chunk(ctx, w.chunk)
 		}
-		select {
-		case l.out <- res:
-		case <-ctx.Done():
-			res.release()
-			return context.Cause(ctx)
+		failed := res.err != nil
+		if err := l.send(ctx, res); err != nil {
+			return err
 		}
-		if res.err != nil {
+		if failed {
 			return nil // the collector ends the run when it comes to it
 		}
 	}
 }
 
-// chunk decodes one chunk and takes its batches through the steps.
-func (l *lane) chunk(ctx context.Context, c *Chunk, res *result) {
-	defer c.Release()
-	res.steps = make([]stepDelta, len(l.stages), len(l.stages)+1)
-	if l.part != nil {
-		res.steps = res.steps[:len(l.stages)+1]
-	}
-	inSteps := 0 // rejects by steps, so far
-	err := guard("decode", func() error {
-		return l.dec.Decode(ctx, c, &res.rej, func(b Batch) error {
-			if err := ctx.Err(); err != nil {
-				return context.Cause(ctx)
-			}
-			res.decoded += b.Rec.NumRows()
-			before := res.rej.Len()
-			err := l.batch(ctx, b, res)
-			inSteps += res.rej.Len() - before
-			return err
-		})
-	})
-	res.read = res.decoded + int64(res.rej.Len()-inSteps)
-	if err != nil {
-		res.err = err
+// send hands res over to the collector.
+func (l *lane) send(ctx context.Context, res *result) error {
+	select {
+	case l.out <- res:
+		return nil
+	case <-ctx.Done():
+		res.release()
+		return context.Cause(ctx)
 	}
 }
 
+// chunk decodes one chunk and takes its batches through the steps. It returns the result, or the last part of it when
+// there is more than a result should hold: the parts before that are sent as they fill.
+func (l *lane) chunk(ctx context.Context, c *Chunk) *result {
+	defer c.Release()
+	res := l.newResult()
+	var rej Rejects
+	inSteps := 0 // of rej, those by steps
+	account := func() {
+		res.read = res.decoded + int64(rej.Len()-inSteps)
+		res.rej, rej, inSteps = rej, Rejects{}, 0
+	}
+	err := guard("decode", func() error {
+		return l.dec.Decode(ctx, c, &rej, func(b Batch) error {
+			if err := ctx.Err(); err != nil {
+				return context.Cause(ctx)
+			}
+			if res.bytes+rej.size >= resultBytes {
+				account()
+				full := res
+				full.more, res = true, l.newResult()
+				if err := l.send(ctx, full); err != nil {
+					return err
+				}
+			}
+			res.decoded += b.Rec.NumRows()
+			before := rej.Len()
+			err := l.batch(ctx, b, res, &rej)
+			inSteps += rej.Len() - before
+			return err
+		})
+	})
+	account()
+	res.err = err
+	return res
+}
+
+func (l *lane) newResult() *result {
+	n := len(l.stages)
+	if l.part != nil {
+		n++
+	}
+	return &result{steps: make([]stepDelta, n)}
+}
+
 // batch takes one batch, which it borrows, through the stages into the partial or the result.
-func (l *lane) batch(ctx context.Context, b Batch, res *result) error {
+func (l *lane) batch(ctx context.Context, b Batch, res *result, rej *Rejects) error {
 	b.Rec.Retain()
 	cur := b
 	defer func() { cur.Release() }()
 	for i, st := range l.stages {
 		d := &res.steps[i]
-		in, rejects := cur.Rec.NumRows(), res.rej.Len()
-		next, err := st.Apply(ctx, cur, &res.rej)
+		in, rejects := cur.Rec.NumRows(), rej.Len()
+		next, err := st.Apply(ctx, cur, rej)
 		if err != nil {
 			return err
 		}
 		cur.Release()
 		cur = next
-		out, rejected := cur.Rec.NumRows(), int64(res.rej.Len()-rejects)
+		out, rejected := cur.Rec.NumRows(), int64(rej.Len()-rejects)
 		d.in += in
 		d.out += out
 		d.rejected += rejected
@@ -185,11 +217,11 @@ func (l *lane) batch(ctx context.Context, b Batch, res *result) error {
 	}
 	if l.part != nil {
 		d := &res.steps[len(l.stages)]
-		rejects := res.rej.Len()
-		if err := l.part.Add(ctx, cur, &res.rej); err != nil {
+		rejects := rej.Len()
+		if err := l.part.Add(ctx, cur, rej); err != nil {
 			return err
 		}
-		rejected := int64(res.rej.Len() - rejects)
+		rejected := int64(rej.Len() - rejects)
 		d.in += cur.Rec.NumRows()
 		d.rejected += rejected
 		d.cause = Folded
@@ -199,6 +231,7 @@ func (l *lane) batch(ctx context.Context, b Batch, res *result) error {
 	if cur.Rec.NumRows() > 0 {
 		cur.Rec.Retain()
 		res.recs = append(res.recs, cur.Rec)
+		res.bytes += recordBytes(cur.Rec)
 	}
 	return nil
 }

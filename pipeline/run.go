@@ -254,7 +254,7 @@ func feed(ctx context.Context, src Source, lanes []*lane) error {
 
 // collect takes the lanes' results in turn.
 func (r *run) collect(ctx context.Context, lanes []*lane, base int, first bool, out func(context.Context, arrow.Record) error) error {
-	for k := 0; ; k++ {
+	for k := 0; ; {
 		var res *result
 		var ok bool
 		select {
@@ -265,13 +265,17 @@ func (r *run) collect(ctx context.Context, lanes []*lane, base int, first bool, 
 		if !ok { // chunk k does not exist: the source had ended
 			return nil
 		}
+		more := res.more
 		if err := r.take(ctx, res, base, first, out); err != nil {
 			return err
+		}
+		if !more {
+			k++
 		}
 	}
 }
 
-// take books one chunk's result and passes its records on.
+// take books a result and passes its records on.
 func (r *run) take(ctx context.Context, res *result, base int, first bool, out func(context.Context, arrow.Record) error) error {
 	defer res.release()
 	if first {
