@@ -39,7 +39,18 @@ const (
 
 func (f fault) String() string { return [...]string{"refused", "answer lost", "dead from then on"}[f] }
 
-var errFault = fail.Newf(fail.Temporary, "injected fault")
+// What is dead is no Temporary error here: reads would be tried again for half a minute.
+var (
+	errFault = fail.Newf(fail.Temporary, "injected fault")
+	errDead  = fail.Newf(fail.Permission, "injected end")
+)
+
+func (f fault) err() *fail.Error {
+	if f == dead {
+		return errDead
+	}
+	return errFault
+}
 
 // faultStore fails call number at of the calls made on the store, its bodies and its uploads.
 type faultStore struct {
@@ -49,6 +60,7 @@ type faultStore struct {
 	at    int // negative: never
 	kind  fault
 	fail  func(call string) bool // fails calls by name instead of by number
+	then  func()                 // is called before call at, which then does not fail
 }
 
 // enter counts a call, and says whether it is carried out and whether its answer arrives.
@@ -57,6 +69,12 @@ func (s *faultStore) enter(name string) (do, answer bool) {
 	defer s.mu.Unlock()
 	n := len(s.calls)
 	s.calls = append(s.calls, name)
+	if s.then != nil {
+		if n == s.at {
+			s.then()
+		}
+		return true, true
+	}
 	switch {
 	case s.fail != nil:
 		do = !s.fail(name) || s.kind == lost
@@ -72,11 +90,11 @@ func call[T any](s *faultStore, name string, f func() (T, error)) (T, error) {
 	var none T
 	do, answer := s.enter(name)
 	if !do {
-		return none, errFault
+		return none, s.kind.err()
 	}
 	v, err := f()
 	if !answer {
-		return none, errFault
+		return none, s.kind.err()
 	}
 	return v, err
 }
@@ -87,7 +105,7 @@ func (s *faultStore) Stat(ctx context.Context, ref objstore.Ref, pin objstore.Pi
 
 func (s *faultStore) ReadRange(ctx context.Context, info objstore.Info, off, n int64) (io.ReadCloser, error) {
 	if do, answer := s.enter("open " + info.Key); !do || !answer {
-		return nil, errFault
+		return nil, s.kind.err()
 	}
 	body, err := s.Store.ReadRange(ctx, info, off, n)
 	if err != nil {
@@ -104,7 +122,7 @@ type faultBody struct {
 
 func (b *faultBody) Read(p []byte) (int, error) {
 	if do, answer := b.s.enter("read " + b.key); !do || !answer {
-		return 0, errFault
+		return 0, b.s.kind.err()
 	}
 	return b.ReadCloser.Read(p)
 }
@@ -112,7 +130,7 @@ func (b *faultBody) Read(p []byte) (int, error) {
 func (s *faultStore) List(ctx context.Context, prefix objstore.Ref) iter.Seq2[objstore.Info, error] {
 	return func(yield func(objstore.Info, error) bool) {
 		if do, answer := s.enter("list " + prefix.Key); !do || !answer {
-			yield(objstore.Info{}, errFault)
+			yield(objstore.Info{}, s.kind.err())
 			return
 		}
 		s.Store.List(ctx, prefix)(yield)
@@ -174,7 +192,7 @@ type rig struct {
 
 const (
 	rigRows = 600 // of each input
-	rigRow  = 64  // rows of a row group, and so of a file: target_file_size is small
+	rigRow  = 250 // rows of a row group, and so of a file: target_file_size is small
 )
 
 // newRig has rows of which every tenth is bad and every third is filtered.
@@ -206,7 +224,7 @@ errors: {quarantine: "s3://bad/"}
 steps:
   - filter: fare > 0
 `+steps+`
-sink: {uri: "s3://out/data/", target_file_size: 1kB}
+sink: {uri: "s3://out/data/", target_file_size: 1B}
 `)
 	return r
 }
@@ -227,9 +245,13 @@ func (r *rig) write(t *testing.T, name, text string) string {
 func (r *rig) run(t *testing.T, ctx context.Context, wrap func(objstore.Store) objstore.Store) (*Receipt, error) {
 	t.Helper()
 	r.log.Reset()
+	return r.attempt(t, ctx, hooks{store: wrap, blockRows: rigRow, mem: r.mem}, slog.New(slog.NewTextHandler(&r.log, nil)))
+}
+
+func (r *rig) attempt(t *testing.T, ctx context.Context, h hooks, log *slog.Logger) (*Receipt, error) {
+	t.Helper()
 	rec, err := Run(ctx, Options{Pipeline: r.pipeline, LocalRoot: r.dir, Lanes: 2, MemoryLimit: "1GiB", Version: "test",
-		Getenv: func(string) string { return "" }, Stdin: strings.NewReader(""), Log: slog.New(slog.NewTextHandler(&r.log, nil)),
-		test: hooks{store: wrap, blockRows: rigRow, mem: r.mem}})
+		Getenv: func(string) string { return "" }, Stdin: strings.NewReader(""), Log: log, test: h})
 	if (err != nil) != (rec.Status == Failed) || (err != nil) != (rec.Error != nil) {
 		t.Fatalf("error %v beside receipt %s", err, rec.JSON())
 	}
@@ -276,7 +298,7 @@ func (r *rig) manifests(t *testing.T) (n int) {
 // checkCommitted checks that the directory holds exactly what the receipt names, and that the rows are all there, once.
 func (r *rig) checkCommitted(t *testing.T, rec *Receipt) {
 	t.Helper()
-	named := []string{rec.Manifest}
+	named := []string{rec.Manifest, strings.TrimSuffix(rec.Manifest, "manifest.json") + "report.html"}
 	var ids []int64
 	for _, f := range rec.Files {
 		named = append(named, f.URI)
@@ -330,6 +352,7 @@ func TestFaultAtEveryCall(t *testing.T) {
 		"groups": "  - aggregate: {by: [id], measures: {n: count(*), total: sum(fare)}}",
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			r := newRig(t, steps)
 			defer r.mem.AssertSize(t, 0)
 			count := &faultStore{at: -1}
@@ -374,9 +397,9 @@ func (r *rig) faultAt(t *testing.T, at int, kind fault) bool {
 		name = s.calls[at]
 	}
 	where := fmt.Sprintf("%q %s", name, kind)
-	published := strings.HasPrefix(name, "put ") && kind == lost
+	published := strings.HasPrefix(name, "put ") && strings.HasSuffix(name, "/manifest.json") && kind == lost
 	if err != nil {
-		if fail.KindOf(err) != fail.Temporary || !strings.Contains(err.Error(), errFault.Error()) {
+		if fail.KindOf(err) != kind.err().Kind || !strings.Contains(err.Error(), kind.err().Error()) {
 			t.Errorf("%s: the error is of kind %v and hides the cause: %v", where, fail.KindOf(err), err)
 		}
 		if n := r.manifests(t); (n > 0) != published {

@@ -1,0 +1,170 @@
+package job
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"github.com/sluice-data/sluice/internal/fail"
+	"github.com/sluice-data/sluice/internal/objstore"
+)
+
+// calls are the store calls of a run that nothing disturbs.
+func (r *rig) calls(t *testing.T) []string {
+	t.Helper()
+	s := &faultStore{at: -1}
+	if _, err := r.run(t, t.Context(), func(under objstore.Store) objstore.Store { s.Store = under; return s }); err != nil {
+		t.Fatal(err)
+	}
+	return s.calls
+}
+
+// TestTwoAttempts has a second attempt at the run come and go whole between any two store calls of the first: both
+// succeed, one of them committed, and nothing that is committed is taken away again.
+func TestTwoAttempts(t *testing.T) {
+	r := newRig(t, "")
+	defer r.mem.AssertSize(t, 0)
+	for at, name := range r.calls(t) {
+		r.clear(t)
+		var other *Receipt
+		first, err := r.run(t, t.Context(), func(under objstore.Store) objstore.Store {
+			return &faultStore{Store: under, at: at, then: func() {
+				var err error
+				other, err = r.attempt(t, t.Context(), hooks{blockRows: rigRow, mem: r.mem}, slog.New(slog.DiscardHandler))
+				if err != nil {
+					t.Errorf("before call %d, %q: the second attempt: %v", at, name, err)
+				}
+			}}
+		})
+		if err != nil {
+			t.Fatalf("before call %d, %q: the first attempt: %v", at, name, err)
+		}
+		if (first.Status == Committed) == (other.Status == Committed) {
+			t.Errorf("before call %d, %q: the first says %s, the second %s", at, name, first.Status, other.Status)
+		}
+		r.checkCommitted(t, first)
+		r.checkCommitted(t, other)
+		if t.Failed() {
+			t.FailNow()
+		}
+	}
+}
+
+// TestCancelAtEveryCall has SIGTERM come at any store call: the run gives up as Temporary and leaves no manifest and no
+// open upload, or it was through.
+func TestCancelAtEveryCall(t *testing.T) {
+	r := newRig(t, "")
+	defer r.mem.AssertSize(t, 0)
+	signal := fail.Newf(fail.Temporary, "interrupted by SIGTERM")
+	for at, name := range r.calls(t) {
+		r.clear(t)
+		ctx, cancel := context.WithCancelCause(t.Context())
+		rec, err := r.run(t, ctx, func(under objstore.Store) objstore.Store {
+			return &faultStore{Store: under, at: at, then: func() { cancel(signal) }}
+		})
+		cancel(nil)
+		where := fmt.Sprintf("call %d, %q", at, name)
+		switch {
+		case err == nil:
+			r.checkCommitted(t, rec)
+		case fail.KindOf(err) != fail.Temporary || !strings.Contains(err.Error(), "SIGTERM"):
+			t.Errorf("%s: %v", where, err)
+		default:
+			for _, f := range r.files(t) {
+				if strings.HasSuffix(f, "/manifest.json") || strings.Contains(f, "/.sluice-") {
+					t.Errorf("%s: an interrupted run left %s", where, f)
+				}
+			}
+		}
+		again, err := r.run(t, t.Context(), nil)
+		if err != nil {
+			t.Fatalf("%s: the next run: %v", where, err)
+		}
+		r.checkCommitted(t, again)
+		if t.Failed() {
+			t.FailNow()
+		}
+	}
+}
+
+// TestCrashedAttemptHadMoreFiles: what a dead attempt left beyond the files of the next is cleared: complete objects, and
+// uploads that nobody will ever complete.
+func TestCrashedAttemptHadMoreFiles(t *testing.T) {
+	for _, died := range []string{"put data/_runs/", "complete data/"} {
+		r := newRig(t, "")
+		small := hooks{blockRows: 50, mem: r.mem}
+		small.store = func(under objstore.Store) objstore.Store {
+			gone := false
+			return &faultStore{Store: under, kind: dead, fail: func(call string) bool {
+				gone = gone || strings.HasPrefix(call, died)
+				return gone
+			}}
+		}
+		if _, err := r.attempt(t, t.Context(), small, slog.New(slog.DiscardHandler)); err == nil {
+			t.Fatalf("dead at %q: no error", died)
+		}
+		if n := len(r.files(t)); n < 10 {
+			t.Fatalf("dead at %q: only %d files are left, so this test shows nothing", died, n)
+		}
+		rec, err := r.run(t, t.Context(), nil)
+		if err != nil || rec.Status != Committed {
+			t.Fatalf("dead at %q: the next run: %s, %v", died, rec.JSON(), err)
+		}
+		r.checkCommitted(t, rec)
+		r.mem.AssertSize(t, 0)
+	}
+}
+
+// TestAnswerOfTheManifestIsLost: the run does not know that it is committed and says so with exit 75; the retry finds out.
+func TestAnswerOfTheManifestIsLost(t *testing.T) {
+	r := newRig(t, "")
+	defer r.mem.AssertSize(t, 0)
+	rec, err := r.run(t, t.Context(), func(under objstore.Store) objstore.Store {
+		return &faultStore{Store: under, kind: lost, fail: func(call string) bool {
+			return strings.HasPrefix(call, "put ") && strings.HasSuffix(call, "/manifest.json")
+		}}
+	})
+	if fail.KindOf(err) != fail.Temporary || !strings.Contains(rec.Error.Message, "write manifest") {
+		t.Fatalf("%s", rec.JSON())
+	}
+	again, err := r.run(t, t.Context(), nil)
+	if err != nil || again.Status != AlreadyCommitted {
+		t.Fatalf("%s, %v", again.JSON(), err)
+	}
+	r.checkCommitted(t, again)
+}
+
+// TestUploadsOfOthersCannotBeAborted: the role may not list uploads, say. The run is committed nevertheless, and the log
+// says what is left.
+func TestUploadsOfOthersCannotBeAborted(t *testing.T) {
+	r := newRig(t, "")
+	defer r.mem.AssertSize(t, 0)
+	rec, err := r.run(t, t.Context(), func(under objstore.Store) objstore.Store {
+		return &faultStore{Store: under, fail: func(call string) bool { return strings.HasPrefix(call, "abort uploads ") }}
+	})
+	if err != nil || rec.Status != Committed {
+		t.Fatalf("%s, %v", rec.JSON(), err)
+	}
+	r.checkCommitted(t, rec)
+	if !strings.Contains(r.log.String(), "level=WARN") || !strings.Contains(r.log.String(), "lifecycle rule") {
+		t.Errorf("the log says nothing of it: %s", &r.log)
+	}
+}
+
+// TestCommittedFileIsGone: a run whose files were changed or removed after its commit is not quietly written again.
+func TestCommittedFileIsGone(t *testing.T) {
+	r := newRig(t, "")
+	rec, err := r.run(t, t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := strings.TrimPrefix(rec.Files[1].URI, "s3://")
+	r.write(t, file, "not what was committed")
+	_, err = r.run(t, t.Context(), nil)
+	if fail.KindOf(err) != fail.Data || !strings.Contains(err.Error(), file) || !strings.Contains(err.Error(), "--force") {
+		t.Errorf("a changed file: %v", err)
+	}
+	r.mem.AssertSize(t, 0)
+}
