@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -37,7 +38,7 @@ func (f *flags) define(fs *pflag.FlagSet) {
 	o := &f.opt
 	fs.StringVarP(&o.Pipeline, "pipeline", "p", "", "pipeline `FILE`: a path or s3:// URI")
 	fs.StringVar(&o.Event, "event", "", "EventBridge event that names the input: `FILE|-|JSON`")
-	fs.StringArrayVar(&o.Inputs, "input", nil, "read `URI` instead of what an event names; globs and prefixes (ending in /); may be repeated")
+	fs.StringArrayVar(&o.Inputs, "input", nil, "read `URI…` instead of what an event names; globs and prefixes (ending in /); may be repeated")
 	fs.StringVar(&o.Output, "output", "", "write to `URI` instead of sink.uri")
 	fs.StringArray("set", nil, "set a variable of the pipeline file: `NAME=VALUE`; may be repeated")
 	fs.StringVar(&o.LocalRoot, "local-root", "", "keep s3://bucket/key in `DIR`/bucket/key: no server needed")
@@ -137,20 +138,24 @@ func (w *world) main(ctx context.Context) int {
 	if cmd.define != nil {
 		cmd.define(fs, &f)
 	}
-	err := fs.Parse(args)
-	switch {
-	case errors.Is(err, pflag.ErrHelp):
+	err := fs.Parse(withoutUnset(fs, args))
+	if errors.Is(err, pflag.ErrHelp) {
 		fmt.Fprintf(w.stdout, "worker %s: %s\n\nFlags, each with an environment twin WORKER_<FLAG>:\n%s", cmd.name, cmd.help, fs.FlagUsages())
 		return 0
-	case err != nil:
-		return w.fail(fail.Newf(fail.Usage, "%w; see worker %s --help", err, cmd.name))
-	case fs.NArg() > 0:
-		return w.fail(fail.Newf(fail.Usage, "unexpected argument %q; see worker %s --help", fs.Arg(0), cmd.name))
 	}
-	if err = w.environment(fs); err == nil {
-		if err = f.settle(fs, w); err == nil {
-			err = cmd.run(ctx, w, &f)
+	if err != nil {
+		err = fail.Newf(fail.Usage, "%w; see worker %s --help", err, cmd.name)
+	} else if err = f.arguments(fs, cmd.name); err == nil {
+		if err = w.environment(fs); err == nil {
+			err = f.settle(fs, w)
 		}
+	}
+	if err == nil {
+		err = cmd.run(ctx, w, &f)
+	} else if cmd.name == "run" { // whoever reads the receipt finds one, whatever went wrong
+		var rec job.Receipt
+		rec.Fail(err)
+		w.stdout.Write(rec.JSON())
 	}
 	var done exitCode
 	if errors.As(err, &done) {
@@ -181,6 +186,48 @@ func (w *world) usage() {
 	fmt.Fprint(w.stdout, "\nworker COMMAND --help lists the command's flags.\n")
 }
 
+// withoutUnset leaves out flags whose value still reads Ref::name, or is empty: Batch put nothing in the parameter's place, and
+// the flag's twin in the environment may say more.
+func withoutUnset(fs *pflag.FlagSet, args []string) []string {
+	var out []string
+	for i := 0; i < len(args); i++ {
+		if args[i] == "--" {
+			return append(out, args[i:]...)
+		}
+		name, value, joined := strings.Cut(args[i], "=")
+		var flag *pflag.Flag
+		if long, ok := strings.CutPrefix(name, "--"); ok {
+			flag = fs.Lookup(long)
+		} else if len(name) == 2 && name[0] == '-' {
+			flag = fs.ShorthandLookup(name[1:])
+		}
+		switch {
+		case flag != nil && joined && event.Unset(value):
+		case flag != nil && !joined && flag.NoOptDefVal == "" && i+1 < len(args) && event.Unset(args[i+1]):
+			i++
+		default:
+			out = append(out, args[i])
+		}
+	}
+	return out
+}
+
+// arguments takes what stands behind the flags: more inputs, as a shell makes them of --input *.csv.
+func (f *flags) arguments(fs *pflag.FlagSet, command string) error {
+	if in := fs.Lookup("input"); in != nil && in.Changed {
+		for _, a := range fs.Args() {
+			if !event.Unset(a) {
+				f.opt.Inputs = append(f.opt.Inputs, a)
+			}
+		}
+		return nil
+	}
+	if fs.NArg() > 0 {
+		return fail.Newf(fail.Usage, "unexpected argument %q; see worker %s --help", fs.Arg(0), command)
+	}
+	return nil
+}
+
 // environment gives flags that are not on the command line the value of their twin WORKER_<FLAG>. One that still reads
 // Ref::name is unset: Batch left the parameter out.
 func (w *world) environment(fs *pflag.FlagSet) (err error) {
@@ -190,11 +237,33 @@ func (w *world) environment(fs *pflag.FlagSet) (err error) {
 		if f.Changed || event.Unset(v) || err != nil {
 			return
 		}
-		if serr := fs.Set(f.Name, v); serr != nil {
-			err = fail.Newf(fail.Usage, "environment variable %s: %w", twin, serr)
+		for _, one := range several(f, v) {
+			if serr := fs.Set(f.Name, one); serr != nil && err == nil {
+				err = fail.Newf(fail.Usage, "environment variable %s: %w", twin, serr)
+			}
 		}
 	})
 	return err
+}
+
+// nextURI is what parts S3 URIs on one line: such a thing in a key is no key that anybody has.
+var nextURI = regexp.MustCompile(`[\s,]+s3://`)
+
+// several is the values in a flag's twin: one a line for a flag that may be repeated; S3 URIs also with white space or commas between.
+func several(f *pflag.Flag, v string) []string {
+	if f.Value.Type() != "stringArray" {
+		return []string{v}
+	}
+	if f.Name == "input" {
+		v = nextURI.ReplaceAllString(v, "\ns3://")
+	}
+	var out []string
+	for line := range strings.Lines(v) {
+		if line = strings.TrimRight(line, "\r\n"); strings.TrimSpace(line) != "" {
+			out = append(out, line)
+		}
+	}
+	return out
 }
 
 // exitCode is a command's way to end with a code after it has reported its error itself.
@@ -230,7 +299,9 @@ func (f *flags) settle(fs *pflag.FlagSet, w *world) error {
 		if !ok || name == "" {
 			return fail.Newf(fail.Usage, "--set %q: want NAME=VALUE", s)
 		}
-		o.Set[name] = value
+		if value == "" || !event.Unset(value) { // set to nothing is set, Ref::name is not
+			o.Set[name] = value
+		}
 	}
 	if o.Lanes < 0 || o.Lanes > 1024 {
 		return fail.Newf(fail.Usage, "--lanes %d: want 1 to 1024", o.Lanes)

@@ -32,6 +32,7 @@ func TestScripts(t *testing.T) {
 			root, err := filepath.Abs("../..")
 			env.Setenv("ROOT", root)
 			env.Setenv("TMPDIR", env.WorkDir)
+			env.Setenv("NL", "\n")
 			return err
 		},
 		Cmds: scriptCommands,

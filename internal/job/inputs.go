@@ -34,16 +34,24 @@ func readRequest(o *Options) (request, error) {
 		if r.ev, err = event.Parse(text); err != nil {
 			return r, fail.Newf(fail.Usage, "read event %s: %w", from, err)
 		}
-	} else if r.ev, err = event.FromEnv(o.Getenv); err != nil {
-		return r, err
+	} else if len(r.uris) == 0 {
+		if r.ev, err = event.FromEnv(o.Getenv); err != nil {
+			return r, err
+		}
 	}
 	r.vars = r.ev.Vars()
-	env, err := event.FromEnv(o.Getenv)
+	// EVENT_ID and the like, where the event itself does not say. The object in INPUT_* is no matter here, nor what is wrong with it.
+	env, err := event.FromEnv(func(name string) string {
+		if strings.HasPrefix(name, "INPUT_") {
+			return ""
+		}
+		return o.Getenv(name)
+	})
 	if err != nil {
 		return r, err
 	}
-	for k, v := range env.Vars() { // EVENT_ID and the like, where the event itself does not say
-		if r.vars[k] == "" && k != "BUCKET" && k != "KEY" {
+	for k, v := range env.Vars() {
+		if r.vars[k] == "" {
 			r.vars[k] = v
 		}
 	}
@@ -137,10 +145,23 @@ func expand(ctx context.Context, store objstore.Store, uris []string) ([]objstor
 			out = append(out, info)
 		}
 		if len(out) == before {
-			return nil, fail.Newf(fail.Input, "no object matches %s", u)
+			return nil, fail.Newf(fail.Input, "no object matches it").In(u)
 		}
 	}
-	return out, nil
+	return unique(out), nil
+}
+
+// unique keeps the first of objects that several URIs name: a row is read once.
+func unique(in []objstore.Info) []objstore.Info {
+	seen := make(map[objstore.Ref]bool, len(in))
+	out := in[:0]
+	for _, i := range in {
+		if !seen[i.Ref] {
+			seen[i.Ref] = true
+			out = append(out, i)
+		}
+	}
+	return out
 }
 
 func inputRefs(infos []objstore.Info) []InputRef {

@@ -1,6 +1,7 @@
 package job
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/apache/arrow/go/v17/arrow/memory"
 
+	"github.com/sluice-data/sluice/internal/event"
 	"github.com/sluice-data/sluice/internal/fail"
 	"github.com/sluice-data/sluice/internal/memlimit"
 	"github.com/sluice-data/sluice/internal/objstore"
@@ -95,7 +97,7 @@ func (j *job) run(ctx context.Context) (*Receipt, error) {
 	}
 	if errors.Is(err, objstore.ErrLost) || errors.Is(err, errCommittedElsewhere) || errors.Is(err, errOverwritten) {
 		// Another attempt at this run got there first.
-		other, rerr := awaitManifest(ctx, j.store, ref)
+		other, rerr := awaitManifest(ctx, j.store, ref, cmp.Or(j.opt.test.patience, manifestPatience))
 		if rerr != nil {
 			return nil, rerr
 		}
@@ -112,9 +114,12 @@ func (j *job) run(ctx context.Context) (*Receipt, error) {
 	return rec, nil
 }
 
-// awaitManifest gives another attempt, which has its data complete, a few seconds to put the manifest; nil if it does not.
-func awaitManifest(ctx context.Context, store objstore.Store, ref objstore.Ref) (*Manifest, error) {
-	for range 25 {
+// manifestPatience is what another attempt, which has its data complete, gets to put the manifest.
+const manifestPatience = 5 * time.Second
+
+// awaitManifest waits for the manifest of another attempt; nil if it does not come.
+func awaitManifest(ctx context.Context, store objstore.Store, ref objstore.Ref, patience time.Duration) (*Manifest, error) {
+	for end := time.Now().Add(patience); time.Now().Before(end); {
 		m, err := readManifest(ctx, store, ref)
 		if m != nil || err != nil {
 			return m, err
@@ -185,8 +190,11 @@ func (j *job) pipelineText(ctx context.Context) ([]byte, error) {
 	}
 	if !strings.HasPrefix(o.Pipeline, "s3://") {
 		b, err := os.ReadFile(o.Pipeline)
+		if pe := (*os.PathError)(nil); errors.As(err, &pe) {
+			err = pe.Err // the name stands before it
+		}
 		if err != nil {
-			return nil, fail.Newf(fail.Usage, "read pipeline file: %w", err)
+			return nil, fail.Newf(fail.Usage, "read pipeline file: %w", err).In(o.Pipeline)
 		}
 		return b, nil
 	}
@@ -195,6 +203,9 @@ func (j *job) pipelineText(ctx context.Context) ([]byte, error) {
 		return nil, err
 	}
 	info, err := j.store.Stat(ctx, ref, objstore.Pin{})
+	if fail.KindOf(err) == fail.Input && err != nil {
+		return nil, fail.Newf(fail.Usage, "read pipeline file: %w", err) // Input is for what the pipeline is to read
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read pipeline file: %w", err)
 	}
@@ -226,7 +237,7 @@ func (j *job) resolve(ctx context.Context) (err error) {
 // settleSink checks the sink: block and computes the run id.
 func (j *job) settleSink() error {
 	s := &j.pipe.Sink
-	if s.URI == "" {
+	if event.Unset(s.URI) {
 		return fail.Newf(fail.Usage, "no destination: set sink.uri in the pipeline file or give --output").In(j.pipe.File)
 	}
 	for what, n := range map[string]*spec.Node{"redshift": s.Redshift, "glue": s.Glue, "partition_by": s.PartitionAt} {
