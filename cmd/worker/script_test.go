@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"compress/gzip"
 	"encoding/json"
 	"flag"
@@ -13,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/klauspost/compress/snappy"
 	"github.com/parquet-go/parquet-go"
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -47,6 +49,9 @@ var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args [
 	"zcat":    cmdZcat,
 	"exits":   cmdExits,
 	"repeat":  cmdRepeat,
+	"text":    cmdText,
+	"snappy":  cmdSnappy,
+	"log":     cmdLog,
 }
 
 // cmdExits: exits CODE worker ARGS… runs the worker and wants exactly that exit code; stdout and stderr are kept.
@@ -244,5 +249,38 @@ func readAll(ts *testscript.TestScript, r *gzip.Reader) string {
 		if err != nil {
 			return b.String()
 		}
+	}
+}
+
+// cmdText: text FILE 'GO STRING' … writes a file of bytes that a script cannot hold: \r, \xff, a missing last newline.
+func cmdText(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: text FILE 'GO STRING WITHOUT ITS QUOTES'")
+	}
+	s, err := strconv.Unquote(`"` + strings.ReplaceAll(args[1], `"`, `\"`) + `"`)
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(s), 0o644))
+}
+
+// cmdSnappy: snappy FILE … writes FILE.sz beside each, for which there is no usual program.
+func cmdSnappy(ts *testscript.TestScript, neg bool, args []string) {
+	for _, a := range args {
+		var b bytes.Buffer
+		w := snappy.NewBufferedWriter(&b)
+		_, err := w.Write([]byte(ts.ReadFile(a)))
+		ts.Check(err)
+		ts.Check(w.Close())
+		ts.Check(os.WriteFile(ts.MkAbs(a)+".sz", b.Bytes(), 0o644))
+	}
+}
+
+// cmdLog checks that every line of stderr is a JSON object with time, level and msg, and prints "LEVEL msg" of each.
+func cmdLog(ts *testscript.TestScript, neg bool, args []string) {
+	for line := range strings.Lines(ts.ReadFile("stderr")) {
+		var e struct{ Time, Level, Msg string }
+		if err := json.Unmarshal([]byte(line), &e); err != nil || e.Time == "" || e.Level == "" || e.Msg == "" {
+			ts.Fatalf("a line of stderr is no log entry: %q %v", line, err)
+		}
+		fmt.Fprintln(ts.Stdout(), e.Level, e.Msg)
 	}
 }
