@@ -17,8 +17,9 @@ import (
 // seen before the commit mislead nobody, data might.
 //
 // Two attempts at one run may overlap. Both write the same keys, so whoever puts the manifest first has committed the
-// run; it then aborts the open uploads of the other, which finds the manifest and reports already_committed. Nobody
-// aborts uploads or deletes objects before: the other attempt might be about to commit.
+// run. Before that, with its own data complete, it aborts the open uploads of the other, and then looks whether the other
+// has completed any over its own: after that look, nobody can. Nobody aborts uploads or deletes objects earlier: the other
+// attempt might be about to commit.
 type committer struct {
 	data     sinks.Sink
 	quar     *quarantine // nil when the first bad row fails the run
@@ -47,7 +48,11 @@ func (c *committer) Write(ctx context.Context, b pipeline.Block) error { return 
 // Commit holds the ledger against the inputs before anything becomes visible and against the store before the manifest
 // says so.
 func (c *committer) Commit(ctx context.Context, l *pipeline.Ledger) error {
-	if err := c.precheck(l); err != nil {
+	err := c.precheck(l)
+	if err == nil {
+		err = c.uncommitted(ctx)
+	}
+	if err != nil {
 		return errors.Join(err, c.Abort(context.WithoutCancel(ctx)))
 	}
 	var quar []FileRef
@@ -70,20 +75,37 @@ func (c *committer) Commit(ctx context.Context, l *pipeline.Ledger) error {
 	if err := c.tidy(ctx, m); err != nil {
 		return err
 	}
+	if err := c.abortOthers(ctx, m); err != nil {
+		c.log.Warn("open uploads of earlier attempts may be left; a lifecycle rule that aborts incomplete multipart uploads removes them",
+			"run_id", m.RunID, "error", err.Error())
+	}
 	// The report goes first: once the manifest stands, nothing may be missing.
 	if _, err := c.store.Put(ctx, reportRef(manifestRef(c.dir, m.RunID)), m.report(), "text/html; charset=utf-8", false); err != nil {
 		return fmt.Errorf("write report: %w", err)
+	}
+	if err := m.verify(ctx, c.store); fail.KindOf(err) == fail.Data {
+		return fmt.Errorf("%w: %w", errOverwritten, err)
+	} else if err != nil {
+		return err
 	}
 	if err := c.mark(ctx, m); err != nil {
 		return err
 	}
 	c.done = m
-	if err := c.abortOthers(ctx, m); err != nil {
-		// The run is committed, whatever becomes of the parts that a dead attempt left.
-		c.log.Warn("the run is committed, but open uploads of earlier attempts may be left; a lifecycle rule that aborts incomplete multipart uploads removes them",
-			"run_id", m.RunID, "error", err.Error())
-	}
 	return nil
+}
+
+// uncommitted fails if another attempt has committed the run while this one was reading: then not one of its files may
+// come to stand between those of the commit.
+func (c *committer) uncommitted(ctx context.Context) error {
+	if c.force {
+		return nil
+	}
+	first, err := readManifest(ctx, c.store, manifestRef(c.dir, c.runID))
+	if err == nil && first != nil {
+		return errCommittedElsewhere
+	}
+	return err
 }
 
 // precheck is what can be known before the data is visible: accounts that balance, all bytes consumed, few enough bad
@@ -106,7 +128,7 @@ func (c *committer) precheck(l *pipeline.Ledger) error {
 }
 
 // mark writes the manifest. If another attempt was first, the run is committed; should our files have replaced its own
-// with different bytes (another number of lanes may sum floats in another order), the manifest has to name ours.
+// with different bytes (another number of lanes gives groups in another order), the manifest has to name ours.
 func (c *committer) mark(ctx context.Context, m *Manifest) error {
 	b, err := json.MarshalIndent(m, "", "  ")
 	if err != nil {
@@ -121,13 +143,19 @@ func (c *committer) mark(ctx context.Context, m *Manifest) error {
 		return nil
 	}
 	first, err := readManifest(ctx, c.store, ref)
+	if err == nil && first != nil {
+		if err = first.verify(ctx, c.store); err == nil {
+			return errCommittedElsewhere
+		}
+		if fail.KindOf(err) == fail.Data { // broken for certain
+			err = m.verify(ctx, c.store)
+		}
+	}
 	if err != nil {
 		return err
 	}
-	if first == nil || first.verify(ctx, c.store) != nil {
-		if _, err := c.store.Put(ctx, ref, append(b, '\n'), "application/json", false); err != nil {
-			return fmt.Errorf("write manifest: %w", err)
-		}
+	if _, err := c.store.Put(ctx, ref, append(b, '\n'), "application/json", false); err != nil {
+		return fmt.Errorf("write manifest: %w", err)
 	}
 	return errCommittedElsewhere
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"runtime"
+	"time"
 
 	"github.com/apache/arrow/go/v17/arrow/memory"
 
@@ -42,6 +43,7 @@ type hooks struct {
 	store     func(objstore.Store) objstore.Store
 	blockRows int64
 	mem       memory.Allocator
+	patience  time.Duration // how long to wait for the manifest of another attempt
 }
 
 // sizes are the bounds that follow from the memory limit and the lanes.
