@@ -155,7 +155,9 @@ func (w *world) main(ctx context.Context) int {
 	} else if cmd.name == "run" { // whoever reads the receipt finds one, whatever went wrong
 		var rec job.Receipt
 		rec.Fail(err)
-		w.stdout.Write(rec.JSON())
+		if _, werr := w.stdout.Write(rec.JSON()); werr != nil {
+			err = fmt.Errorf("%w; write receipt: %w", err, werr)
+		}
 	}
 	var done exitCode
 	if errors.As(err, &done) {
