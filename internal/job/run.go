@@ -103,7 +103,7 @@ func (j *job) run(ctx context.Context) (*Receipt, error) {
 		}
 		if other != nil {
 			j.opt.Log.Info("another attempt committed this run", "run_id", j.runID, "manifest", ref.String())
-			return other.receipt(ref), nil
+			return other.receipt(ref), other.verify(ctx, j.store)
 		}
 	}
 	if err != nil {
