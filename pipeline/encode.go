@@ -4,6 +4,8 @@ import (
 	"context"
 
 	"github.com/apache/arrow/go/v17/arrow"
+
+	"github.com/sluice-data/sluice/internal/fail"
 )
 
 // gatherer cuts the ordered stream of records into blocks of exactly BlockRows rows (the last one less, and less where
@@ -153,7 +155,7 @@ func (p *encodePool) lane(ctx context.Context, i int) error {
 			return nil
 		}
 		var e encoded
-		e.err = guard("encode", func() (err error) {
+		e.err = fail.Guard("encode", func() (err error) {
 			defer releaseAll(recs)
 			e.block, err = enc.Encode(ctx, recs)
 			return err

@@ -152,7 +152,7 @@ func (l *lane) chunk(ctx context.Context, c *Chunk) *result {
 		res.read = res.decoded + int64(rej.Len()-inSteps)
 		res.rej, rej, inSteps = rej, Rejects{}, 0
 	}
-	err := guard("decode", func() error {
+	err := fail.Guard("decode", func() error {
 		return l.dec.Decode(ctx, c, &rej, func(b Batch) error {
 			if err := ctx.Err(); err != nil {
 				return context.Cause(ctx)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"runtime/debug"
 	"sync/atomic"
 	"time"
 
@@ -60,16 +59,16 @@ func Run(ctx context.Context, p Plan) (led *Ledger, err error) {
 	rctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	run := &run{Plan: p, led: led, ctx: rctx, cancel: cancel}
-	err = guard("run", func() error { return run.segments(ctx) })
+	err = fail.Guard("run", func() error { return run.segments(ctx) })
 	if err == nil {
 		err = context.Cause(ctx)
 	}
 	if err == nil {
-		return led, guard("commit", func() error { return p.Sink.Commit(ctx, led) })
+		return led, fail.Guard("commit", func() error { return p.Sink.Commit(ctx, led) })
 	}
 	actx, stop := context.WithTimeout(context.WithoutCancel(ctx), AbortTimeout)
 	defer stop()
-	if aerr := guard("abort", func() error { return p.Sink.Abort(actx) }); aerr != nil {
+	if aerr := fail.Guard("abort", func() error { return p.Sink.Abort(actx) }); aerr != nil {
 		// The first error is why the run failed; what giving up left behind must be known too.
 		err = &abortError{err, aerr}
 	}
@@ -84,22 +83,6 @@ func (e *abortError) Error() string {
 }
 func (e *abortError) Unwrap() []error { return []error{e.err, e.abort} }
 
-// guard runs f and turns a panic into an Internal error with its stack.
-func guard(what string, f func() error) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			cause, ok := v.(error)
-			if !ok {
-				cause = fmt.Errorf("%v", v)
-			}
-			e := fail.Newf(fail.Internal, "%s panicked: %w", what, cause)
-			e.Stack = string(debug.Stack())
-			err = e
-		}
-	}()
-	return f()
-}
-
 type run struct {
 	Plan
 	led    *Ledger
@@ -110,7 +93,7 @@ type run struct {
 // start runs f guarded in the group; its error ends what the sink is doing as well.
 func (r *run) start(g *errgroup.Group, what string, f func() error) {
 	g.Go(func() error {
-		err := guard(what, f)
+		err := fail.Guard(what, f)
 		if err != nil {
 			r.cancel(err)
 		}
@@ -121,7 +104,7 @@ func (r *run) start(g *errgroup.Group, what string, f func() error) {
 // segments drives the chain: each fold's drain is the next segment's source.
 func (r *run) segments(ctx context.Context) (err error) {
 	src := r.Source
-	defer func() { err = errors.Join(err, guard("close source", src.Close)) }()
+	defer func() { err = errors.Join(err, fail.Guard("close source", src.Close)) }()
 	base := 0 // index of the segment's first step in the ledger
 	for i, seg := range r.Segments {
 		for _, s := range seg.Steps {
@@ -140,7 +123,7 @@ func (r *run) segments(ctx context.Context) (err error) {
 		next := &drainSource{drain: drain, schema: seg.Fold.Schema(), led: r.led, step: at}
 		closed := src
 		src = next
-		if err := guard("close source", closed.Close); err != nil {
+		if err := fail.Guard("close source", closed.Close); err != nil {
 			return err
 		}
 		base = at + 1
@@ -168,7 +151,7 @@ func (r *run) fold(ctx context.Context, src Source, seg Segment, base int, first
 		closeAll()
 		return nil, err
 	}
-	err = guard("drain "+seg.Fold.Name(), func() (err error) {
+	err = fail.Guard("drain "+seg.Fold.Name(), func() (err error) {
 		d, err = seg.Fold.Drain(ctx, r.Mem, parts)
 		return err
 	})

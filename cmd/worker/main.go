@@ -151,7 +151,7 @@ func (w *world) main(ctx context.Context) int {
 		}
 	}
 	if err == nil {
-		err = cmd.run(ctx, w, &f)
+		err = fail.Guard("worker "+cmd.name, func() error { return cmd.run(ctx, w, &f) })
 	} else if cmd.name == "run" { // whoever reads the receipt finds one, whatever went wrong
 		var rec job.Receipt
 		rec.Fail(err)

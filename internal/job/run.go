@@ -42,7 +42,11 @@ type job struct {
 // Run carries out one run and returns its receipt, also when it failed (with the error beside it).
 func Run(ctx context.Context, opt Options) (*Receipt, error) {
 	j := &job{opt: &opt, started: time.Now(), progress: &pipeline.Progress{}}
-	rec, err := j.run(ctx)
+	var rec *Receipt
+	err := fail.Guard("run", func() (err error) { // a panic before the engine's own guards: while the head is looked at, say
+		rec, err = j.run(ctx)
+		return err
+	})
 	if err != nil && ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		err = context.Cause(ctx) // what was going on when the signal came does not matter
 	}

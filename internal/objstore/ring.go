@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"runtime/debug"
 	"sync"
 
 	"github.com/sluice-data/sluice/internal/fail"
@@ -169,13 +168,8 @@ func (r *ring) fetchAll(w int64, worker *ringWorker) {
 	}
 }
 
-func (r *ring) fetch(buf []byte, off int64) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = failf(fail.Internal, r.info.Ref, "read object: panic: %v\n%s", p, debug.Stack())
-		}
-	}()
-	return readFull(r.ctx, r.store, r.info, buf, off)
+func (r *ring) fetch(buf []byte, off int64) error {
+	return fail.Guard("read object "+r.info.Ref.String(), func() error { return readFull(r.ctx, r.store, r.info, buf, off) })
 }
 
 // readFull fills buf from off, resuming broken bodies, and asks for the end of the body too: only there a store says

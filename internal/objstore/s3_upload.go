@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -169,18 +168,15 @@ func (u *s3Upload) send(ctx context.Context) error {
 	number, body := u.part, &partBody{chunks: u.buf, size: u.held}
 	u.part, u.buf, u.held = u.part+1, nil, 0
 	u.wait.Go(func() {
-		defer func() {
-			if p := recover(); p != nil {
-				u.fail(failf(fail.Internal, u.ref, "send part: panic: %v\n%s", p, debug.Stack()))
-			}
-			<-u.slots
-		}()
-		u.sendPart(number, body)
+		defer func() { <-u.slots }()
+		if err := fail.Guard("send part of "+u.ref.String(), func() error { return u.sendPart(number, body) }); err != nil {
+			u.fail(err)
+		}
 	})
 	return nil
 }
 
-func (u *s3Upload) sendPart(number int32, body *partBody) {
+func (u *s3Upload) sendPart(number int32, body *partBody) error {
 	in := &s3.UploadPartInput{
 		Bucket: &u.ref.Bucket, Key: &u.ref.Key, UploadId: &u.id, PartNumber: &number, Body: body, ContentLength: &body.size,
 	}
@@ -190,13 +186,13 @@ func (u *s3Upload) sendPart(number int32, body *partBody) {
 	out, err := u.store.client.UploadPart(u.ctx, in)
 	if err != nil {
 		// The transport may still be reading the body of a request that it gave up: those chunks are not reused.
-		u.fail(s3Error(u.ctx, u.ref, fmt.Sprintf("send part %d", number), err))
-		return
+		return s3Error(u.ctx, u.ref, fmt.Sprintf("send part %d", number), err)
 	}
 	body.recycle()
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.parts = append(u.parts, types.CompletedPart{PartNumber: &number, ETag: out.ETag, ChecksumCRC32: out.ChecksumCRC32})
+	return nil
 }
 
 // Flush sends the last part, which is empty if nothing was written: an upload needs one.
