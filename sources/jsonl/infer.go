@@ -251,7 +251,12 @@ func infer(ctx context.Context, req sources.Request) ([]arrow.Field, error) {
 	chunks := sources.NewChunker(req.Inputs, o)
 	defer chunks.Close()
 	in := newInference()
-	for rows, size := 0, 0; req.FullScan || rows < headRows && size < headBytes/2; {
+	rows, size := 0, 0
+	more := func() bool { // with no column at all there is nothing to begin with
+		return req.FullScan || rows < headRows && size < headBytes/2 || len(in.root.keys) == 0 && len(req.Schema.Columns) == 0
+	}
+	var refused *fail.Error // the first line that is no record
+	for more() {
 		c, err := chunks.Next(ctx)
 		if errors.Is(err, io.EOF) {
 			break
@@ -260,15 +265,30 @@ func infer(ctx context.Context, req sources.Request) ([]arrow.Field, error) {
 			return nil, err
 		}
 		size += len(c.Data)
-		for b := c.Data; len(b) > 0 && (req.FullScan || rows < headRows); rows++ {
+		line := c.Line
+		for b := c.Data; len(b) > 0 && more(); rows++ {
 			n := lineLen(b)
+			in.s.why = ""
 			if err := in.record(b[:n]); err != nil {
 				c.Release()
 				return nil, err
 			}
+			if refused == nil && in.s.why != "" && space(b[:n], 0) < n {
+				refused = fail.Newf(fail.Data, "not JSON at byte %d of the line: %s; no other line gives columns to infer", in.s.pos+1, in.s.why).
+					In(c.Input).At(line, c.Offset+int64(len(c.Data)-len(b)))
+			}
+			line++
 			b = b[min(n+1, len(b)):]
 		}
 		c.Release()
 	}
-	return in.root.fields(), nil
+	switch {
+	case len(in.root.keys) > 0 || len(req.Schema.Columns) > 0 || len(req.Inputs) == 0:
+		return in.root.fields(), nil
+	case refused != nil:
+		return nil, refused
+	case rows == 0:
+		return nil, fail.Newf(fail.Data, "is empty, so there are no columns to infer: declare schema.columns").In(req.Inputs[0].URI)
+	}
+	return nil, fail.Newf(fail.Data, "the records have no keys, so there are no columns to infer: declare schema.columns").In(req.Inputs[0].URI)
 }

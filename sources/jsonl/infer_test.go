@@ -272,6 +272,35 @@ func TestDetect(t *testing.T) {
 	}
 }
 
+// Without a key anywhere there are no columns: what is wrong with the input is said, with the place of its first bad line.
+func TestNoColumns(t *testing.T) {
+	for _, c := range []struct {
+		text, want string
+		line       int64
+	}{
+		{"", "is empty", 0},
+		{"\n \r\n", "no keys", 0},
+		{"{}\n{}\n", "no keys", 0},
+		{"\n{\"a\":NaN}\n{\"a\":01}\n", "not JSON at byte 6 of the line", 2},
+		{"{}\n{\"a\":1} {\"a\":2}\n", "text behind the value", 2},
+		{"{\"a\":\"\\ud800\"}\n", "not JSON at byte 7", 1},
+	} {
+		_, err := open(context.Background(), request(t, sources.Infer, "", c.text))
+		var e *fail.Error
+		if !errors.As(err, &e) || e.Kind != fail.Data || !strings.Contains(err.Error(), c.want) || e.Line != c.line || e.File == "" {
+			t.Errorf("%q: %v, want %q in line %d", c.text, err, c.want, c.line)
+		}
+	}
+	// A key that comes after the head is a column all the same.
+	s, err := open(context.Background(), request(t, sources.Infer, "", strings.Repeat("{}\n", headRows+1)+"{\"late\":1}\n"))
+	if err != nil || s.Schema().NumFields() != 1 {
+		t.Fatalf("late key: %v", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestOpenErrors(t *testing.T) {
 	if _, err := open(context.Background(), request(t, sources.Strict, "a int64, a string", "")); fail.KindOf(err) != fail.Usage {
 		t.Errorf("column declared twice: %v", err)

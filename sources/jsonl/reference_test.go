@@ -360,7 +360,7 @@ func TestInferredTypesHoldEveryValue(t *testing.T) {
 		req := request(t, sources.Infer, "", text)
 		req.FullScan = true
 		res, err := run(t, req)
-		if err != nil && whole([]byte(text), true) == nil {
+		if err != nil && whole([]byte(text), true) == nil && !strings.Contains(err.Error(), "columns to infer") {
 			t.Fatalf("run: %v", err)
 		}
 		for _, r := range res.rejects {
