@@ -53,13 +53,13 @@ func (c *committer) Commit(ctx context.Context, l *pipeline.Ledger) error {
 		err = c.uncommitted(ctx)
 	}
 	if err != nil {
-		return errors.Join(err, c.Abort(context.WithoutCancel(ctx)))
+		return errors.Join(err, c.Abort(ctx))
 	}
 	var quar []FileRef
 	if c.quar != nil {
 		var err error
 		if quar, err = c.quar.Commit(ctx); err != nil {
-			return errors.Join(err, c.Abort(context.WithoutCancel(ctx)))
+			return errors.Join(err, c.Abort(ctx))
 		}
 	}
 	if err := c.data.Commit(ctx, l); err != nil {
@@ -183,7 +183,7 @@ func (c *committer) tidy(ctx context.Context, m *Manifest) error {
 		keep[f.URI] = true
 	}
 	prefixes := []objstore.Ref{{Bucket: c.dir.Bucket, Key: c.dir.Key + "part-" + m.RunID + "-"}}
-	if c.quar != nil {
+	if len(m.Quarantine) > 0 { // where nothing is quarantined, its place need not be there
 		prefixes = append(prefixes, c.quar.prefix)
 	}
 	for _, prefix := range prefixes {
@@ -221,24 +221,21 @@ func (c *committer) abortOthers(ctx context.Context, m *Manifest) error {
 		}
 	}
 	data := objstore.Ref{Bucket: c.dir.Bucket, Key: c.dir.Key + "part-" + m.RunID + "-"}
-	if err := abort(data, "%05d.parquet", len(m.Files)); err != nil || c.quar == nil {
+	if err := abort(data, "%05d.parquet", len(m.Files)); err != nil || len(m.Quarantine) == 0 {
 		return err
 	}
 	return abort(c.quar.prefix, "part-%05d.jsonl.gz", len(m.Quarantine))
 }
 
-// Abort gives up the data and the quarantine.
+// Abort gives up the quarantine and the data, within the time there is for that and whatever state ctx is in.
 func (c *committer) Abort(ctx context.Context) error {
-	return errors.Join(c.data.Abort(ctx), c.abortQuarantine(ctx))
-}
-
-func (c *committer) abortQuarantine(ctx context.Context) error {
-	if c.quar == nil {
-		return nil
-	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), pipeline.AbortTimeout)
 	defer cancel()
-	return c.quar.Abort(ctx)
+	var err error
+	if c.quar != nil {
+		err = c.quar.Abort(ctx)
+	}
+	return errors.Join(err, c.data.Abort(ctx))
 }
 
 func fileRefs(files []sinks.File) []FileRef {

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/sluice-data/sluice/internal/fail"
 	"github.com/sluice-data/sluice/internal/objstore"
@@ -24,6 +25,7 @@ type memStore struct {
 	calls   []string
 	failAt  int // number of the call that fails; -1 = none
 	err     error
+	slow    time.Duration // what an abort takes
 }
 
 func newMemStore() *memStore {
@@ -162,6 +164,9 @@ func (u *memUpload) Abort(ctx context.Context) error {
 	if err := u.store.call("abort", u.ref); err != nil {
 		return err
 	}
+	time.Sleep(u.store.slow)
+	u.store.mu.Lock()
+	defer u.store.mu.Unlock()
 	delete(u.store.open, u)
 	return nil
 }

@@ -6,10 +6,10 @@ import (
 	"context"
 	"fmt"
 	"sync/atomic"
-	"time"
 
 	"github.com/apache/arrow/go/v17/arrow/memory"
 	"github.com/parquet-go/parquet-go/format"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/sluice-data/sluice/internal/fail"
 	"github.com/sluice-data/sluice/internal/objstore"
@@ -35,8 +35,8 @@ func init() {
 
 const contentType = "application/vnd.apache.parquet"
 
-// abortTime bounds giving up uploads after a failed commit, when the run's own context may be cancelled already.
-const abortTime = 30 * time.Second
+// abortsAtOnce is how many uploads are given up at the same time: a run may have thousands open, and seconds to go.
+const abortsAtOnce = 16
 
 // Sink writes row groups to files in row order. Its uploads stay open until Commit.
 type Sink struct {
@@ -158,7 +158,7 @@ func (s *Sink) Commit(ctx context.Context, l *pipeline.Ledger) error {
 	s.ended = true
 	files, err := s.publish(ctx)
 	if err != nil {
-		actx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortTime)
+		actx, cancel := context.WithTimeout(context.WithoutCancel(ctx), pipeline.AbortTimeout)
 		defer cancel()
 		if aerr := s.abort(actx); aerr != nil {
 			return fail.Newf(fail.KindOf(err), "%w (then abort uploads: %v)", err, aerr)
@@ -205,23 +205,27 @@ func (s *Sink) publish(ctx context.Context) ([]sinks.File, error) {
 	return out, nil
 }
 
-// Abort gives all open uploads up. It goes on after an error and returns the first. It deletes no object.
+// Abort gives all open uploads up until ctx ends. It goes on after an error and returns the first. It deletes no object.
 func (s *Sink) Abort(ctx context.Context) error {
 	s.ended = true
 	return s.abort(ctx)
 }
 
 func (s *Sink) abort(ctx context.Context) error {
-	var first error
+	var g errgroup.Group
+	g.SetLimit(abortsAtOnce)
 	for _, f := range s.files {
 		if f.completed {
 			continue
 		}
-		if err := f.upload.Abort(ctx); err != nil && first == nil {
-			first = err
-		}
+		g.Go(func() error {
+			if err := ctx.Err(); err != nil {
+				return fail.Newf(fail.Temporary, "abort upload: no time is left: %w", err).In(f.ref.String())
+			}
+			return fail.Guard("abort upload", func() error { return f.upload.Abort(ctx) })
+		})
 	}
-	return first
+	return g.Wait()
 }
 
 // Files are the objects Commit published, in row order; nil before it succeeded.

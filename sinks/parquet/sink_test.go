@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/memory"
@@ -214,6 +215,39 @@ func TestCancelled(t *testing.T) {
 	}
 	if len(store.open) != 0 || len(store.objects) != 0 {
 		t.Errorf("%d uploads open, %d objects", len(store.open), len(store.objects))
+	}
+}
+
+// A run with many open uploads gives them up in the seconds between SIGTERM and SIGKILL, and stops when those are over.
+func TestAbortOfManyInTime(t *testing.T) {
+	store := newMemStore()
+	store.slow = 50 * time.Millisecond
+	begin := func(n int) *Sink {
+		s, err := New(sinks.Request{Schema: arrow.NewSchema([]arrow.Field{{Name: "n", Type: arrow.PrimitiveTypes.Int64}}, nil), Store: store, Dir: dir, RunID: runID})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range n {
+			if _, err := s.open(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return s
+	}
+	started := time.Now()
+	if err := begin(64).Abort(t.Context()); err != nil || len(store.open) != 0 {
+		t.Errorf("%d uploads left open: %v", len(store.open), err)
+	}
+	if took := time.Since(started); took > time.Second {
+		t.Errorf("64 aborts of %v took %v", store.slow, took)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	if err := begin(64).Abort(ctx); fail.KindOf(err) != fail.Temporary || !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("abort without time: %v", err)
+	}
+	if n := len(store.open); n < 32 {
+		t.Errorf("only %d of 64 uploads are left: the abort went on after its time", n)
 	}
 }
 
