@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"compress/gzip"
+	"crypto/sha256"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -52,6 +53,9 @@ var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args [
 	"text":    cmdText,
 	"snappy":  cmdSnappy,
 	"log":     cmdLog,
+	"groups":  cmdGroups,
+	"sorted":  cmdSorted,
+	"below":   cmdBelow,
 }
 
 // cmdExits: exits CODE worker ARGS… runs the worker and wants exactly that exit code; stdout and stderr are kept.
@@ -150,42 +154,47 @@ func rowJSON(pf *parquet.File, cols [][]string, row parquet.Row) string {
 }
 
 // cmdReceipt: receipt PATH VALUE … compares fields of the receipt, the last line of the last stdout; with one argument it
-// prints the field. PATH is rows.read or files.0.uri; files# is a length.
+// prints the field. PATH is rows.read, files.0.uri or files.len.
 func cmdReceipt(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 1 && len(args)%2 != 0 {
+		ts.Fatalf("usage: receipt PATH VALUE …")
+	}
+	for i := 0; i+1 < len(args); i += 2 {
+		if got := receiptField(ts, args[i]); (got == args[i+1]) == neg {
+			ts.Fatalf("receipt: %s is %s, want %s\n%s", args[i], got, args[i+1], ts.ReadFile("stdout"))
+		}
+	}
+	if len(args) == 1 {
+		fmt.Fprintln(ts.Stdout(), receiptField(ts, args[0]))
+	}
+}
+
+// receiptField is a field of the last line of the last stdout.
+func receiptField(ts *testscript.TestScript, path string) string {
 	lines := strings.Split(strings.TrimSpace(ts.ReadFile("stdout")), "\n")
 	var doc any
 	if err := json.Unmarshal([]byte(lines[len(lines)-1]), &doc); err != nil {
 		ts.Fatalf("the last line of stdout is not a receipt: %v\n%s", err, lines[len(lines)-1])
 	}
-	for i := 0; i+1 < len(args); i += 2 {
-		got := field(doc, args[i])
-		if (got == args[i+1]) == neg {
-			ts.Fatalf("receipt: %s is %s, want %s\n%s", args[i], got, args[i+1], lines[len(lines)-1])
-		}
-	}
-	if len(args) == 1 {
-		fmt.Fprintln(ts.Stdout(), field(doc, args[0]))
-	}
+	return field(doc, path)
 }
 
 func field(doc any, path string) string {
 	for _, p := range strings.Split(path, ".") {
-		name, length := strings.CutSuffix(p, "#")
 		switch d := doc.(type) {
 		case map[string]any:
-			doc = d[name]
+			doc = d[p]
 		case []any:
-			var i int
-			fmt.Sscan(name, &i)
-			if i >= len(d) {
+			if p == "len" {
+				return fmt.Sprint(len(d))
+			}
+			i, err := strconv.Atoi(p)
+			if err != nil || i >= len(d) {
 				return "<none>"
 			}
 			doc = d[i]
 		default:
 			return "<none>"
-		}
-		if list, ok := doc.([]any); ok && length {
-			return fmt.Sprint(len(list))
 		}
 	}
 	switch v := doc.(type) {
@@ -282,5 +291,40 @@ func cmdLog(ts *testscript.TestScript, neg bool, args []string) {
 			ts.Fatalf("a line of stderr is no log entry: %q %v", line, err)
 		}
 		fmt.Fprintln(ts.Stdout(), e.Level, e.Msg)
+	}
+}
+
+// cmdGroups: groups N FILE writes a CSV of id, key and amount in which each of N ids has two rows, far apart.
+func cmdGroups(ts *testscript.TestScript, neg bool, args []string) {
+	n, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	b := []byte("id,key,amount\n")
+	for i := range 2 * n {
+		id := i * 7919 % n // 7919 is prime to n
+		b = fmt.Appendf(b, "%d,key-%d,%d.%02d\n", id, id*31, i%1000, id%100)
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), b, 0o644))
+}
+
+// cmdSorted: sorted PATTERN prints what rows does, the lines in order, as one checksum and their number.
+func cmdSorted(ts *testscript.TestScript, neg bool, args []string) {
+	files, err := filepath.Glob(ts.MkAbs(args[0]))
+	ts.Check(err)
+	var lines []string
+	for _, name := range files {
+		lines = append(lines, parquetRows(ts, name)...)
+	}
+	sort.Strings(lines)
+	fmt.Fprintf(ts.Stdout(), "%d rows %x\n", len(lines), sha256.Sum256([]byte(strings.Join(lines, "\n"))))
+}
+
+// cmdBelow: below PATH N wants a number of the receipt to be above 0 and below N.
+func cmdBelow(ts *testscript.TestScript, neg bool, args []string) {
+	got, err := strconv.ParseInt(receiptField(ts, args[0]), 10, 64)
+	ts.Check(err)
+	most, err := strconv.ParseInt(args[1], 10, 64)
+	ts.Check(err)
+	if neg || got <= 0 || got >= most {
+		ts.Fatalf("receipt: %s is %d, want less than %d", args[0], got, most)
 	}
 }

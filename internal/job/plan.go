@@ -137,6 +137,26 @@ func (b *binder) steps(p *plan, in *arrow.Schema) error {
 
 // bound are the checks and steps bound one after the other.
 func (b *binder) bound(in *arrow.Schema) ([]transforms.Bound, error) {
+	out, err := b.boundWith(b.env, in)
+	if err != nil {
+		return nil, err
+	}
+	folds := 0
+	for _, bd := range out {
+		if bd.Fold != nil {
+			folds++
+		}
+	}
+	if folds < 2 {
+		return out, nil
+	}
+	// While a fold drains into the next one both hold memory: each may take half.
+	env := b.env
+	env.MemoryBudget /= 2
+	return b.boundWith(env, in)
+}
+
+func (b *binder) boundWith(env transforms.Env, in *arrow.Schema) ([]transforms.Bound, error) {
 	var out []transforms.Bound
 	next := func(bd transforms.Bound) {
 		out = append(out, bd)
@@ -153,7 +173,7 @@ func (b *binder) bound(in *arrow.Schema) ([]transforms.Bound, error) {
 		}
 	}
 	if len(checks) > 0 {
-		bd, err := transforms.BindChecks(b.env, checks, in)
+		bd, err := transforms.BindChecks(env, checks, in)
 		if err != nil {
 			return nil, err
 		}
@@ -164,7 +184,7 @@ func (b *binder) bound(in *arrow.Schema) ([]transforms.Bound, error) {
 		if err != nil {
 			return nil, err
 		}
-		bd, err := def.Bind(b.env, s.Node, in)
+		bd, err := def.Bind(env, s.Node, in)
 		if err != nil {
 			return nil, fail.Wrap(fail.Usage, err)
 		}
@@ -207,7 +227,15 @@ func (p *plan) explain(b *binder) string {
 	if p.source != nil {
 		fields = p.source.Schema()
 	}
-	fmt.Fprintf(&w, "source  %s", p.format.Name)
+	if p.source == nil { // bound to the declared columns
+		format := b.pipe.Source.Format
+		if format == "" {
+			format = "of a format told from content"
+		}
+		fmt.Fprintf(&w, "source  %s, no input given", format)
+	} else {
+		fmt.Fprintf(&w, "source  %s", p.format.Name)
+	}
 	for i, f := range b.in.infos {
 		if i == 3 {
 			fmt.Fprintf(&w, " and %d more", len(b.in.infos)-i)

@@ -114,7 +114,10 @@ func decimalField(f arrow.Field, low string) (arrow.Field, error) {
 	if ss != "" {
 		s, err2 = strconv.Atoi(strings.TrimSpace(ss))
 	}
-	if err1 != nil || err2 != nil || !strings.HasSuffix(low, ")") {
+	if !strings.HasSuffix(low, ")") {
+		return f, fmt.Errorf("type %q: want decimal(precision,scale), in quotes where it stands within braces", low)
+	}
+	if err1 != nil || err2 != nil {
 		return f, fmt.Errorf("type %q: want decimal(precision,scale)", low)
 	}
 	if p < 1 || p > 38 || s < 0 || s > p {

@@ -3,6 +3,7 @@ package spec
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"regexp"
 	"slices"
 	"strconv"
@@ -20,7 +21,7 @@ var (
 	Modes            = []string{"strict", "evolve", "infer"}
 	Encodings        = []string{"utf-8", "utf-16", "utf-16le", "utf-16be", "latin-1", "windows-1252"}
 	encodingNames    = append([]string{"utf8", "ascii", "us-ascii", "utf16", "utf16le", "utf16be", "latin1", "iso-8859-1", "iso8859-1", "cp1252", "win-1252"}, Encodings...)
-	ParquetCodecs    = []string{"zstd", "snappy", "gzip", "lz4", "brotli", "none"}
+	ParquetCodecs    = []string{"zstd", "snappy", "gzip", "lz4", "none"}
 	Formats          = []string{"csv", "tsv", "jsonl", "parquet"} // by default told from content
 	pipelineKeys     = []string{"version", "name", "source", "schema", "errors", "steps", "sink", "tests"}
 	namePattern      = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
@@ -47,6 +48,7 @@ type Source struct {
 	At          *Node // nil without a source: block
 	URI         string
 	URIAt       *Node
+	URIErr      error // a variable of the URI is not set: an error only if the URI is used
 	Format      string
 	Compression string // "auto" if not given
 	CSV         CSV
@@ -104,6 +106,7 @@ type Sink struct {
 	At             *Node
 	URI            string
 	URIAt          *Node
+	URIErr         error // a variable of the URI is not set: an error only if the URI is used
 	PartitionBy    []string
 	PartitionAt    *Node
 	TargetFileSize int64 // bytes
@@ -120,7 +123,8 @@ func Load(file string, text []byte, vars map[string]string) (*Pipeline, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := expand(root, vars); err != nil {
+	late, err := expandLate(root, vars)
+	if err != nil {
 		return nil, err
 	}
 	if _, err := root.Map(pipelineKeys...); err != nil {
@@ -132,7 +136,34 @@ func Load(file string, text []byte, vars map[string]string) (*Pipeline, error) {
 			return nil, err
 		}
 	}
+	p.Source.URIErr, p.Sink.URIErr = late["source"], late["sink"]
 	return p, nil
+}
+
+// expandLate replaces the variables of everything. Those of source.uri and sink.uri may lack the event that sets them, as
+// --input and --output may stand in: such errors are given back by the block's name.
+func expandLate(root *Node, vars map[string]string) (map[string]error, error) {
+	uris := map[string]*Node{}
+	for _, block := range []string{"source", "sink"} {
+		if b := root.Get(block); b != nil && b.IsMap() {
+			if u := b.Get("uri"); u != nil && u.IsScalar() {
+				u.late, uris[block] = true, u
+			}
+		}
+	}
+	if err := expand(root, vars); err != nil {
+		return nil, err
+	}
+	errs := map[string]error{}
+	for block, u := range uris {
+		var late notSet
+		if err := expand(u, vars); errors.As(err, &late) {
+			errs[block] = err
+		} else if err != nil {
+			return nil, err
+		}
+	}
+	return errs, nil
 }
 
 func (p *Pipeline) readHead(root *Node) error {
@@ -174,7 +205,11 @@ func (p *Pipeline) readSource(root *Node) error {
 		c, r2 := &s.CSV, fields{n: csv}
 		r2.known("delimiter", "quote", "header", "null_values", "encoding", "comment", "skip_rows")
 		r2.oneByte("delimiter", &c.Delimiter, false)
-		r2.oneByte("quote", &c.Quote, false)
+		if q := r2.get("quote"); q != nil && q.text == "none" {
+			c.Quote = q.text
+		} else {
+			r2.oneByte("quote", &c.Quote, false)
+		}
 		r2.oneByte("comment", &c.Comment, true)
 		if enc := r2.str("encoding", &c.Encoding); enc != nil && !slices.Contains(encodingNames, strings.ToLower(c.Encoding)) {
 			r2.fail(oneOf(enc, "encoding", c.Encoding, Encodings))
@@ -402,7 +437,7 @@ func (p *Pipeline) readSink(root *Node) error {
 		if lv := r2.get("level"); lv != nil {
 			k, err := lv.Int()
 			r2.fail(err)
-			if most := map[string]int64{"zstd": 22, "gzip": 9, "brotli": 11}[s.Codec]; err == nil && r2.err == nil && (k < 1 || k > most) {
+			if most := map[string]int64{"zstd": 22, "gzip": 9}[s.Codec]; err == nil && r2.err == nil && (k < 1 || k > most) {
 				if most == 0 {
 					r2.fail(lv.Errorf("compression %s has no levels", s.Codec))
 				} else {
