@@ -112,6 +112,8 @@ func resolve(ctx context.Context, store objstore.Store, r request, p *spec.Pipel
 			out = append(out, info)
 		}
 		return out, nil
+	case p.Source.URIErr != nil:
+		return nil, p.Source.URIErr
 	case p.Source.URI != "" && !event.Unset(p.Source.URI):
 		return expand(ctx, store, []string{p.Source.URI})
 	}

@@ -48,19 +48,40 @@ func (j *job) look(ctx context.Context) (*plan, *binder, error) {
 	if err := j.prepare(ctx); err != nil {
 		return nil, nil, err
 	}
+	if err := j.settleSink(); err != nil && !errors.Is(err, errNoSink) {
+		return nil, nil, err
+	}
 	if err := j.resolve(ctx); errors.Is(err, errNoInput) {
 		b := &binder{pipe: j.pipe, in: newIntake(j.store, nil, j.pipe.Source.Compression, j.progress), sizes: j.sizes, env: j.env}
 		if j.pipe.Schema.Mode != string(sources.Strict) {
 			return nil, b, nil
 		}
 		p := &plan{read: declared(j.pipe)}
-		return p, b, b.steps(p, p.read)
+		if err := b.steps(p, p.read); err != nil {
+			return nil, nil, err
+		}
+		return p, b, j.checkSink(ctx, p, b.in)
 	} else if err != nil {
 		return nil, nil, err
 	}
 	b := &binder{pipe: j.pipe, in: newIntake(j.store, j.infos, j.pipe.Source.Compression, j.progress), sizes: j.sizes, env: j.env}
 	p, err := b.bind(ctx, false)
-	return p, b, err
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := j.checkSink(ctx, p, b.in); err != nil {
+		return nil, nil, errors.Join(err, p.close())
+	}
+	return p, b, nil
+}
+
+// checkSink holds the plan's schema against the destination, which writes nothing before its first row.
+func (j *job) checkSink(ctx context.Context, p *plan, in *intake) error {
+	c, err := j.committer(ctx, p, in)
+	if err != nil {
+		return err
+	}
+	return c.Abort(ctx)
 }
 
 // known checks the names of the steps, which is all that can be checked without a schema.

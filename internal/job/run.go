@@ -241,13 +241,16 @@ func (j *job) resolve(ctx context.Context) (err error) {
 // settleSink checks the sink: block and computes the run id.
 func (j *job) settleSink() error {
 	s := &j.pipe.Sink
-	if event.Unset(s.URI) {
-		return fail.Newf(fail.Usage, "no destination: set sink.uri in the pipeline file or give --output").In(j.pipe.File)
-	}
 	for what, n := range map[string]*spec.Node{"redshift": s.Redshift, "glue": s.Glue, "partition_by": s.PartitionAt} {
 		if n != nil {
 			return n.Errorf("sink.%s is not available in this version", what)
 		}
+	}
+	if s.URIErr != nil && j.opt.Output == "" {
+		return s.URIErr
+	}
+	if event.Unset(s.URI) {
+		return errNoSink
 	}
 	ref, err := objstore.ParseRef(s.URI)
 	if err != nil {
@@ -260,6 +263,8 @@ func (j *job) settleSink() error {
 	j.runID = runID(j.pipe.Canonical(), j.pipe.Name, inputRefs(j.infos), "")
 	return nil
 }
+
+var errNoSink = fail.Newf(fail.Usage, "no destination: set sink.uri in the pipeline file or give --output")
 
 // attempt reads, transforms, writes and commits once.
 func (j *job) attempt(ctx context.Context, fullScan bool) (*Manifest, error) {

@@ -1,6 +1,7 @@
 package spec
 
 import (
+	"cmp"
 	"errors"
 	"flag"
 	"os"
@@ -33,7 +34,10 @@ func TestBadFiles(t *testing.T) {
 			t.Fatalf("%s: no >>> line", title)
 		}
 		want = strings.TrimSpace(want)
-		_, err := Load("p.yaml", []byte(yaml), testVars)
+		p, err := Load("p.yaml", []byte(yaml), testVars)
+		if err == nil {
+			err = cmp.Or(p.Source.URIErr, p.Sink.URIErr) // an error once the URI is used
+		}
 		got := "no error"
 		if err != nil {
 			got = err.Error()

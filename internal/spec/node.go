@@ -24,6 +24,7 @@ type Node struct {
 	off     int32 // byte offset in the file where the value starts
 	kind    kind
 	quoted  bool
+	late    bool    // its variables are replaced only if it is used
 	text    string  // of a scalar; as written, quotes and escapes resolved
 	places  []int32 // source offset of every byte of text and of its end; nil if it could not be traced
 	entries []Entry

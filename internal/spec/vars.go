@@ -16,6 +16,9 @@ var EventVars = []string{"BUCKET", "KEY", "EVENT_ID", "EVENT_TIME", "SCHEDULED_T
 // expand replaces the variables in every scalar value below n. Keys hold none.
 func expand(n *Node, vars map[string]string) error {
 	for _, e := range n.entries {
+		if e.Value.late {
+			continue
+		}
 		if strings.Contains(e.Key, "${") {
 			return e.At.Errorf("variables are not replaced in keys")
 		}
@@ -109,10 +112,17 @@ func lookup(body string, vars map[string]string) (string, error) {
 	return val, nil
 }
 
+// notSet names a variable that an event would have brought.
+type notSet string
+
+func (name notSet) Error() string {
+	return fmt.Sprintf("variable %s is not set: the run has no event that brings it (set it with --set %s=… or write ${%s:-default})", string(name), string(name), string(name))
+}
+
 func unknown(name string, vars map[string]string) error {
 	for _, k := range EventVars {
 		if k == name {
-			return fmt.Errorf("variable %s is not set: the run has no event that brings it (set it with --set %s=… or write ${%s:-default})", name, name, name)
+			return notSet(name)
 		}
 	}
 	known := append([]string(nil), EventVars...)
