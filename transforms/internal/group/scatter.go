@@ -159,7 +159,9 @@ func (s *scatter) add(r *keys.Rows, args []arrow.Array) error {
 	grown := 0
 	for lo := 0; lo < r.N; {
 		hi, full := s.place(r.Hash, lo)
-		s.write(r, args, lo, hi)
+		if err := s.write(r, args, lo, hi); err != nil {
+			return err
+		}
 		if full >= 0 {
 			if err := s.flush(full); err != nil {
 				return err
@@ -222,7 +224,7 @@ func (s *scatter) place(hash []uint64, lo int) (hi, full int) {
 	return len(hash), -1
 }
 
-func (s *scatter) write(r *keys.Rows, args []arrow.Array, lo, hi int) {
+func (s *scatter) write(r *keys.Rows, args []arrow.Array, lo, hi int) error {
 	slots := s.slots[lo:hi]
 	if s.bytes {
 		for i, slot := range slots {
@@ -240,8 +242,11 @@ func (s *scatter) write(r *keys.Rows, args []arrow.Array, lo, hi int) {
 		}
 	}
 	for i := range args {
-		s.writeArg(&s.args[i], args[i], lo, slots)
+		if err := s.writeArg(&s.args[i], args[i], lo, slots); err != nil {
+			return err
+		}
 	}
+	return nil
 }
 
 func spread[T any](dst, src []T, slots []uint32) {
@@ -258,7 +263,7 @@ func (s *scatter) put(v *varColumn, slot uint32, b []byte) {
 	s.varSize += int64(len(b))
 }
 
-func (s *scatter) writeArg(c *scattered, a arrow.Array, lo int, slots []uint32) {
+func (s *scatter) writeArg(c *scattered, a arrow.Array, lo int, slots []uint32) error {
 	switch {
 	case c.typ.ID() == arrow.NULL:
 	case c.typ.ID() == arrow.BOOL:
@@ -269,8 +274,7 @@ func (s *scatter) writeArg(c *scattered, a arrow.Array, lo int, slots []uint32) 
 	case c.width == 0:
 		off, data, ok := col.Var(a)
 		if !ok {
-			s.l.err = errHuge
-			return
+			return errHuge
 		}
 		for i, slot := range slots {
 			s.put(&c.text, slot, data[off[lo+i]:off[lo+i+1]])
@@ -290,7 +294,7 @@ func (s *scatter) writeArg(c *scattered, a arrow.Array, lo int, slots []uint32) 
 		}
 	}
 	if c.valid == nil {
-		return
+		return nil
 	}
 	bits, off := col.Valid(a)
 	for i, slot := range slots {
@@ -299,6 +303,7 @@ func (s *scatter) writeArg(c *scattered, a arrow.Array, lo int, slots []uint32) 
 			c.valid[slot] = bits[(off+lo+i)>>3] >> uint((off+lo+i)&7) & 1
 		}
 	}
+	return nil
 }
 
 // toBytes folds what is buffered as words and goes on with byte rows.
