@@ -3,172 +3,122 @@
 package bench
 
 import (
-	"bytes"
+	"context"
 	"database/sql"
-	"encoding/json"
 	"fmt"
-	"math"
-	"os/exec"
-	"path/filepath"
 	"strings"
-	"testing"
-	"time"
 
-	"github.com/duckdb/duckdb-go/v2"
+	_ "github.com/duckdb/duckdb-go/v2" // the engine "duckdb" of database/sql
 )
 
-// Receipt is what the worker's last line of output says.
-type Receipt struct {
-	Status string `json:"status"`
-	Rows   struct {
-		Read, Written, Rejected int64
-	} `json:"rows"`
-	Seconds    float64 `json:"seconds"`
-	PeakMemory int64   `json:"peak_memory_bytes"`
+// Threads is what DuckDB gets.
+const Threads = 2
+
+// OpenDuckDB opens an in-memory database with that many threads. The caller closes it.
+func OpenDuckDB(threads int) (*sql.DB, error) {
+	return sql.Open("duckdb", fmt.Sprintf("?threads=%d", threads))
 }
 
-// BuildWorker builds the worker of this checkout and returns its path.
-func BuildWorker(t testing.TB) string {
-	t.Helper()
-	out := filepath.Join(t.TempDir(), "worker")
-	cmd := exec.Command("go", "build", "-o", out, "./cmd/worker")
-	cmd.Dir = ".."
-	if b, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("build worker: %v\n%s", err, b)
-	}
-	return out
+// Class is what a type is for: values of different classes are never the same.
+type Class string
+
+// Classes of types.
+const (
+	Number      Class = "number"
+	Text        Class = "text"
+	Bool        Class = "bool"
+	Date        Class = "date"
+	Timestamp   Class = "timestamp"
+	Timestamptz Class = "timestamptz"
+	Nested      Class = "nested"
+)
+
+// Table is a query's result.
+type Table struct {
+	Names   []string
+	Types   []string // DuckDB's names
+	Classes []Class
+	Rows    [][]any
 }
 
-// RunWorker runs the worker and returns its receipt; a failed run fails the test.
-func RunWorker(t testing.TB, worker string, args ...string) Receipt {
-	t.Helper()
-	var out, log bytes.Buffer
-	cmd := exec.Command(worker, args...)
-	cmd.Stdout, cmd.Stderr = &out, &log
-	if err := cmd.Run(); err != nil {
-		t.Fatalf("worker %v: %v\n%s%s", args, err, out.String(), log.String())
-	}
-	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
-	var r Receipt
-	if err := json.Unmarshal([]byte(lines[len(lines)-1]), &r); err != nil {
-		t.Fatalf("receipt: %v", err)
-	}
-	return r
-}
-
-// OpenDuckDB opens an in-memory database with two threads.
-func OpenDuckDB(t testing.TB) *sql.DB {
-	t.Helper()
-	db, err := sql.Open("duckdb", "?threads=2")
+// Query runs a query and fetches all of its rows.
+func Query(ctx context.Context, db *sql.DB, query string) (*Table, error) {
+	rows, err := db.QueryContext(ctx, query)
 	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { db.Close() })
-	return db
-}
-
-// CompareRows runs both queries ordered by order and says where the first difference is, or "".
-func CompareRows(t testing.TB, db *sql.DB, want, got, order string) string {
-	t.Helper()
-	w, wc := fetch(t, db, want+" ORDER BY "+order)
-	g, gc := fetch(t, db, got+" ORDER BY "+order)
-	if strings.Join(wc, ",") != strings.Join(gc, ",") {
-		return fmt.Sprintf("columns: got %v, want %v", gc, wc)
-	}
-	if len(w) == 0 {
-		return "no rows to compare"
-	}
-	for i := range min(len(w), len(g)) {
-		for c := range wc {
-			if !Same(g[i][c], w[i][c]) {
-				return fmt.Sprintf("row %d, %s: got %v (%T), want %v (%T); row %v", i, wc[c], g[i][c], g[i][c], w[i][c], w[i][c], w[i])
-			}
-		}
-	}
-	if len(w) != len(g) {
-		return fmt.Sprintf("%d rows, want %d", len(g), len(w))
-	}
-	return ""
-}
-
-func fetch(t testing.TB, db *sql.DB, query string) ([][]any, []string) {
-	t.Helper()
-	rows, err := db.Query(query)
-	if err != nil {
-		t.Fatalf("%s: %v", query, err)
+		return nil, err
 	}
 	defer rows.Close()
-	cols, err := rows.Columns()
+	cols, err := rows.ColumnTypes()
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
-	var out [][]any
+	t := &Table{}
+	for _, c := range cols {
+		t.Names = append(t.Names, c.Name())
+		t.Types = append(t.Types, c.DatabaseTypeName())
+		t.Classes = append(t.Classes, classOf(c.DatabaseTypeName()))
+	}
 	for rows.Next() {
 		row, ptr := make([]any, len(cols)), make([]any, len(cols))
 		for i := range row {
 			ptr[i] = &row[i]
 		}
 		if err := rows.Scan(ptr...); err != nil {
-			t.Fatal(err)
+			return nil, err
 		}
-		out = append(out, row)
+		t.Rows = append(t.Rows, row)
 	}
-	if err := rows.Err(); err != nil {
-		t.Fatalf("%s: %v", query, err)
-	}
-	return out, cols
+	return t, rows.Err()
 }
 
-// Same compares two values of DuckDB's driver: numbers by value, whatever their width; floats within 1e-12 relative,
-// because a sum depends on the order of its terms; everything else exactly.
-func Same(a, b any) bool {
-	if a == nil || b == nil {
-		return a == nil && b == nil
+func classOf(typ string) Class {
+	switch typ {
+	case "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "UHUGEINT", "FLOAT", "DOUBLE":
+		return Number
+	case "VARCHAR":
+		return Text
+	case "BOOLEAN":
+		return Bool
+	case "DATE":
+		return Date
+	case "TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS":
+		return Timestamp
+	case "TIMESTAMPTZ", "TIMESTAMP WITH TIME ZONE":
+		return Timestamptz
 	}
-	x, xf, xok := number(a)
-	y, yf, yok := number(b)
 	switch {
-	case xok && yok && !xf && !yf:
-		return x == y
-	case xok && yok:
-		p, q := parse(x), parse(y)
-		return p == q || math.IsNaN(p) && math.IsNaN(q) || math.Abs(p-q) <= 1e-12*math.Max(math.Abs(p), math.Abs(q))
+	case strings.HasPrefix(typ, "DECIMAL"):
+		return Number
+	case strings.HasSuffix(typ, "[]"), strings.HasPrefix(typ, "STRUCT"):
+		return Nested
 	}
-	if s, ok := a.(time.Time); ok {
-		u, ok := b.(time.Time)
-		return ok && s.Equal(u)
-	}
-	return fmt.Sprint(a) == fmt.Sprint(b)
+	return Class(typ)
 }
 
-// number is the value as decimal text without trailing zeros, and whether it is binary floating point.
-func number(v any) (text string, float, ok bool) {
-	switch n := v.(type) {
-	case int8, int16, int32, int64, uint8, uint16, uint32, uint64:
-		return fmt.Sprint(n), false, true
-	case float32, float64:
-		return fmt.Sprintf("%.17g", n), true, true
-	case duckdb.Decimal:
-		s := n.String()
-		if strings.Contains(s, ".") {
-			s = strings.TrimRight(strings.TrimRight(s, "0"), ".")
-		}
-		if s == "-0" {
-			s = "0"
-		}
-		return s, false, true
-	case interface{ String() string }: // *big.Int
-		if _, isTime := v.(time.Time); !isTime {
-			return n.String(), false, true
-		}
-	}
-	return "", false, false
+// duckTypes are DuckDB's names of the pipeline file's types, where they differ.
+var duckTypes = map[string]string{
+	"string": "VARCHAR", "bool": "BOOLEAN", "int8": "TINYINT", "int16": "SMALLINT", "int32": "INTEGER", "int64": "BIGINT", "uint64": "UBIGINT",
+	"float32": "FLOAT", "float64": "DOUBLE",
 }
 
-func parse(s string) float64 {
-	var f float64
-	if _, err := fmt.Sscan(s, &f); err != nil {
-		return math.NaN()
+// DuckType is DuckDB's name of a type of the pipeline file.
+func DuckType(typ string) string {
+	if t, ok := duckTypes[typ]; ok {
+		return t
 	}
-	return f
+	return strings.ToUpper(typ)
 }
+
+// ReadCSV is DuckDB's read_csv of a file with declared columns (name, type of the pipeline file) and nothing left to guess. An unquoted
+// null is null; quoted, it is text.
+func ReadCSV(file string, columns [][2]string, null string) string {
+	types := make([]string, len(columns))
+	for i, c := range columns {
+		types[i] = Quote(c[0]) + ": " + Quote(DuckType(c[1]))
+	}
+	return fmt.Sprintf(`read_csv(%s, auto_detect = false, header = true, delim = ',', quote = '"', escape = '"', nullstr = %s, allow_quoted_nulls = false, columns = {%s})`,
+		Quote(file), Quote(null), strings.Join(types, ", "))
+}
+
+// Quote is s as a string literal of SQL, and of YAML too.
+func Quote(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }

@@ -1,156 +1,21 @@
-// Command gen writes the seeded "trips" data set: the same bytes for the same number of rows, on any machine.
+// Command gen writes the seeded "trips" data set to standard output.
 //
-//	gen -rows 10000000 > trips.csv        18 columns, 118 bytes a row
+//	gen -rows 10000000 > trips.csv
 package main
 
 import (
-	"bufio"
 	"flag"
 	"fmt"
-	"io"
-	"math"
 	"os"
-	"strconv"
-	"time"
+
+	"github.com/sluice-data/sluice/bench/trips"
 )
 
 func main() {
 	rows := flag.Int("rows", 1_000_000, "rows to write")
 	flag.Parse()
-	w := bufio.NewWriterSize(os.Stdout, 1<<20)
-	if err := write(w, *rows); err != nil {
+	if err := trips.Write(os.Stdout, *rows); err != nil {
 		fmt.Fprintln(os.Stderr, "gen:", err)
 		os.Exit(1)
 	}
-	if err := w.Flush(); err != nil {
-		fmt.Fprintln(os.Stderr, "gen:", err)
-		os.Exit(1)
-	}
-}
-
-const header = "order_id,vendor_id,pickup_at,dropoff_at,passenger_count,trip_distance,ratecode,store_and_fwd,pu_location,do_location," +
-	"payment_type,fare,extra,mta_tax,tip,tolls,total,note\n"
-
-func write(w io.Writer, rows int) error {
-	if _, err := io.WriteString(w, header); err != nil {
-		return err
-	}
-	r := rng{42}
-	var b []byte
-	for i := range rows {
-		if b = r.row(b[:0], i, rows); len(b) > 0 {
-			if _, err := w.Write(b); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// rng is splitmix64 (Steele, Lea, Flood 2014).
-type rng struct{ s uint64 }
-
-func (r *rng) next() uint64 {
-	r.s += 0x9e3779b97f4a7c15
-	z := r.s
-	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9
-	z = (z ^ (z >> 27)) * 0x94d049bb133111eb
-	return z ^ (z >> 31)
-}
-
-func (r *rng) n(n int) int           { return int((r.next() >> 33) % uint64(n)) }
-func (r *rng) f() float64            { return float64(r.next()>>11) / (1 << 53) }
-func (r *rng) exp(m float64) float64 { return -m * math.Log(1-r.f()) }
-
-var words = []string{"airport", "hotel", "late", "north", "bridge", "queue", "cash only", "left lane", "baby seat", "rain", "snow", "driver",
-	"toll paid", "luggage", "Times Square", "Brooklyn", "shared", "waiting", "gate 4", "receipt"}
-
-var start = time.Date(2023, 1, 1, 0, 0, 0, 0, time.UTC)
-
-// row appends row i of total: pickup times run through a year with three days of jitter.
-func (r *rng) row(b []byte, i, total int) []byte {
-	const year = 365 * 86400
-	sec := int64(float64(i)/float64(total)*year) + int64(r.n(6*86400)) - 3*86400
-	if sec < 0 {
-		sec = -sec
-	}
-	if sec >= year {
-		sec = 2*year - sec - 1
-	}
-	pickup := start.Add(time.Duration(sec) * time.Second)
-	dropoff := pickup.Add(time.Duration(60+int64(r.exp(840))) * time.Second)
-
-	id := strconv.FormatUint((uint64(i)*2654435761+12345)%10_000_000_000, 10)
-	b = append(b, "000000000000"[:12-len(id)]...)
-	b = append(append(b, id...), ',')
-	b = append(strconv.AppendInt(b, int64(1+r.n(2)), 10), ',')
-	b = append(pickup.AppendFormat(b, time.DateTime), ',')
-	b = append(dropoff.AppendFormat(b, time.DateTime), ',')
-	if r.n(100) >= 4 {
-		passengers := 1 + r.n(6)
-		if r.n(3) > 0 {
-			passengers = 1
-		}
-		b = strconv.AppendInt(b, int64(passengers), 10)
-	}
-	dist := int(r.exp(330))
-	if r.n(100) == 0 {
-		dist = 0
-	}
-	b = append(cents(append(b, ','), dist), ',')
-	rate, flag := 1, byte('N')
-	if r.n(20) == 0 {
-		rate = 2 + r.n(5)
-	}
-	if r.n(60) == 0 {
-		flag = 'Y'
-	}
-	b = append(strconv.AppendInt(b, int64(rate), 10), ',', flag, ',')
-	b = append(strconv.AppendInt(b, int64(min(265, 1+int(math.Sqrt(r.f())*265))), 10), ',')
-	b = append(strconv.AppendInt(b, int64(1+r.n(265)), 10), ',')
-	pay := 1 + r.n(5)
-	if r.n(3) > 0 {
-		pay = 1
-	}
-	b = append(strconv.AppendInt(b, int64(pay), 10), ',')
-	return r.money(b, dist, pay)
-}
-
-// money appends the fare and what comes on top of it, and the note.
-func (r *rng) money(b []byte, dist, pay int) []byte {
-	fare := 250 + dist*3 + r.n(40)*10
-	if r.n(150) == 0 {
-		fare = -fare
-	}
-	extra, tip, tolls := [...]int{0, 50, 100, 250}[r.n(4)], 0, 0
-	if pay == 1 {
-		tip = max(0, int(float64(fare)*(0.1+0.2*r.f())))
-	}
-	if r.n(15) == 0 {
-		tolls = 655
-	}
-	for _, c := range [...]int{fare, extra, 50, tip, tolls, fare + extra + 50 + tip + tolls} {
-		b = append(cents(b, c), ',')
-	}
-	word := words[r.n(len(words))]
-	switch k := r.n(20); {
-	case k < 8: // no note
-	case k < 16:
-		b = append(append(append(b, word...), ' '), words[r.n(len(words))]...)
-	case k < 18:
-		b = append(append(append(append(append(b, '"'), word...), ", "...), words[r.n(len(words))]...), '"')
-	case k == 18:
-		b = append(append(append(b, `"said ""ok"" at `...), word...), '"')
-	default:
-		b = append(append(b, "café – naïve 東京 "...), word...)
-	}
-	return append(b, '\n')
-}
-
-func cents(b []byte, c int) []byte {
-	if c < 0 {
-		b = append(b, '-')
-		c = -c
-	}
-	return append(strconv.AppendInt(b, int64(c/100), 10), '.', byte('0'+c/10%10), byte('0'+c%10))
 }
