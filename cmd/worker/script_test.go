@@ -306,7 +306,7 @@ func cmdGroups(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), b, 0o644))
 }
 
-// cmdSorted: sorted PATTERN prints what rows does, the lines in order, as one checksum and their number.
+// cmdSorted: sorted PATTERN prints a checksum of the lines that rows prints, put in order, and their number.
 func cmdSorted(ts *testscript.TestScript, neg bool, args []string) {
 	files, err := filepath.Glob(ts.MkAbs(args[0]))
 	ts.Check(err)
@@ -318,13 +318,13 @@ func cmdSorted(ts *testscript.TestScript, neg bool, args []string) {
 	fmt.Fprintf(ts.Stdout(), "%d rows %x\n", len(lines), sha256.Sum256([]byte(strings.Join(lines, "\n"))))
 }
 
-// cmdBelow: below PATH N wants a number of the receipt to be above 0 and below N.
+// cmdBelow: below PATH N wants a number of the receipt to be above 0 and below N (with ! N or more).
 func cmdBelow(ts *testscript.TestScript, neg bool, args []string) {
 	got, err := strconv.ParseInt(receiptField(ts, args[0]), 10, 64)
 	ts.Check(err)
 	most, err := strconv.ParseInt(args[1], 10, 64)
 	ts.Check(err)
-	if neg || got <= 0 || got >= most {
-		ts.Fatalf("receipt: %s is %d, want less than %d", args[0], got, most)
+	if got <= 0 || (got < most) == neg {
+		ts.Fatalf("receipt: %s is %d, compared with %d", args[0], got, most)
 	}
 }
