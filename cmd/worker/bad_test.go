@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -134,6 +135,76 @@ func (c badCase) run(t *testing.T, input string) {
 	if left := filesBelow(t, dir); len(left) != 0 {
 		t.Errorf("a failed run left %v", left)
 	}
+}
+
+// TestBadInputsQuarantined runs the same inputs with a quarantine: what is wrong with a row is put aside and accounted for,
+// what is wrong with a file still fails the run.
+func TestBadInputsQuarantined(t *testing.T) {
+	made := t.TempDir()
+	if err := badcorpus.WriteLarge(made); err != nil {
+		t.Fatal(err)
+	}
+	slots := make(chan struct{}, badAtOnce)
+	var committed atomic.Int32
+	t.Run("cases", func(t *testing.T) {
+		for _, c := range badCases(t) {
+			if c.exit == 2 {
+				continue
+			}
+			t.Run(c.input, func(t *testing.T) {
+				t.Parallel()
+				input := filepath.Join(badDirPath, c.input)
+				if _, err := os.Stat(input); err != nil {
+					input = filepath.Join(made, c.input)
+				}
+				slots <- struct{}{}
+				defer func() { <-slots }()
+				if c.quarantined(t, input) {
+					committed.Add(1)
+				}
+			})
+		}
+	})
+	if n := committed.Load(); n < 40 {
+		t.Errorf("only %d inputs had their bad rows put aside", n)
+	}
+}
+
+// quarantined runs the case with a quarantine, and says whether the run committed.
+func (c badCase) quarantined(t *testing.T, input string) bool {
+	dir := t.TempDir()
+	text, err := os.ReadFile(filepath.Join(badDirPath, c.pipeline))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pipeline := filepath.Join(dir, "p.yaml")
+	if err := os.WriteFile(pipeline, append(text, "\nerrors: {quarantine: "+filepath.Join(dir, "bad")+"/}\n"...), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), badTime)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "worker", "run", "-p", pipeline, "--input", input, "--output", filepath.Join(dir, "out")+"/",
+		"--memory-limit", "256MiB", "--tmp-dir", dir, "--log-format", "json")
+	code, rec := finish(t, cmd)
+	if ctx.Err() != nil {
+		t.Fatalf("still running after %v", badTime)
+	}
+	if rec.PeakMemory <= 0 || rec.PeakMemory > badMemory {
+		t.Errorf("peak memory is %d MiB, the limit %d", rec.PeakMemory>>20, badMemory>>20)
+	}
+	if code != 0 {
+		if code != c.exit || rec.Status != job.Failed {
+			t.Errorf("exit code %d, want %d or 0: %s", code, c.exit, rec.JSON())
+		}
+		if left := filesBelow(t, dir); len(left) != 1 {
+			t.Errorf("a failed run left %v", left)
+		}
+		return false
+	}
+	if rec.Rows.Rejected == 0 || rec.Rows.Read != rec.Rows.Written+rec.Rows.Rejected {
+		t.Errorf("committed with rows %+v", rec.Rows)
+	}
+	return true
 }
 
 // errorLine is the one error in a log, all of whose lines are JSON objects.
