@@ -43,6 +43,9 @@ func codeOf(err error) string {
 	return ""
 }
 
+// writes are the verbs of requests that make an object.
+var writes = map[string]bool{"begin upload": true, "put object": true}
+
 // s3Error gives a failed request its kind and a message for a person. Codes: S3 API reference, "Error responses".
 func s3Error(ctx context.Context, ref Ref, verb string, err error) error {
 	if stop := cancelled(ctx, ref, verb); stop != nil {
@@ -56,7 +59,11 @@ func s3Error(ctx context.Context, ref Ref, verb string, err error) error {
 	short := shortError{describe(err, status, code), err}
 	switch code {
 	case "NoSuchBucket":
-		return failf(fail.Input, ref, "%s: the bucket does not exist: %w", verb, ErrNotExist)
+		kind := fail.Input
+		if writes[verb] {
+			kind = fail.Usage // where to write is the user's to say; no input is missing
+		}
+		return failf(kind, ref, "%s: the bucket does not exist: %w", verb, ErrNotExist)
 	case "NoSuchUpload":
 		return failf(fail.Temporary, ref, "%s: %w", verb, ErrLost)
 	case "NoSuchVersion":

@@ -124,7 +124,10 @@ func TestS3Errors(t *testing.T) {
 	}{
 		{404, "NoSuchKey", get, fail.Input, ErrNotExist, "does not exist"},
 		{404, "", stat, fail.Input, ErrNotExist, "does not exist"},
-		{404, "NoSuchBucket", put, fail.Input, ErrNotExist, "bucket"},
+		{404, "NoSuchBucket", get, fail.Input, ErrNotExist, "bucket"},
+		{404, "NoSuchBucket", put, fail.Usage, ErrNotExist, "bucket"},
+		{404, "NoSuchBucket", putNew, fail.Usage, ErrNotExist, "bucket"},
+		{404, "NoSuchBucket", upload, fail.Usage, ErrNotExist, "bucket"},
 		{403, "", stat, fail.Permission, nil, "s3:ListBucket"},
 		{403, "AccessDenied", get, fail.Permission, nil, "s3:ListBucket"},
 		{403, "AccessDenied", upload, fail.Permission, nil, "words from S3 (request id REQ1)"},
