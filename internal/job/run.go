@@ -252,16 +252,30 @@ func (j *job) settleSink() error {
 	if event.Unset(s.URI) {
 		return errNoSink
 	}
-	ref, err := objstore.ParseRef(s.URI)
-	if err != nil {
+	var err error
+	if j.dir, err = folder(&s.URI); err != nil {
 		return err
+	}
+	if q := &j.pipe.Errors.Quarantine; *q != "" {
+		if _, err := folder(q); err != nil {
+			return err
+		}
+	}
+	j.runID = runID(j.pipe.Canonical(), j.pipe.Name, inputRefs(j.infos), "")
+	return nil
+}
+
+// folder reads uri as a folder and writes it in one way, whether it ended in a slash or not: the run's id is made of it.
+func folder(uri *string) (objstore.Ref, error) {
+	ref, err := objstore.ParseRef(*uri)
+	if err != nil {
+		return ref, err
 	}
 	if ref.Key != "" && !strings.HasSuffix(ref.Key, "/") {
 		ref.Key += "/"
 	}
-	j.dir = ref
-	j.runID = runID(j.pipe.Canonical(), j.pipe.Name, inputRefs(j.infos), "")
-	return nil
+	*uri = ref.String()
+	return ref, nil
 }
 
 var errNoSink = fail.Newf(fail.Usage, "no destination: set sink.uri in the pipeline file or give --output")
@@ -335,11 +349,8 @@ func (j *job) quarantinePrefix() (objstore.Ref, error) {
 	ref := objstore.Ref{Bucket: j.dir.Bucket, Key: j.dir.Key + "_quarantine/"}
 	if uri := j.pipe.Errors.Quarantine; uri != "" {
 		var err error
-		if ref, err = objstore.ParseRef(uri); err != nil {
+		if ref, err = folder(&uri); err != nil {
 			return ref, err
-		}
-		if ref.Key != "" && !strings.HasSuffix(ref.Key, "/") {
-			ref.Key += "/"
 		}
 	}
 	ref.Key += j.runID + "/"
