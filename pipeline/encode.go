@@ -2,8 +2,10 @@ package pipeline
 
 import (
 	"context"
+	"math"
 
 	"github.com/apache/arrow/go/v17/arrow"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/sluice-data/sluice/internal/fail"
 )
@@ -58,9 +60,9 @@ func (g *gatherer) flush(ctx context.Context) error {
 	if g.rows == 0 {
 		return nil
 	}
-	recs := g.recs
+	recs, bytes := g.recs, g.bytes
 	g.recs, g.rows, g.bytes = nil, 0, 0
-	return g.enc.put(ctx, recs)
+	return g.enc.put(ctx, recs, bytes)
 }
 
 func (g *gatherer) release() {
@@ -97,31 +99,48 @@ func recordBytes(rec arrow.Record) int64 {
 // encodePool encodes block k on encoder lane k mod L and writes the blocks in order.
 type encodePool struct {
 	*run
-	in  []chan []arrow.Record
-	out []chan encoded
-	k   int
+	in   []chan toEncode
+	out  []chan encoded
+	k    int
+	room *semaphore.Weighted
+	most int64 // of room
+}
+
+// toEncode is a block's records and the room that they take until the block is written.
+type toEncode struct {
+	recs []arrow.Record
+	room int64
 }
 
 type encoded struct {
 	block Block
+	room  int64
 	err   error
 }
 
 func newEncodePool(r *run) *encodePool {
-	p := &encodePool{run: r, in: make([]chan []arrow.Record, r.Lanes), out: make([]chan encoded, r.Lanes)}
+	p := &encodePool{run: r, in: make([]chan toEncode, r.Lanes), out: make([]chan encoded, r.Lanes), most: r.EncodeBytes}
+	if p.most <= 0 {
+		p.most = math.MaxInt64
+	}
+	p.room = semaphore.NewWeighted(p.most)
 	for i := range p.in {
-		p.in[i] = make(chan []arrow.Record) // unbuffered: at most one block waits, in the gatherer's hand
+		p.in[i] = make(chan toEncode) // unbuffered: at most one block waits, in the gatherer's hand
 		p.out[i] = make(chan encoded, 1)
 	}
 	return p
 }
 
-// put hands a block's records over, in turn.
-func (p *encodePool) put(ctx context.Context, recs []arrow.Record) error {
-	k := p.k
+// put hands a block's records of so many bytes over, in turn, when there is room for them.
+func (p *encodePool) put(ctx context.Context, recs []arrow.Record, bytes int64) error {
+	k, room := p.k, min(bytes, p.most)
 	p.k++
+	if p.room.Acquire(ctx, room) != nil {
+		releaseAll(recs)
+		return context.Cause(ctx)
+	}
 	select {
-	case p.in[k%len(p.in)] <- recs:
+	case p.in[k%len(p.in)] <- toEncode{recs, room}:
 		return nil
 	case <-ctx.Done():
 		releaseAll(recs)
@@ -144,20 +163,20 @@ func (p *encodePool) lane(ctx context.Context, i int) error {
 	}
 	defer enc.Close()
 	for {
-		var recs []arrow.Record
+		var work toEncode
 		var ok bool
 		select {
-		case recs, ok = <-p.in[i]:
+		case work, ok = <-p.in[i]:
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
 		if !ok {
 			return nil
 		}
-		var e encoded
+		e := encoded{room: work.room}
 		e.err = fail.Guard("encode", func() (err error) {
-			defer releaseAll(recs)
-			e.block, err = enc.Encode(ctx, recs)
+			defer releaseAll(work.recs)
+			e.block, err = enc.Encode(ctx, work.recs)
 			return err
 		})
 		select {
@@ -194,6 +213,7 @@ func (p *encodePool) write(ctx context.Context) error {
 		if err := p.Sink.Write(p.ctx, e.block); err != nil {
 			return err
 		}
+		p.room.Release(e.room)
 		p.led.Encoded += n
 		p.Progress.RowsEncoded.Add(n)
 	}

@@ -218,7 +218,7 @@ type memSink struct {
 	f               *faults
 	vals            []int64
 	blocks          []int64
-	open            atomic.Int64
+	open, peak      atomic.Int64 // blocks
 	commits, aborts int
 }
 
@@ -235,7 +235,11 @@ func (e *memEncoder) Encode(_ context.Context, recs []arrow.Record) (Block, erro
 	for _, r := range recs {
 		b.vals = append(b.vals, r.Column(0).(*array.Int64).Int64Values()...)
 	}
-	e.open.Add(1)
+	for now := e.open.Add(1); ; {
+		if old := e.peak.Load(); now <= old || e.peak.CompareAndSwap(old, now) {
+			break
+		}
+	}
 	return b, nil
 }
 

@@ -111,3 +111,19 @@ func TestRunHoldsPartsOfAChunk(t *testing.T) {
 		}
 	}
 }
+
+// Blocks that are large for the memory there is are encoded one after the other, however many lanes there are.
+func TestRunBoundsBlocksInFlight(t *testing.T) {
+	mem := memory.NewCheckedAllocator(memory.DefaultAllocator)
+	defer mem.AssertSize(t, 0)
+	r := newRig(mem, &faults{at: -1}, 4, false)
+	r.src.chunks, r.plan.BlockRows = 200, 50
+	r.plan.EncodeBytes = 1 // less than any block
+	if _, err := Run(t.Context(), r.plan); err != nil {
+		t.Fatal(err)
+	}
+	r.check(t)
+	if n := r.sink.peak.Load(); n != 1 || len(r.sink.blocks) < 100 {
+		t.Errorf("%d of %d blocks were there at once, want 1", n, len(r.sink.blocks))
+	}
+}

@@ -27,8 +27,11 @@ type Plan struct {
 	// BlockRows and BlockBytes bound the rows that are encoded together (a row group).
 	BlockRows  int64
 	BlockBytes int64
-	Mem        memory.Allocator
-	Progress   *Progress // may be nil
+	// EncodeBytes bounds the bytes of the blocks that are being encoded or wait to be written, counted as records; one block
+	// is always let through. 0 is no bound but the lanes.
+	EncodeBytes int64
+	Mem         memory.Allocator
+	Progress    *Progress // may be nil
 }
 
 // Segment is a run of steps that lanes do on their own, and the fold that ends it (nil in the last segment).
@@ -60,6 +63,9 @@ func Run(ctx context.Context, p Plan) (led *Ledger, err error) {
 	defer cancel(nil)
 	run := &run{Plan: p, led: led, ctx: rctx, cancel: cancel}
 	err = fail.Guard("run", func() error { return run.segments(ctx) })
+	if cause := context.Cause(rctx); err != nil && cause != nil && errors.Is(err, context.Canceled) {
+		err = cause // who was stopped by the failure may be heard before who failed
+	}
 	if err == nil {
 		err = context.Cause(ctx)
 	}

@@ -55,7 +55,9 @@ type sizes struct {
 	maxRecord  int
 	blockRows  int64
 	blockBytes int64
-	foldBytes  int64 // what folds may hold before they spill
+	// encodeBytes is what blocks may take from gathering to writing, as records; encoded they take about as much again.
+	encodeBytes int64
+	foldBytes   int64 // what folds may hold before they spill
 }
 
 // Row groups are cut by these alone, whatever the machine, so that two attempts at a run write the same files.
@@ -90,6 +92,7 @@ func settle(o *Options) (sizes, error) {
 	}
 	s.maxRecord = int(min(maxRecord, max(4<<20, limit/16)))
 	s.foldBytes = limit * 2 / 5
+	s.encodeBytes = max(blockBytes, limit/8)
 	if o.test.blockRows > 0 {
 		s.blockRows = o.test.blockRows
 	}
