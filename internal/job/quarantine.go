@@ -36,12 +36,12 @@ type quarantinePartFile struct {
 	rows int64
 }
 
-// quarantined is one bad row as it is written.
+// quarantined is one bad row as it is written. Every key of the contract is there; null is what the format does not have.
 type quarantined struct {
 	RunID    string `json:"run_id"`
 	Input    string `json:"input"`
-	Line     int64  `json:"line,omitempty"`
-	Offset   *int64 `json:"offset,omitempty"`
+	Line     *int64 `json:"line"`
+	Offset   *int64 `json:"offset"`
 	Column   string `json:"column"`
 	Reason   string `json:"reason"`
 	Value    string `json:"value"`
@@ -71,7 +71,10 @@ func (q *quarantine) add(ctx context.Context, r *pipeline.Reject) error {
 		}
 	}
 	p := q.parts[len(q.parts)-1]
-	row := quarantined{RunID: q.runID, Input: r.Input, Line: r.Line, Column: r.Column, Reason: r.Reason, Value: r.Value, Raw: string(r.Raw)}
+	row := quarantined{RunID: q.runID, Input: r.Input, Column: r.Column, Reason: r.Reason, Value: r.Value, Raw: string(r.Raw)}
+	if r.Line > 0 {
+		row.Line = &r.Line
+	}
 	if r.Offset >= 0 {
 		row.Offset = &r.Offset
 	}
