@@ -13,6 +13,7 @@ import (
 	"github.com/apache/arrow/go/v17/arrow"
 
 	"github.com/sluice-data/sluice/internal/schema"
+	"github.com/sluice-data/sluice/internal/textval"
 )
 
 // Names the file may use; the first of each is the default.
@@ -313,6 +314,11 @@ func readColumn(e Entry) (Column, error) {
 		}
 		if _, err := time.LoadLocation(c.TZ); err != nil || c.TZ == "" || c.TZ == "Local" {
 			return c, tz.Errorf("unknown time zone %q: use an IANA name such as Europe/Berlin", c.TZ)
+		}
+	}
+	if format != nil {
+		if _, err := textval.NewLayout(c.Format, c.TZ); err != nil {
+			return c, format.Errorf("column %q: %w", e.Key, err)
 		}
 	}
 	checks := r.get("checks")
