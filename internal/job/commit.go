@@ -1,11 +1,15 @@
 package job
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
+
+	"github.com/apache/arrow/go/v17/arrow/memory"
 
 	"github.com/sluice-data/sluice/internal/fail"
 	"github.com/sluice-data/sluice/internal/objstore"
@@ -39,7 +43,7 @@ var (
 	errOverwritten        = fail.Newf(fail.Temporary, "another attempt at this run replaced a file before the commit")
 )
 
-func (c *committer) NewEncoder(mem pipelineAllocator) (pipeline.Encoder, error) {
+func (c *committer) NewEncoder(mem memory.Allocator) (pipeline.Encoder, error) {
 	return c.data.NewEncoder(mem)
 }
 
@@ -72,6 +76,9 @@ func (c *committer) Commit(ctx context.Context, l *pipeline.Ledger) error {
 		return errors.Join(fail.Wrap(fail.Data, err), c.withdraw(ctx))
 	}
 	m := c.manifest(l, fileRefs(c.data.Files()), quar)
+	if m.Ledger == nil {
+		m.Ledger = []pipeline.StepCount{} // no steps: an empty account, not none
+	}
 	if err := c.tidy(ctx, m); err != nil {
 		return err
 	}
@@ -80,7 +87,7 @@ func (c *committer) Commit(ctx context.Context, l *pipeline.Ledger) error {
 			"run_id", m.RunID, "error", err.Error())
 	}
 	// The report goes first: once the manifest stands, nothing may be missing.
-	if _, err := c.store.Put(ctx, reportRef(manifestRef(c.dir, m.RunID)), m.report(), "text/html; charset=utf-8", false); err != nil {
+	if _, err := objstore.PutReader(ctx, c.store, reportRef(manifestRef(c.dir, m.RunID)), bytes.NewReader(m.report()), "text/html; charset=utf-8"); err != nil {
 		return fmt.Errorf("write report: %w", err)
 	}
 	if err := m.verify(ctx, c.store); fail.KindOf(err) == fail.Data {
@@ -241,7 +248,17 @@ func (c *committer) Abort(ctx context.Context) error {
 func fileRefs(files []sinks.File) []FileRef {
 	out := make([]FileRef, len(files))
 	for i, f := range files {
-		out[i] = FileRef{URI: f.URI, Size: f.Size, Rows: f.Rows, ETag: f.ETag}
+		out[i] = FileRef{URI: f.URI, Key: keyOf(f.URI), Size: f.Size, Rows: f.Rows, ETag: f.ETag}
 	}
 	return out
+}
+
+// keyOf is the object's key in its bucket; a plain path is its own.
+func keyOf(uri string) string {
+	rest, ok := strings.CutPrefix(uri, "s3://")
+	if !ok {
+		return uri
+	}
+	_, key, _ := strings.Cut(rest, "/")
+	return key
 }

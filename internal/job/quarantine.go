@@ -125,7 +125,7 @@ func (q *quarantine) Commit(ctx context.Context) ([]FileRef, error) {
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, FileRef{URI: info.Ref.String(), Size: info.Size, Rows: p.rows, ETag: info.ETag})
+		out = append(out, FileRef{URI: info.Ref.String(), Key: info.Ref.Key, Size: info.Size, Rows: p.rows, ETag: info.ETag})
 	}
 	return out, nil
 }

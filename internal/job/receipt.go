@@ -47,6 +47,7 @@ type InputRef struct {
 // FileRef is an object that was written.
 type FileRef struct {
 	URI  string `json:"uri"`
+	Key  string `json:"key"` // in its bucket
 	Size int64  `json:"size"`
 	Rows int64  `json:"rows"`
 	ETag string `json:"etag,omitempty"`
