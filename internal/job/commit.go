@@ -1,7 +1,6 @@
 package job
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -87,7 +86,7 @@ func (c *committer) Commit(ctx context.Context, l *pipeline.Ledger) error {
 			"run_id", m.RunID, "error", err.Error())
 	}
 	// The report goes first: once the manifest stands, nothing may be missing.
-	if _, err := objstore.PutReader(ctx, c.store, reportRef(manifestRef(c.dir, m.RunID)), bytes.NewReader(m.report()), "text/html; charset=utf-8"); err != nil {
+	if _, err := c.store.Put(ctx, reportRef(manifestRef(c.dir, m.RunID)), m.report(), "text/html; charset=utf-8", false); err != nil {
 		return fmt.Errorf("write report: %w", err)
 	}
 	if err := m.verify(ctx, c.store); fail.KindOf(err) == fail.Data {
@@ -226,6 +225,9 @@ func (c *committer) abortOthers(ctx context.Context, m *Manifest) error {
 				return nil
 			}
 		}
+	}
+	if _, err := c.store.AbortUploads(ctx, reportRef(manifestRef(c.dir, m.RunID))); err != nil {
+		return fmt.Errorf("abort uploads of an earlier attempt: %w", err)
 	}
 	data := objstore.Ref{Bucket: c.dir.Bucket, Key: c.dir.Key + "part-" + m.RunID + "-"}
 	if err := abort(data, "%05d.parquet", len(m.Files)); err != nil || len(m.Quarantine) == 0 {
