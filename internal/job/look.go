@@ -52,7 +52,7 @@ func (j *job) look(ctx context.Context) (*plan, *binder, error) {
 		return nil, nil, err
 	}
 	if err := j.resolve(ctx); errors.Is(err, errNoInput) {
-		b := &binder{pipe: j.pipe, in: newIntake(j.store, nil, j.pipe.Source.Compression, j.progress), sizes: j.sizes, env: j.env}
+		b := &binder{pipe: j.pipe, in: j.intake(), sizes: j.sizes, env: j.env}
 		if j.pipe.Schema.Mode != string(sources.Strict) {
 			return nil, b, nil
 		}
@@ -64,7 +64,7 @@ func (j *job) look(ctx context.Context) (*plan, *binder, error) {
 	} else if err != nil {
 		return nil, nil, err
 	}
-	b := &binder{pipe: j.pipe, in: newIntake(j.store, j.infos, j.pipe.Source.Compression, j.progress), sizes: j.sizes, env: j.env}
+	b := &binder{pipe: j.pipe, in: j.intake(), sizes: j.sizes, env: j.env}
 	p, err := b.bind(ctx, false)
 	if err != nil {
 		return nil, nil, err

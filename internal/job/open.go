@@ -21,14 +21,16 @@ type intake struct {
 	store    objstore.Store
 	infos    []objstore.Info
 	codec    string // source.compression
-	readers  objstore.ReaderOptions
+	sizes    sizes
 	progress *pipeline.Progress
 	seekable atomic.Int64   // bytes a seekable format says it consumed
 	streamed []atomic.Int64 // object bytes consumed by the stream of each input that came to its end
 }
 
-func newIntake(store objstore.Store, infos []objstore.Info, codec string, progress *pipeline.Progress) *intake {
-	return &intake{store: store, infos: infos, codec: codec, progress: progress, streamed: make([]atomic.Int64, len(infos))}
+// intake is the job's inputs, not yet read.
+func (j *job) intake() *intake {
+	return &intake{store: j.store, infos: j.infos, codec: j.pipe.Source.Compression, sizes: j.sizes, progress: j.progress,
+		streamed: make([]atomic.Int64, len(j.infos))}
 }
 
 // reset forgets what was counted while the schema was settled.
@@ -76,8 +78,8 @@ func (in *intake) inputs() []sources.Input {
 // stream opens input i decompressed. Its clean end is proof that every byte of the object was consumed.
 func (in *intake) stream(ctx context.Context, i int) (io.ReadCloser, error) {
 	info := in.infos[i]
-	raw := &countingReader{r: objstore.NewReader(ctx, in.store, info, in.readers), progress: in.progress}
-	dec, _, err := compress.Open(in.codec, info.Ref.String(), raw)
+	raw := &countingReader{r: objstore.NewReader(ctx, in.store, info, objstore.ReaderOptions{PartSize: in.sizes.readPart}), progress: in.progress}
+	dec, _, err := compress.OpenOptions(in.codec, info.Ref.String(), raw, compress.Options{MaxWindow: in.sizes.window})
 	if err != nil {
 		raw.r.Close()
 		return nil, err

@@ -10,6 +10,7 @@ import (
 
 	"github.com/apache/arrow/go/v17/arrow/memory"
 
+	"github.com/sluice-data/sluice/internal/compress"
 	"github.com/sluice-data/sluice/internal/memlimit"
 	"github.com/sluice-data/sluice/internal/objstore"
 )
@@ -58,18 +59,22 @@ type sizes struct {
 	// encodeBytes is what blocks may take from gathering to writing, as records; encoded they take about as much again.
 	encodeBytes int64
 	foldBytes   int64 // what folds may hold before they spill
+	window      int64 // what a decompressor may hold
+	readPart    int64 // bytes of one ranged GET
 }
 
 // Row groups are cut by these alone, whatever the machine, so that two attempts at a run write the same files.
 const (
 	blockRows  = 122_880
-	blockBytes = 32 << 20
+	blockBytes = 16 << 20
 	chunkBytes = 2 << 20
 	chunkRows  = 1 << 16
 	// maxRecord is the longest record that is read where memory allows.
 	maxRecord = 64 << 20
-	// laneBytes is what a lane needs at least: a chunk and its batches, a block and its encoded twin.
+	// laneBytes is what a lane wants: chunks and their batches, a block, its pages, its encoded twin.
 	laneBytes = 72 << 20
+	// leanBytes is what a lane makes do with: more lanes than that would break the limit, asked for or not.
+	leanBytes = 48 << 20
 	// assumedLimit stands in where nothing limits memory.
 	assumedLimit = 4 << 30
 )
@@ -89,7 +94,12 @@ func settle(o *Options) (sizes, error) {
 	if s.lanes <= 0 {
 		// More lanes than memory can feed would only make them wait.
 		s.lanes = max(1, min(runtime.GOMAXPROCS(0), int(limit/laneBytes)))
+	} else if most := max(1, int(limit/leanBytes)); s.lanes > most {
+		o.Log.Warn("fewer lanes than asked for: memory is short", "lanes", most, "asked", s.lanes, "memory_limit", limit)
+		s.lanes = most
 	}
+	s.window = min(compress.DefaultMaxWindow, max(8<<20, limit/4))
+	s.readPart = min(8<<20, max(1<<20, limit/64))
 	s.maxRecord = int(min(maxRecord, max(4<<20, limit/16)))
 	s.foldBytes = limit * 2 / 5
 	s.encodeBytes = max(blockBytes, limit/8)

@@ -22,8 +22,6 @@ import (
 	"github.com/sluice-data/sluice/transforms"
 )
 
-type pipelineAllocator = memory.Allocator
-
 // job is a run being prepared and carried out.
 type job struct {
 	opt      *Options
@@ -241,9 +239,12 @@ func (j *job) resolve(ctx context.Context) (err error) {
 // settleSink checks the sink: block and computes the run id.
 func (j *job) settleSink() error {
 	s := &j.pipe.Sink
-	for what, n := range map[string]*spec.Node{"redshift": s.Redshift, "glue": s.Glue, "partition_by": s.PartitionAt} {
-		if n != nil {
-			return n.Errorf("sink.%s is not available in this version", what)
+	for _, later := range []struct {
+		key string
+		at  *spec.Node
+	}{{"partition_by", s.PartitionAt}, {"redshift", s.Redshift}, {"glue", s.Glue}} {
+		if later.at != nil {
+			return later.at.Errorf("sink.%s is not available in this version", later.key)
 		}
 	}
 	if s.URIErr != nil && j.opt.Output == "" {
@@ -283,7 +284,7 @@ var errNoSink = fail.Newf(fail.Usage, "no destination: set sink.uri in the pipel
 // attempt reads, transforms, writes and commits once.
 func (j *job) attempt(ctx context.Context, fullScan bool) (*Manifest, error) {
 	*j.progress = pipeline.Progress{}
-	in := newIntake(j.store, j.infos, j.pipe.Source.Compression, j.progress)
+	in := j.intake()
 	b := &binder{pipe: j.pipe, in: in, sizes: j.sizes, env: j.env}
 	p, err := b.bind(ctx, fullScan)
 	if err != nil {

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"flag"
 	"fmt"
@@ -45,7 +46,7 @@ func put(ctx context.Context, endpoint, file, uri string) error {
 	}
 	var last error
 	for {
-		_, err := store.Put(ctx, ref, body, "application/octet-stream", false)
+		_, err := objstore.PutReader(ctx, store, ref, bytes.NewReader(body), "application/octet-stream")
 		switch {
 		case err == nil:
 			return nil
