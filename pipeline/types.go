@@ -78,7 +78,7 @@ type Provenance interface {
 // Origin is where a row came from.
 type Origin struct {
 	Input  string
-	Line   int64 // 1-based; 0 where the format has no lines
+	Line   int64 // 1-based; the number of the row where the format has no lines; 0 unknown
 	Offset int64 // byte offset in the decompressed object, -1 where it has none
 	Raw    []byte
 }

@@ -142,7 +142,7 @@ func (c *Chunker) fill(ctx context.Context, buf []byte) (data, _ []byte, err err
 		}
 		if limit >= c.o.MaxRecord {
 			c.keepRest(buf[:n])
-			return nil, buf, fail.Newf(fail.Data, "a record starts here that does not end within %d bytes: look for a quote that is never closed, or raise the limit on record length", c.o.MaxRecord).
+			return nil, buf, fail.Newf(fail.Data, "a record starts here that does not end within %d bytes: look for a quote that is never closed, or raise --memory-limit, which the longest record follows", c.o.MaxRecord).
 				In(c.uri).At(c.line, c.offset)
 		}
 		limit = min(max(2*limit, minBuffer), c.o.MaxRecord)

@@ -98,7 +98,7 @@ func TestLongRecords(t *testing.T) {
 		t.Errorf("a record of exactly the limit: %v, %v", got, err)
 	}
 	got, err = drain(t, NewChunker(in, ChunkerOptions{ChunkBytes: 4, MaxRecord: 999}))
-	want := "s3://b/k:3: offset 4: a record starts here that does not end within 999 bytes: look for a quote that is never closed, or raise the limit on record length"
+	want := "s3://b/k:3: offset 4: a record starts here that does not end within 999 bytes: look for a quote that is never closed, or raise --memory-limit, which the longest record follows"
 	if len(got) != 1 || fail.KindOf(err) != fail.Data || err.Error() != want {
 		t.Errorf("a longer record: %v, %v, want %s", got, err, want)
 	}

@@ -74,8 +74,11 @@ func readManifest(ctx context.Context, store objstore.Store, ref objstore.Ref) (
 		return nil, fmt.Errorf("read manifest: %w", err)
 	}
 	m := &Manifest{}
-	if err := json.Unmarshal(b, m); err != nil || m.Version != 1 {
-		return nil, fail.Newf(fail.Data, "the manifest of an earlier commit cannot be read (version %d): %v; use --force to write the run anew", m.Version, err).In(ref.String())
+	if err := json.Unmarshal(b, m); err != nil {
+		return nil, fail.Newf(fail.Data, "the manifest of an earlier commit cannot be read: %w; use --force to write the run anew", err).In(ref.String())
+	}
+	if m.Version != 1 {
+		return nil, fail.Newf(fail.Data, "the manifest of an earlier commit has version %d, not 1; use --force to write the run anew", m.Version).In(ref.String())
 	}
 	return m, nil
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/apache/arrow/go/v17/arrow/memory"
 
 	"github.com/sluice-data/sluice/internal/compress"
+	"github.com/sluice-data/sluice/internal/fail"
 	"github.com/sluice-data/sluice/internal/memlimit"
 	"github.com/sluice-data/sluice/internal/objstore"
 )
@@ -75,6 +76,8 @@ const (
 	laneBytes = 72 << 20
 	// leanBytes is what a lane makes do with: more lanes than that would break the limit, asked for or not.
 	leanBytes = 48 << 20
+	// leastMemory is what one lane with nothing to remember needs.
+	leastMemory = 64 << 20
 	// assumedLimit stands in where nothing limits memory.
 	assumedLimit = 4 << 30
 )
@@ -85,6 +88,9 @@ func settle(o *Options) (sizes, error) {
 	var err error
 	if s.limit, err = memlimit.Detect(o.MemoryLimit); err != nil {
 		return s, err
+	}
+	if o.MemoryLimit != "" && s.limit.Bytes < leastMemory {
+		return s, fail.Newf(fail.Usage, "--memory-limit %s: the least is %d MiB", o.MemoryLimit, leastMemory>>20)
 	}
 	limit := s.limit.Bytes
 	if limit <= 0 {

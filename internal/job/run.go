@@ -196,7 +196,11 @@ func (j *job) pipelineText(ctx context.Context) ([]byte, error) {
 			err = pe.Err // the name stands before it
 		}
 		if err != nil {
-			return nil, fail.Newf(fail.Usage, "read pipeline file: %w", err).In(o.Pipeline)
+			kind := fail.Usage
+			if errors.Is(err, os.ErrPermission) {
+				kind = fail.Permission
+			}
+			return nil, fail.Newf(kind, "read pipeline file: %w", err).In(o.Pipeline)
 		}
 		return b, nil
 	}

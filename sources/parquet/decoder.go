@@ -27,6 +27,7 @@ type decoder struct {
 	readers []*columnReader // of the file's leaves, in the order of the chunks
 	d       decompressor
 	loads   fetches
+	row     int64 // 1-based number, within the input, of the next row
 }
 
 // Decode reads the row group column by column, a batch at a time. A row with a value that cannot be kept exactly is
@@ -36,6 +37,7 @@ func (d *decoder) Decode(ctx context.Context, c *pipeline.Chunk, rej *pipeline.R
 	if !ok {
 		return fail.Newf(fail.Internal, "decode parquet: chunk of another format")
 	}
+	d.row = c.Row + 1
 	f := d.src.files[p.file]
 	g := &f.groups[p.group]
 	inputs, err := d.start(p)
@@ -184,25 +186,27 @@ func (d *decoder) emit(f *file, n int, rej *pipeline.Rejects, emit func(pipeline
 		a.Release()
 	}
 	defer rec.Release()
+	first := d.row
+	d.row += int64(n)
 	if len(bad) == 0 {
-		return lend(f.in.URI, rec, emit)
+		return lend(f.in.URI, first, rec, emit)
 	}
 	sort.SliceStable(bad, func(a, b int) bool { return bad[a].row < bad[b].row })
 	from := 0
 	for i := 0; i < len(bad); {
 		row := bad[i].row
-		if err := lendSlice(f.in.URI, rec, from, row, emit); err != nil {
+		if err := lendSlice(f.in.URI, first, rec, from, row, emit); err != nil {
 			return err
 		}
 		same := i + 1
 		for same < len(bad) && bad[same].row == row {
 			same++
 		}
-		rej.AddOrigin(pipeline.Origin{Input: f.in.URI, Offset: -1, Raw: renderRow(rec, row, bad[i:same])},
+		rej.AddOrigin(pipeline.Origin{Input: f.in.URI, Line: first + int64(row), Offset: -1, Raw: renderRow(rec, row, bad[i:same])},
 			d.src.schema.Field(bad[i].col).Name, bad[i].value, bad[i].reason)
 		from, i = row+1, same
 	}
-	return lendSlice(f.in.URI, rec, from, n, emit)
+	return lendSlice(f.in.URI, first, rec, from, n, emit)
 }
 
 // refusal is a refused value of a batch.
@@ -212,17 +216,18 @@ type refusal struct {
 	badValue
 }
 
-func lendSlice(uri string, rec arrow.Record, from, to int, emit func(pipeline.Batch) error) error {
+// lendSlice lends rows from to to of rec, whose row 0 is the input's row first.
+func lendSlice(uri string, first int64, rec arrow.Record, from, to int, emit func(pipeline.Batch) error) error {
 	if from == to {
 		return nil
 	}
 	s := rec.NewSlice(int64(from), int64(to))
 	defer s.Release()
-	return lend(uri, s, emit)
+	return lend(uri, first+int64(from), s, emit)
 }
 
-func lend(uri string, rec arrow.Record, emit func(pipeline.Batch) error) error {
-	rows := &rows{input: uri, rec: rec}
+func lend(uri string, first int64, rec arrow.Record, emit func(pipeline.Batch) error) error {
+	rows := &rows{input: uri, first: first, rec: rec}
 	defer func() { rows.rec = nil }()
 	return emit(pipeline.Batch{Rec: rec, Rows: rows})
 }

@@ -18,12 +18,13 @@ import (
 // columns that are read, made when someone asks, while the batch is lent.
 type rows struct {
 	input string
+	first int64 // 1-based number of row 0 within the input: what a line is elsewhere
 	rec   arrow.Record
 }
 
 // Origin is the place of row i. Raw is its JSON rendering, nil when the batch was given back.
 func (r *rows) Origin(i int) pipeline.Origin {
-	o := pipeline.Origin{Input: r.input, Offset: -1}
+	o := pipeline.Origin{Input: r.input, Line: r.first + int64(i), Offset: -1}
 	if r.rec != nil {
 		o.Raw = renderRow(r.rec, i, nil)
 	}

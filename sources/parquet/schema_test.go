@@ -167,14 +167,14 @@ func TestRejects(t *testing.T) {
 	var got []string
 	for _, r := range res.rejects {
 		got = append(got, r.Err().Error(), string(r.Raw))
-		if r.Line != 0 || r.Offset != -1 || r.Input != "s3://b/a.parquet" {
+		if r.Line == 0 || r.Offset != -1 || r.Input != "s3://b/a.parquet" {
 			t.Errorf("origin %+v", r.Origin)
 		}
 	}
 	wantRows(t, got,
-		`s3://b/a.parquet: column "S": not valid UTF-8 (value "bad \xff")`, `{"ID":1,"S":"bad \ufffd","D":"d",`+row0,
-		`s3://b/a.parquet: column "D": not valid UTF-8 (value "\xc3")`, `{"ID":2,"S":"é","D":"\ufffd",`+row0,
-		`s3://b/a.parquet: column "D": not valid UTF-8 (value "\xc3")`, `{"ID":3,"S":"é","D":"\ufffd","TS":"2024-01-01T00:00:00.000000001","J":1,"L":[{"S":"a"},{"S":"b"}]}`,
-		`s3://b/a.parquet: column "J": not valid JSON (value "{")`, `{"ID":5,"S":"é","D":"d","TS":"2024-01-01T00:00:00Z","J":"{","L":[{"S":"a"},{"S":"b"}]}`,
-		`s3://b/a.parquet: column "L": not valid UTF-8 (value "\x80")`, `{"ID":6,"S":"é","D":"d","TS":"2024-01-01T00:00:00Z","J":1,"L":[{"S":"a"},{"S":"\ufffd"}]}`)
+		`s3://b/a.parquet:2: column "S": not valid UTF-8 (value "bad \xff")`, `{"ID":1,"S":"bad \ufffd","D":"d",`+row0,
+		`s3://b/a.parquet:3: column "D": not valid UTF-8 (value "\xc3")`, `{"ID":2,"S":"é","D":"\ufffd",`+row0,
+		`s3://b/a.parquet:4: column "D": not valid UTF-8 (value "\xc3")`, `{"ID":3,"S":"é","D":"\ufffd","TS":"2024-01-01T00:00:00.000000001","J":1,"L":[{"S":"a"},{"S":"b"}]}`,
+		`s3://b/a.parquet:6: column "J": not valid JSON (value "{")`, `{"ID":5,"S":"é","D":"d","TS":"2024-01-01T00:00:00Z","J":"{","L":[{"S":"a"},{"S":"b"}]}`,
+		`s3://b/a.parquet:7: column "L": not valid UTF-8 (value "\x80")`, `{"ID":6,"S":"é","D":"d","TS":"2024-01-01T00:00:00Z","J":1,"L":[{"S":"a"},{"S":"\ufffd"}]}`)
 }
