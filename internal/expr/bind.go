@@ -340,6 +340,17 @@ func (b *binder) castTo(n *castTo) (node, *Error) {
 		return nil, errAt(n.typeAt, "%s", msg)
 	}
 	t := typeOf(f)
+	if bare := strings.ToLower(n.typ); bare == "numeric" || bare == "decimal" {
+		// PostgreSQL's numeric without bounds holds every number as it is: nothing may be rounded to a scale nobody named.
+		switch from := x.typ(); {
+		case from.kind == kDecimal:
+			return x, nil
+		case from.kind.integer():
+			t.scale = 0
+		case from.kind.float():
+			return b.call(t, floatToDecExactly, true, n.span, x), nil
+		}
+	}
 	out, err := b.cast(x, t, n.span)
 	if c, ok := out.(*constNode); ok && c.untyped { // '…'::text is a string for good
 		typed := *c

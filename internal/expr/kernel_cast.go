@@ -247,6 +247,15 @@ func numberToDec(from kind) kernel {
 
 // floatToDec rounds the float's exact value's shortest decimal form, as PostgreSQL's cast does within 15 digits.
 func floatToDec(f *function, r *run, sel []byte, args []*vector) *vector {
+	return floatsToDec(f, r, sel, args, false)
+}
+
+// floatToDecExactly refuses what it would have to round.
+func floatToDecExactly(f *function, r *run, sel []byte, args []*vector) *vector {
+	return floatsToDec(f, r, sel, args, true)
+}
+
+func floatsToDec(f *function, r *run, sel []byte, args []*vector, exactly bool) *vector {
 	out := r.fixed(f.t)
 	out.valid = r.strictValid(args...)
 	valid, dst := out.valid, values[dec](out)
@@ -263,15 +272,15 @@ func floatToDec(f *function, r *run, sel []byte, args []*vector) *vector {
 		}
 		buf = strconv.AppendFloat(buf[:0], at(i), 'e', -1, size)
 		var ok bool
-		if dst[i], ok = roundText(buf, f.t); !ok && active(sel, valid, i) {
+		if dst[i], ok = roundText(buf, f.t, exactly); !ok && active(sel, valid, i) {
 			f.fail(r, out, i, strconv.FormatFloat(at(i), 'g', -1, size), f.outOfRange())
 		}
 	}
 	return out
 }
 
-// roundText reads d.ddde±xx and rounds it to t half away from zero.
-func roundText(b []byte, t typ) (dec, bool) {
+// roundText reads d.ddde±xx and rounds it to t half away from zero, or not at all.
+func roundText(b []byte, t typ, exactly bool) (dec, bool) {
 	neg := len(b) > 0 && b[0] == '-'
 	var m uint64
 	exp, places, point := 0, 0, false
@@ -298,9 +307,17 @@ func roundText(b []byte, t typ) (dec, bool) {
 	switch {
 	case m == 0:
 	case scale > int(t.scale)+38:
+		if exactly {
+			return dec{}, false
+		}
 		mag = u128{}
 	case scale > int(t.scale):
-		mag = mag.roundDiv(powers[scale-int(t.scale)])
+		drop := powers[scale-int(t.scale)]
+		whole := mag.roundDiv(drop)
+		if back, ok := whole.mul(drop); exactly && (!ok || back != mag) {
+			return dec{}, false
+		}
+		mag = whole
 	case int(t.scale)-scale > 38:
 		return dec{}, false
 	default:

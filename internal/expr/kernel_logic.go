@@ -20,7 +20,7 @@ func (l *logicNode) eval(r *run, sel []byte) *vector {
 	ysel := sel
 	if l.y.fallible() {
 		ysel = r.bitmap()
-		decided := r.decided(x, l.or)
+		decided := r.withoutErrors(r.decided(x, l.or), m0, m1)
 		if sel == nil {
 			bitNot(ysel, decided, r.n)
 		} else {
@@ -38,6 +38,19 @@ func (l *logicNode) eval(r *run, sel []byte) *vector {
 		r.dropErrors(m0, m1, r.decided(y, l.or))
 	}
 	return r.combine(x, y, l.or)
+}
+
+// withoutErrors is where without the rows of the errors m0 to m1: what stands in such a row settles nothing.
+func (r *run) withoutErrors(where []byte, m0, m1 int) []byte {
+	if m0 == m1 {
+		return where
+	}
+	out := r.bitmap()
+	copy(out, where)
+	for _, e := range r.errs[m0:m1] {
+		out[e.row>>3] &^= 1 << (e.row & 7)
+	}
+	return out
 }
 
 // decided is where v alone settles the result: false for AND, true for OR.
