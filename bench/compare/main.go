@@ -164,13 +164,15 @@ func report(w io.Writer, o options, in bench.Input, engines []*engine, groups in
 	ours, theirs := medians[0], medians[1]
 	row("DuckDB / Sluice", "%7.2f | %11.2f | %14.2f | %11.2f | %12.2f", theirs.Wall.Seconds()/ours.Wall.Seconds(), theirs.CPU.Seconds()/ours.CPU.Seconds(),
 		ours.Wall.Seconds()/theirs.Wall.Seconds(), ours.Wall.Seconds()/theirs.Wall.Seconds(), float64(theirs.Peak)/float64(ours.Peak))
+	fmt.Fprintln(w)
 	for _, e := range engines {
-		fmt.Fprintf(w, "\n%s, run by run:", e.name)
+		fmt.Fprintf(w, "- %s, run by run:", e.name)
 		for _, u := range e.took {
 			fmt.Fprintf(w, " %.2f s", u.Wall.Seconds())
 		}
+		fmt.Fprintln(w)
 	}
-	fmt.Fprintf(w, "\n\n%s, %s\n", time.Now().Format(time.DateOnly), bench.Machine())
+	fmt.Fprintf(w, "\n%s, %s\n", time.Now().Format(time.DateOnly), bench.Machine())
 	if runtime.GOOS != "linux" {
 		fmt.Fprintln(w, "peak RSS is only measured on Linux")
 	}
