@@ -43,7 +43,7 @@ func init() {
 		return y, ""
 	})
 	floatFunction("ln", "The natural logarithm.", "ln(1)", "0", logarithm(math.Log))
-	floatFunction("log", "The logarithm to base 10.", "log(1000)", "3", logarithm(math.Log10))
+	floatFunction("log", "The logarithm to base 10.", "log(1000)", "3", logarithm(log10))
 }
 
 func logarithm(f func(float64) float64) func(float64) (float64, string) {
@@ -212,4 +212,13 @@ func bindSign(b *binder, c *call, args []node) (node, *Error) {
 func decOf(v int64) dec {
 	d, _ := signedDec(u128{0, uint64(max(v, -v))}, v < 0, 38)
 	return d
+}
+
+// log10 is exact at the powers of ten, where math.Log10 misses some in the last bit.
+func log10(x float64) float64 {
+	y := math.Log10(x)
+	if r := math.Round(y); y != r && math.Abs(y-r) < 1e-9 && math.Pow10(int(r)) == x {
+		return r
+	}
+	return y
 }
