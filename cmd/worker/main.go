@@ -32,6 +32,7 @@ type flags struct {
 	opt       job.Options
 	logFormat string
 	progress  string
+	profile   string
 }
 
 func (f *flags) define(fs *pflag.FlagSet) {
@@ -49,6 +50,7 @@ func (f *flags) define(fs *pflag.FlagSet) {
 	fs.StringVar(&o.TmpDir, "tmp-dir", "", "`DIR` for state that outgrows memory (default TMPDIR, or /tmp)")
 	fs.StringVar(&f.logFormat, "log-format", "auto", "log as `json|text` (default text on a terminal)")
 	fs.StringVar(&f.progress, "progress", "auto", "progress line: `auto|on|off`")
+	fs.StringVar(&f.profile, "profile", "", "write cpu.pprof, heap.pprof and trace.out of the run into `DIR`")
 	for _, name := range []string{"log-format", "progress"} {
 		fs.Lookup(name).DefValue = "" // the usage says it
 	}
@@ -286,7 +288,7 @@ func (f *flags) settle(fs *pflag.FlagSet, w *world) error {
 	if fs.Lookup("pipeline") == nil {
 		return nil
 	}
-	for _, v := range []*string{&o.Pipeline, &o.Event, &o.Output, &o.LocalRoot, &o.EndpointURL, &o.MemoryLimit, &o.TmpDir} {
+	for _, v := range []*string{&o.Pipeline, &o.Event, &o.Output, &o.LocalRoot, &o.EndpointURL, &o.MemoryLimit, &o.TmpDir, &f.profile} {
 		if event.Unset(*v) {
 			*v = ""
 		}
@@ -326,8 +328,17 @@ func run(ctx context.Context, w *world, f *flags) error {
 	o := f.opt
 	show := newProgress(w, o.Log, f.progress)
 	o.Progress = show.update
-	rec, err := job.Run(ctx, o)
+	rec := &job.Receipt{}
+	prof, err := startProfiles(f.profile)
+	if err == nil {
+		rec, err = job.Run(ctx, o)
+	} else {
+		rec.Fail(err)
+	}
 	show.end()
+	if perr := prof.finish(); perr != nil { // the run stands as it ended: only its profile is missing
+		o.Log.Warn(perr.Error())
+	}
 	code := 0
 	if err != nil {
 		code = fail.KindOf(err).ExitCode()
