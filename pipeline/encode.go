@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"math"
+	"time"
 
 	"github.com/apache/arrow/go/v17/arrow"
 	"golang.org/x/sync/semaphore"
@@ -162,9 +163,11 @@ func (p *encodePool) lane(ctx context.Context, i int) error {
 		return err
 	}
 	defer enc.Close()
+	meter := &p.Progress.Stages.Encode
 	for {
 		var work toEncode
 		var ok bool
+		start := time.Now()
 		select {
 		case work, ok = <-p.in[i]:
 		case <-ctx.Done():
@@ -173,14 +176,19 @@ func (p *encodePool) lane(ctx context.Context, i int) error {
 		if !ok {
 			return nil
 		}
+		begun := time.Now()
+		meter.Wait(begun.Sub(start))
 		e := encoded{room: work.room}
 		e.err = fail.Guard("encode", func() (err error) {
 			defer releaseAll(work.recs)
 			e.block, err = enc.Encode(ctx, work.recs)
 			return err
 		})
+		ended := time.Now()
+		meter.Busy(ended.Sub(begun))
 		select {
 		case p.out[i] <- e:
+			meter.Wait(time.Since(ended))
 		case <-ctx.Done():
 			if e.block != nil {
 				e.block.Release()
@@ -195,9 +203,11 @@ func (p *encodePool) lane(ctx context.Context, i int) error {
 
 // write gives the blocks to the sink in order.
 func (p *encodePool) write(ctx context.Context) error {
+	meter := &p.Progress.Stages.Upload
 	for k := 0; ; k++ {
 		var e encoded
 		var ok bool
+		start := time.Now()
 		select {
 		case e, ok = <-p.out[k%len(p.out)]:
 		case <-ctx.Done():
@@ -209,10 +219,13 @@ func (p *encodePool) write(ctx context.Context) error {
 		if e.err != nil {
 			return e.err
 		}
+		begun := time.Now()
+		meter.Wait(begun.Sub(start))
 		n := e.block.Rows()
 		if err := p.Sink.Write(p.ctx, e.block); err != nil {
 			return err
 		}
+		meter.Busy(time.Since(begun))
 		p.room.Release(e.room)
 		p.led.Encoded += n
 		p.Progress.RowsEncoded.Add(n)

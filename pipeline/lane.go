@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"time"
 
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/memory"
@@ -51,6 +52,9 @@ type lane struct {
 	stages []Stage
 	steps  []Step
 	part   Partial
+
+	meters  *Stages
+	sending time.Duration // of the current chunk's time
 }
 
 // open makes the lane's parts; what was made before an error is closed by close.
@@ -108,11 +112,13 @@ func (l *lane) run(ctx context.Context) error {
 	for {
 		var w work
 		var ok bool
+		start := time.Now()
 		select {
 		case w, ok = <-l.in:
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
+		l.meters.Decode.Wait(time.Since(start))
 		if !ok {
 			return nil
 		}
@@ -132,8 +138,12 @@ func (l *lane) run(ctx context.Context) error {
 
 // send hands res over to the collector.
 func (l *lane) send(ctx context.Context, res *result) error {
+	start := time.Now()
 	select {
 	case l.out <- res:
+		d := time.Since(start)
+		l.sending += d
+		l.meters.Steps.Wait(d)
 		return nil
 	case <-ctx.Done():
 		res.release()
@@ -152,8 +162,12 @@ func (l *lane) chunk(ctx context.Context, c *Chunk) *result {
 		res.read = res.decoded + int64(rej.Len()-inSteps)
 		res.rej, rej, inSteps = rej, Rejects{}, 0
 	}
+	start, inside := time.Now(), time.Duration(0) // emit
+	l.sending = 0
 	err := fail.Guard("decode", func() error {
 		return l.dec.Decode(ctx, c, &rej, func(b Batch) error {
+			begun := time.Now()
+			defer func() { inside += time.Since(begun) }()
 			if err := ctx.Err(); err != nil {
 				return context.Cause(ctx)
 			}
@@ -172,6 +186,8 @@ func (l *lane) chunk(ctx context.Context, c *Chunk) *result {
 			return err
 		})
 	})
+	l.meters.Decode.Busy(time.Since(start) - inside)
+	l.meters.Steps.Busy(inside - l.sending)
 	account()
 	res.err = err
 	return res

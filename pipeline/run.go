@@ -44,6 +44,7 @@ type Segment struct {
 type Progress struct {
 	RowsRead, RowsRejected, RowsEncoded atomic.Int64
 	Bytes                               atomic.Int64 // object bytes consumed; the source's to count
+	Stages                              Stages       // Read and Decompress are the source's to book, as is what Cut waits for them
 }
 
 // AbortTimeout bounds how long giving up may take: it must fit between SIGTERM and SIGKILL.
@@ -70,7 +71,10 @@ func Run(ctx context.Context, p Plan) (led *Ledger, err error) {
 		err = context.Cause(ctx)
 	}
 	if err == nil {
-		return led, fail.Guard("commit", func() error { return p.Sink.Commit(ctx, led) })
+		p.Progress.Stages.Commit.Within(func() {
+			err = fail.Guard("commit", func() error { return p.Sink.Commit(ctx, led) })
+		})
+		return led, err
 	}
 	actx, stop := context.WithTimeout(context.WithoutCancel(ctx), AbortTimeout)
 	defer stop()
@@ -157,9 +161,11 @@ func (r *run) fold(ctx context.Context, src Source, seg Segment, base int, first
 		closeAll()
 		return nil, err
 	}
-	err = fail.Guard("drain "+seg.Fold.Name(), func() (err error) {
-		d, err = seg.Fold.Drain(ctx, r.Mem, parts)
-		return err
+	r.Progress.Stages.Drain.Within(func() {
+		err = fail.Guard("drain "+seg.Fold.Name(), func() (err error) {
+			d, err = seg.Fold.Drain(ctx, r.Mem, parts)
+			return err
+		})
 	})
 	return d, err
 }
@@ -195,7 +201,7 @@ func (r *run) lanes(ctx context.Context, src Source, seg Segment, base int, firs
 		}
 	}()
 	for i := range r.Lanes {
-		l := &lane{in: make(chan work, 1), out: make(chan *result, 1), steps: seg.Steps}
+		l := &lane{in: make(chan work, 1), out: make(chan *result, 1), steps: seg.Steps, meters: &r.Progress.Stages}
 		lanes = append(lanes, l)
 		if err := l.open(src, r.Mem); err != nil {
 			return err
@@ -205,7 +211,11 @@ func (r *run) lanes(ctx context.Context, src Source, seg Segment, base int, firs
 		}
 	}
 	g, gctx := errgroup.WithContext(ctx)
-	r.start(g, "read", func() error { return feed(gctx, src, lanes) })
+	meter := &r.Progress.Stages.Cut
+	if !first {
+		meter = &r.Progress.Stages.Drain
+	}
+	r.start(g, "read", func() error { return feed(gctx, src, lanes, meter) })
 	for _, l := range lanes {
 		r.start(g, "lane", func() error { return l.run(gctx) })
 	}
@@ -214,8 +224,8 @@ func (r *run) lanes(ctx context.Context, src Source, seg Segment, base int, firs
 }
 
 // feed gives chunk k to lane k mod L. A read error travels to the collector in the chunk's turn, so that the error
-// reported is the first in the order of the input, not in time.
-func feed(ctx context.Context, src Source, lanes []*lane) error {
+// reported is the first in the order of the input, not in time. The meter is that of the source's work.
+func feed(ctx context.Context, src Source, lanes []*lane, meter *Meter) error {
 	defer func() {
 		for _, l := range lanes {
 			close(l.in)
@@ -223,15 +233,19 @@ func feed(ctx context.Context, src Source, lanes []*lane) error {
 	}()
 	for k := 0; ; k++ {
 		l := lanes[k%len(lanes)]
-		c, err := src.Next(ctx)
+		var c *Chunk
+		var err error
+		meter.Within(func() { c, err = src.Next(ctx) })
 		if err == io.EOF {
 			return nil
 		}
+		start := time.Now()
 		select {
 		case l.in <- work{c, err}:
 			if err != nil {
 				return nil
 			}
+			meter.Wait(time.Since(start))
 		case <-ctx.Done():
 			if c != nil {
 				c.Release()

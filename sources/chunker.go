@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"time"
 
 	"github.com/sluice-data/sluice/internal/fail"
 	"github.com/sluice-data/sluice/pipeline"
@@ -35,6 +36,8 @@ type ChunkerOptions struct {
 	CountLines func(b []byte) int64
 	// Consumed is told the number of bytes (decompressed, as read from the stream before Wrap) as they are read.
 	Consumed func(n int64)
+	// Waited is told how long Next stood waiting for a chunk to be released.
+	Waited func(d time.Duration)
 }
 
 // Chunker is the sequential part of a format made of records in a row: it reads the inputs one after the other and cuts them
@@ -269,6 +272,9 @@ func (c *Chunker) buffer(ctx context.Context) ([]byte, error) {
 	if c.made < c.o.Buffers {
 		c.made++
 		return c.sized(nil), nil
+	}
+	if c.o.Waited != nil {
+		defer func(start time.Time) { c.o.Waited(time.Since(start)) }(time.Now())
 	}
 	select {
 	case b := <-c.free:

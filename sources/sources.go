@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"sort"
+	"time"
 
 	"github.com/apache/arrow/go/v17/arrow"
 
@@ -57,6 +58,8 @@ type Request struct {
 	FullScan bool
 	// Consumed is told the number of object bytes (compressed) consumed; may be nil.
 	Consumed func(n int64)
+	// Waited is told how long Next stood waiting for a chunk to be released; may be nil.
+	Waited func(d time.Duration)
 }
 
 // Mode is schema.mode of the pipeline file.

@@ -33,6 +33,8 @@ type Manifest struct {
 	Ledger      []pipeline.StepCount `json:"ledger"`
 	Seconds     float64              `json:"seconds"`
 	PeakMemory  int64                `json:"peak_memory_bytes"`
+	CPU         float64              `json:"cpu_seconds"`
+	Stages      *Stages              `json:"stages,omitempty"` // up to the commit
 }
 
 // ManifestColumn is a column of the files.

@@ -7,6 +7,7 @@ import (
 	"path"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/sluice-data/sluice/internal/compress"
 	"github.com/sluice-data/sluice/internal/fail"
@@ -37,6 +38,7 @@ func (j *job) intake() *intake {
 func (in *intake) reset() {
 	in.seekable.Store(0)
 	in.progress.Bytes.Store(0)
+	in.progress.Stages = pipeline.Stages{}
 	for i := range in.streamed {
 		in.streamed[i].Store(0)
 	}
@@ -68,7 +70,7 @@ func (in *intake) inputs() []sources.Input {
 			Info:   info,
 			Stream: func(ctx context.Context) (io.ReadCloser, error) { return in.stream(ctx, i) },
 			ReadRange: func(ctx context.Context, off, n int64) (io.ReadCloser, error) {
-				return in.store.ReadRange(ctx, info, off, n)
+				return in.readRange(ctx, info, off, n)
 			},
 		}
 	}
@@ -79,23 +81,53 @@ func (in *intake) inputs() []sources.Input {
 func (in *intake) stream(ctx context.Context, i int) (io.ReadCloser, error) {
 	info := in.infos[i]
 	raw := &countingReader{r: objstore.NewReader(ctx, in.store, info, objstore.ReaderOptions{PartSize: in.sizes.readPart}), progress: in.progress}
-	dec, _, err := compress.OpenOptions(in.codec, info.Ref.String(), raw, compress.Options{MaxWindow: in.sizes.window})
+	dec, codec, err := compress.OpenOptions(in.codec, info.Ref.String(), raw, compress.Options{MaxWindow: in.sizes.window})
 	if err != nil {
 		raw.r.Close()
 		return nil, err
 	}
-	return &inputStream{dec: dec, raw: raw, info: info, done: &in.streamed[i]}, nil
+	return &inputStream{dec: dec, raw: raw, info: info, done: &in.streamed[i], plain: codec == "none", stages: &in.progress.Stages}, nil
+}
+
+// readRange reads a part of an object for a seekable format, which counts itself what it consumed.
+func (in *intake) readRange(ctx context.Context, info objstore.Info, off, n int64) (io.ReadCloser, error) {
+	meter := &in.progress.Stages.Read
+	start := time.Now()
+	rc, err := in.store.ReadRange(ctx, info, off, n)
+	meter.Busy(time.Since(start))
+	if err != nil {
+		return nil, err
+	}
+	return &meteredReader{rc, meter}, nil
+}
+
+// meteredReader books the time that reads take.
+type meteredReader struct {
+	io.ReadCloser
+	meter *pipeline.Meter
+}
+
+func (r *meteredReader) Read(p []byte) (int, error) {
+	start := time.Now()
+	n, err := r.ReadCloser.Read(p)
+	r.meter.Busy(time.Since(start))
+	return n, err
 }
 
 // countingReader counts the object bytes that were handed out.
 type countingReader struct {
 	r        io.ReadCloser
 	n        int64
+	waited   time.Duration // for r
 	progress *pipeline.Progress
 }
 
 func (c *countingReader) Read(p []byte) (int, error) {
+	start := time.Now()
 	n, err := c.r.Read(p)
+	d := time.Since(start)
+	c.waited += d
+	c.progress.Stages.Read.Busy(d)
 	c.n += int64(n)
 	c.progress.Bytes.Add(int64(n))
 	return n, err
@@ -107,10 +139,13 @@ type inputStream struct {
 	raw  *countingReader
 	info objstore.Info
 	done *atomic.Int64
+
+	plain  bool // not compressed
+	stages *pipeline.Stages
 }
 
 func (s *inputStream) Read(p []byte) (int, error) {
-	n, err := s.dec.Read(p)
+	n, err := s.read(p)
 	if err == io.EOF {
 		// A decompressor may stop before the object does, at a point it takes for the end.
 		if extra, xerr := io.Copy(io.Discard, s.raw); xerr != nil {
@@ -122,6 +157,18 @@ func (s *inputStream) Read(p []byte) (int, error) {
 			return n, fail.Newf(fail.Data, "%d of %d bytes were read", s.raw.n, s.info.Size).In(s.info.Ref.String())
 		}
 		s.done.Store(s.raw.n)
+	}
+	return n, err
+}
+
+// read reads and books the time: whoever cuts waits for it.
+func (s *inputStream) read(p []byte) (int, error) {
+	start, reading := time.Now(), s.raw.waited
+	n, err := s.dec.Read(p)
+	d := time.Since(start)
+	s.stages.Cut.Wait(d)
+	if !s.plain {
+		s.stages.Decompress.Busy(d - (s.raw.waited - reading))
 	}
 	return n, err
 }

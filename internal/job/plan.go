@@ -92,7 +92,7 @@ func (b *binder) request(fullScan bool) sources.Request {
 		Options: sources.Options{Delimiter: c.Delimiter, Quote: c.Quote, Header: c.Header, NullValues: c.NullValues,
 			Encoding: c.Encoding, Comment: c.Comment, SkipRows: c.SkipRows},
 		ChunkBytes: b.sizes.chunkBytes, ChunkRows: b.sizes.chunkRows, MaxRecord: b.sizes.maxRecord, Lanes: b.sizes.lanes,
-		FullScan: fullScan,
+		FullScan: fullScan, Waited: b.in.progress.Stages.Cut.Wait,
 	}
 	if b.format.Seekable {
 		req.Consumed = func(n int64) { b.in.seekable.Add(n); b.in.progress.Bytes.Add(n) }

@@ -31,6 +31,8 @@ type Receipt struct {
 	Quarantine []FileRef     `json:"quarantine,omitempty"`
 	Manifest   string        `json:"manifest,omitempty"`
 	Lanes      int           `json:"lanes,omitempty"`
+	Stages     *Stages       `json:"stages,omitempty"`
+	CPU        float64       `json:"cpu_seconds,omitempty"`
 	Seconds    float64       `json:"seconds"`
 	PeakMemory int64         `json:"peak_memory_bytes"`
 	Error      *ReceiptError `json:"error,omitempty"`

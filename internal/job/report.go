@@ -42,6 +42,11 @@ func (m *Manifest) report() []byte {
 		steps = append(steps, []string{s.Step, grouped(s.In), grouped(s.Out), strings.Join(gone, ", ")})
 	}
 	table(&b, "Steps", []string{"step", "rows in", "rows out", "of which"}, steps)
+	var stages [][]string
+	for _, st := range m.Stages.rows() {
+		stages = append(stages, []string{st.name, fmt.Sprintf("%.2f", st.Busy), fmt.Sprintf("%.2f", st.Wait)})
+	}
+	table(&b, "Time", []string{"stage", "seconds busy", "seconds waiting"}, stages)
 	var in [][]string
 	for _, f := range m.Input {
 		in = append(in, []string{f.URI, grouped(f.Size), f.ETag, f.VersionID})

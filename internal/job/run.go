@@ -16,6 +16,7 @@ import (
 	"github.com/sluice-data/sluice/internal/memlimit"
 	"github.com/sluice-data/sluice/internal/objstore"
 	"github.com/sluice-data/sluice/internal/spec"
+	"github.com/sluice-data/sluice/internal/usage"
 	"github.com/sluice-data/sluice/pipeline"
 	"github.com/sluice-data/sluice/sinks"
 	"github.com/sluice-data/sluice/sources"
@@ -57,8 +58,10 @@ func Run(ctx context.Context, opt Options) (*Receipt, error) {
 		rec.Bytes.Read = j.progress.Bytes.Load()
 	}
 	if rec.Status != AlreadyCommitted {
-		rec.Seconds = time.Since(j.started).Seconds()
-		rec.PeakMemory = memlimit.PeakRSS()
+		took := time.Since(j.started)
+		rec.Seconds = took.Seconds()
+		rec.Stages, rec.CPU = stagesOf(&j.progress.Stages, took), usage.CPUSeconds()
+		rec.PeakMemory = usage.PeakRSS()
 	}
 	if err != nil {
 		rec.Fail(err)
@@ -339,7 +342,8 @@ func (j *job) committer(ctx context.Context, p *plan, in *intake) (*committer, e
 	c.manifest = func(l *pipeline.Ledger, files, quar []FileRef) *Manifest {
 		m := &Manifest{Version: 1, RunID: j.runID, Name: j.pipe.Name, CommittedAt: time.Now().UTC(), Engine: j.opt.Version, Lanes: j.sizes.lanes,
 			Input: inputRefs(j.infos), Files: files, Quarantine: quar, Schema: columnsOf(p.out), Rows: rowsOf(l), Ledger: l.Steps,
-			Seconds: time.Since(j.started).Seconds(), PeakMemory: memlimit.PeakRSS()}
+			Seconds: time.Since(j.started).Seconds(), PeakMemory: usage.PeakRSS(), CPU: usage.CPUSeconds(),
+			Stages: stagesOf(&j.progress.Stages, time.Since(j.started))}
 		m.Bytes.Read = in.consumed()
 		for _, f := range files {
 			m.Bytes.Written += f.Size

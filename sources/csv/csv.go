@@ -136,7 +136,7 @@ const maxChunk = 1 << 30
 
 func (s *source) newChunker(begin func(ctx context.Context, i int, head []byte, eof bool) (int, int64, error)) *sources.Chunker {
 	return sources.NewChunker(s.req.Inputs, sources.ChunkerOptions{
-		ChunkBytes: min(s.req.ChunkBytes, maxChunk), MaxRecord: min(s.req.MaxRecord, maxChunk), Buffers: max(s.req.Lanes, 1) + 2,
+		ChunkBytes: min(s.req.ChunkBytes, maxChunk), MaxRecord: min(s.req.MaxRecord, maxChunk), Buffers: max(s.req.Lanes, 1) + 2, Waited: s.req.Waited,
 		Begin:      begin,
 		Wrap:       func(i int, r io.Reader) (io.Reader, error) { return s.transcode(s.req.Inputs[i].URI, r) },
 		Cut:        func(b []byte, _ bool) int { return s.layout.cut(b) },

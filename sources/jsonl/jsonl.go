@@ -98,7 +98,7 @@ func open(ctx context.Context, req sources.Request) (pipeline.Source, error) {
 // chunkerOptions cut inputs at line feeds.
 func chunkerOptions(req sources.Request) sources.ChunkerOptions {
 	return sources.ChunkerOptions{
-		ChunkBytes: req.ChunkBytes, MaxRecord: req.MaxRecord, Buffers: 2*req.Lanes + 2, Consumed: req.Consumed,
+		ChunkBytes: req.ChunkBytes, MaxRecord: req.MaxRecord, Buffers: 2*req.Lanes + 2, Consumed: req.Consumed, Waited: req.Waited,
 		Begin: func(_ context.Context, i int, head []byte, eof bool) (int, int64, error) {
 			if err := whole(head, eof); err != nil {
 				return 0, 0, err.In(req.Inputs[i].URI).At(1, 0)

@@ -1,11 +1,21 @@
 //go:build unix
 
-package memlimit
+package usage
 
 import (
 	"runtime"
 	"syscall"
+	"time"
 )
+
+// CPUSeconds is the processor time of the process, in user and kernel mode, over all its threads; 0 where the system does not tell.
+func CPUSeconds() float64 {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano()).Seconds()
+}
 
 // maxRSS is getrusage's ru_maxrss: KiB, but bytes on Apple's systems.
 func maxRSS() int64 {

@@ -1,4 +1,5 @@
-package memlimit
+// Package usage tells what the process has used of the machine so far.
+package usage
 
 import (
 	"bufio"

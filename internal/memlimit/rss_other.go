@@ -1,5 +1,0 @@
-//go:build !unix
-
-package memlimit
-
-func maxRSS() int64 { return 0 }
