@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/apache/arrow/go/v17/arrow/memory"
 	pq "github.com/parquet-go/parquet-go"
 
+	"github.com/sluice-data/sluice/internal/objstore"
 	"github.com/sluice-data/sluice/pipeline"
 	"github.com/sluice-data/sluice/sources"
 )
@@ -71,38 +73,63 @@ func trips(b *testing.B, n int) []byte {
 	return buf.Bytes()
 }
 
-// BenchmarkDecode reads a zstd file in one lane: all 18 columns, and 7 of them. SLUICE_BENCH_PARQUET names another file.
+// BenchmarkDecode reads a zstd file in one lane: all 18 columns, and 7 of them.
 func BenchmarkDecode(b *testing.B) {
-	var data []byte
+	data := trips(b, 1_000_000)
 	need := map[string]bool{"Passengers": true, "Rate": true, "DO": true, "Payment": true, "Extra": true, "Tolls": true, "Total": true}
-	if name := os.Getenv("SLUICE_BENCH_PARQUET"); name != "" {
-		var err error
-		if data, err = os.ReadFile(name); err != nil {
-			b.Fatal(err)
-		}
-	} else {
-		data = trips(b, 1_000_000)
-	}
 	for _, n := range []map[string]bool{nil, need} {
 		name := "all"
 		if n != nil {
 			name = fmt.Sprint(len(n), " columns")
 		}
-		b.Run(name, func(b *testing.B) {
-			b.ReportAllocs()
-			rows := int64(0)
-			for b.Loop() {
-				rows += decodeAll(b, data, n)
-			}
-			b.ReportMetric(float64(rows)/b.Elapsed().Seconds()/1e6, "Mrow/s")
-		})
+		b.Run(name, func(b *testing.B) { benchmarkRead(b, input("bench", data), n) })
 	}
 }
 
-func decodeAll(b *testing.B, data []byte, need map[string]bool) (rows int64) {
+// BenchmarkFile reads the file that SLUICE_BENCH_PARQUET names in one lane; SLUICE_BENCH_COLUMNS are the columns, separated
+// by commas.
+func BenchmarkFile(b *testing.B) {
+	name := os.Getenv("SLUICE_BENCH_PARQUET")
+	if name == "" {
+		b.Skip("SLUICE_BENCH_PARQUET names no file")
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		b.Fatal(err)
+	}
+	in := sources.Input{URI: name, Info: objstore.Info{Size: st.Size()},
+		ReadRange: func(_ context.Context, off, n int64) (io.ReadCloser, error) {
+			return io.NopCloser(io.NewSectionReader(f, off, n)), nil
+		}}
+	var need map[string]bool
+	if list := os.Getenv("SLUICE_BENCH_COLUMNS"); list != "" {
+		need = map[string]bool{}
+		for _, c := range strings.Split(list, ",") {
+			need[c] = true
+		}
+	}
+	benchmarkRead(b, in, need)
+}
+
+func benchmarkRead(b *testing.B, in sources.Input, need map[string]bool) {
+	b.Helper()
+	b.ReportAllocs()
+	rows := int64(0)
+	for b.Loop() {
+		rows += decodeAll(b, in, need)
+	}
+	b.ReportMetric(float64(rows)/b.Elapsed().Seconds()/1e6, "Mrow/s")
+}
+
+func decodeAll(b *testing.B, in sources.Input, need map[string]bool) (rows int64) {
 	b.Helper()
 	ctx := context.Background()
-	src, err := open(ctx, sources.Request{Inputs: []sources.Input{input("bench", data)}, Need: need})
+	src, err := open(ctx, sources.Request{Inputs: []sources.Input{in}, Need: need})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -10,6 +10,8 @@ import (
 	"github.com/apache/arrow/go/v17/arrow/array"
 	"github.com/apache/arrow/go/v17/arrow/memory"
 	"github.com/parquet-go/parquet-go/format"
+
+	"github.com/sluice-data/sluice/sources/parquet/internal/encoding"
 )
 
 const (
@@ -215,7 +217,7 @@ func (t *text) takeIndexes(p *pageValues, k int) error {
 	total, offs := 0, t.dictOff
 	for _, x := range idx {
 		if int(x)+1 >= len(offs) {
-			return indexError(x, len(offs)-1)
+			return encoding.IndexError(x, len(offs)-1)
 		}
 		total += int(offs[x+1] - offs[x])
 	}

@@ -8,6 +8,7 @@ import (
 	"hash/crc32"
 	"math/bits"
 
+	"github.com/apache/arrow/go/v17/arrow/memory"
 	"github.com/parquet-go/parquet-go/format"
 
 	"github.com/sluice-data/sluice/sources/parquet/internal/encoding"
@@ -246,10 +247,26 @@ func (c *columnReader) values(n int, soft bool) (int, error) {
 	return k, err
 }
 
-// flat reads up to n rows of a column without repetition and with at most one level of definition. valid gets their bits
-// (nil for a required column, else zeroed). It returns the rows and nulls read; rows is less than n only when the sink
-// has enough.
-func (c *columnReader) flat(ctx context.Context, n int, valid []byte) (rows, nulls int, err error) {
+// validity is the bitmap of a batch, made when the first null comes.
+type validity struct {
+	mem  memory.Allocator
+	rows int // of the batch at most
+	buf  *memory.Buffer
+	bits []byte
+}
+
+// begin makes the bitmap if there is none; the first n rows are valid.
+func (v *validity) begin(n int) {
+	if v.buf == nil {
+		v.buf = newBitmap(v.mem, v.rows)
+		v.bits = v.buf.Bytes()
+		encoding.SetBits(v.bits, 0, n)
+	}
+}
+
+// flat reads up to n rows of a column without repetition and with at most one level of definition. valid gets their bits.
+// It returns the rows and nulls read; rows is less than n only when the sink has enough.
+func (c *columnReader) flat(ctx context.Context, n int, valid *validity) (rows, nulls int, err error) {
 	for rows < n {
 		if c.page == 0 {
 			if err := c.nextPage(ctx); err != nil {
@@ -260,7 +277,7 @@ func (c *columnReader) flat(ctx context.Context, n int, valid []byte) (rows, nul
 		some := k
 		before := c.def
 		if c.leaf.maxDef > 0 {
-			if some, err = c.validity(valid, rows, k); err != nil {
+			if some, err = c.present(valid, rows, k); err != nil {
 				return rows, nulls, err
 			}
 		}
@@ -271,8 +288,10 @@ func (c *columnReader) flat(ctx context.Context, n int, valid []byte) (rows, nul
 		if got < some { // the sink is full: give back what was read ahead
 			fit := got
 			if c.leaf.maxDef > 0 {
-				fit = rankOf(valid, rows, k, got)
-				clearBits(valid, rows+fit, k-fit)
+				if valid.bits != nil {
+					fit = rankOf(valid.bits, rows, k, got)
+					clearBits(valid.bits, rows+fit, k-fit)
+				}
 				c.def = before
 				if err := c.skipLevels(fit); err != nil {
 					return rows, nulls, err
@@ -288,10 +307,20 @@ func (c *columnReader) flat(ctx context.Context, n int, valid []byte) (rows, nul
 	return rows, nulls, nil
 }
 
-func (c *columnReader) validity(valid []byte, at, n int) (ones int, err error) {
+// present reads the definition levels of rows at to at+n of a batch and returns how many have a value.
+func (c *columnReader) present(v *validity, at, n int) (ones int, err error) {
 	if !c.def.legacy {
-		return c.def.rle.Bits(valid, at, n)
+		if v.buf == nil {
+			if ones, err = c.def.rle.Ones(n); err != nil || ones == n {
+				return ones, err
+			}
+		}
+		v.begin(at + ones)
+		more, err := c.def.rle.Bits(v.bits, at+ones, n-ones)
+		return ones + more, err
 	}
+	v.begin(at)
+	valid := v.bits
 	var tmp [256]uint8
 	for n > 0 {
 		k := min(n, len(tmp))

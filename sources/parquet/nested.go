@@ -142,14 +142,10 @@ func (e errorAt) Error() string { return e.err.Error() }
 func (e errorAt) Unwrap() error { return e.err }
 
 func (c *column) fillFlat(ctx context.Context, r *columnReader, n int) error {
-	var valid *memory.Buffer
-	var bits []byte
-	if r.leaf.maxDef > 0 {
-		valid = newBitmap(c.mem, n)
-		bits = valid.Bytes()
-	}
+	v := validity{mem: c.mem, rows: n}
 	r.sink.begin(n)
-	rows, nulls, err := r.flat(ctx, n, bits)
+	rows, nulls, err := r.flat(ctx, n, &v)
+	valid, bits := v.buf, v.bits
 	if err != nil {
 		if valid != nil {
 			valid.Release()

@@ -117,19 +117,20 @@ func (f *fixed[T]) take(p *pageValues, n int, _ bool) (int, error) {
 	for done := 0; done < n; {
 		k := min(n-done, valueBlock)
 		dst := f.out[f.n : f.n+k]
-		if p.dict() {
+		switch {
+		case p.dict() && f.dictBad != nil:
 			f.idx = resize(f.idx, valueBlock)
-			idx := f.idx[:k]
-			if err := p.rle.Uint32s(idx); err != nil {
+			idx, again := f.idx[:k], p.rle
+			if err := again.Uint32s(idx); err != nil {
 				return done, err
 			}
-			if err := gather(dst, f.dict, idx); err != nil {
+			f.conv.bad = refuseIndexes(f.conv.bad, f.dictBad, idx, f.n)
+			fallthrough
+		case p.dict():
+			if err := encoding.Gather(&p.rle, dst, f.dict); err != nil {
 				return done, err
 			}
-			if f.dictBad != nil {
-				f.conv.bad = refuseIndexes(f.conv.bad, f.dictBad, idx, f.n)
-			}
-		} else {
+		default:
 			f.conv.base = f.n
 			if err := f.read(p, dst, &f.conv); err != nil {
 				return done, err
@@ -139,20 +140,6 @@ func (f *fixed[T]) take(p *pageValues, n int, _ bool) (int, error) {
 		done += k
 	}
 	return n, nil
-}
-
-func gather[T any](dst, dict []T, idx []uint32) error {
-	for i, x := range idx {
-		if int(x) >= len(dict) {
-			return indexError(x, len(dict))
-		}
-		dst[i] = dict[x]
-	}
-	return nil
-}
-
-func indexError(x uint32, n int) error {
-	return fmt.Errorf("dictionary index %d in a dictionary of %d values", x, n)
 }
 
 func refuseIndexes(bad []badValue, dict map[uint32]badValue, idx []uint32, base int) []badValue {

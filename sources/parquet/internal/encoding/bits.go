@@ -12,6 +12,10 @@ func SetBits(dst []byte, off, n int) {
 		off++
 	}
 	at := off >> 3
+	for ; n >= 64; n -= 64 {
+		binary.LittleEndian.PutUint64(dst[at:], ^uint64(0))
+		at += 8
+	}
 	for ; n >= 8; n -= 8 {
 		dst[at] = 0xff
 		at++

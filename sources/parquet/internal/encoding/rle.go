@@ -163,27 +163,24 @@ func (r *RLE) Bits(dst []byte, off, n int) (ones int, err error) {
 	return ones, nil
 }
 
-// unpack reads len(dst) values of width bits from bit on; the caller has checked that b holds them.
-func unpack(dst []uint32, b []byte, bit int, width uint) {
-	if width == 0 {
-		clear(dst)
-		return
-	}
-	mask := uint32(1<<width - 1)
-	w := int(width)
-	i := 0
-	for ; i < len(dst); i++ { // whole words
-		at := bit >> 3
-		if at+8 > len(b) {
+// Ones passes over up to n values as long as they are ones that a run repeats, and returns how many.
+func (r *RLE) Ones(n int) (int, error) {
+	done := 0
+	for done < n {
+		if r.left == 0 {
+			if err := r.run(); err != nil {
+				return done, err
+			}
+			continue
+		}
+		if r.packed || r.value != 1 {
 			break
 		}
-		dst[i] = uint32(binary.LittleEndian.Uint64(b[at:])>>(bit&7)) & mask
-		bit += w
+		k := min(r.left, n-done)
+		r.left -= k
+		done += k
 	}
-	for ; i < len(dst); i++ {
-		dst[i] = uint32(tail64(b, bit>>3)>>(bit&7)) & mask
-		bit += w
-	}
+	return done, nil
 }
 
 // tail64 is the little-endian word at b[at:], filled up with zeros.
