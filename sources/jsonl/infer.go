@@ -253,7 +253,7 @@ func infer(ctx context.Context, req sources.Request) ([]arrow.Field, error) {
 	in := newInference()
 	rows, size := 0, 0
 	more := func() bool { // with no column at all there is nothing to begin with
-		return req.FullScan || rows < headRows && size < headBytes/2 || len(in.root.keys) == 0 && len(req.Schema.Columns) == 0
+		return req.FullScan || rows < headRows && size < headBytes || len(in.root.keys) == 0 && len(req.Schema.Columns) == 0
 	}
 	var refused *fail.Error // the first line that is no record
 	for more() {
@@ -264,7 +264,6 @@ func infer(ctx context.Context, req sources.Request) ([]arrow.Field, error) {
 		if err != nil {
 			return nil, err
 		}
-		size += len(c.Data)
 		line := c.Line
 		for b := c.Data; len(b) > 0 && more(); rows++ {
 			n := lineLen(b)
@@ -278,6 +277,7 @@ func infer(ctx context.Context, req sources.Request) ([]arrow.Field, error) {
 					In(c.Input).At(line, c.Offset+int64(len(c.Data)-len(b)))
 			}
 			line++
+			size += n + 1
 			b = b[min(n+1, len(b)):]
 		}
 		c.Release()

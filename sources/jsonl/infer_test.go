@@ -212,6 +212,15 @@ func TestMisfits(t *testing.T) {
 	}
 }
 
+// The head is all of its lines, not the first alone: keys and types that differ from line to line are no misfits.
+func TestHeadIsManyLines(t *testing.T) {
+	text := strings.Repeat(`{"a":1}`+"\n"+`{"b":"x","a":null}`+"\n"+`{"a":0.5,"c":true}`+"\n", headRows/4) + strings.Repeat(`{"a":2}`+"\n", 2*headRows)
+	res := read(t, request(t, sources.Infer, "", text))
+	if want := "a float64, b string, c bool"; res.types != want || len(res.rows) != strings.Count(text, "\n") {
+		t.Errorf("%d rows of %s, want %s", len(res.rows), res.types, want)
+	}
+}
+
 // JSON that is not JSON Lines ends the run with advice instead of rejecting every line.
 func TestNotLines(t *testing.T) {
 	const array, spread = "one JSON array, not JSON Lines", "JSON spread over several lines, not JSON Lines"
