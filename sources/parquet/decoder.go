@@ -15,7 +15,7 @@ import (
 )
 
 // batchRows is how many rows a batch has at most.
-const batchRows = 32 << 10
+const batchRows = 16 << 10
 
 // decoder turns row groups into batches. It holds at most a batch of decoded rows, and undecoded bytes up to the budget
 // of a row group.
@@ -26,6 +26,7 @@ type decoder struct {
 	cols    []*column
 	readers []*columnReader // of the file's leaves, in the order of the chunks
 	d       decompressor
+	pool    *recycler
 	loads   fetches
 	row     int64 // 1-based number, within the input, of the next row
 }
@@ -91,7 +92,7 @@ func (d *decoder) start(p part) ([]*chunkInput, error) {
 			if pl == nil {
 				continue
 			}
-			col, err := newColumn(d.mem, pl, &d.d)
+			col, err := newColumn(d.pool, pl, &d.d)
 			if err != nil {
 				return nil, err
 			}
@@ -240,5 +241,6 @@ func (d *decoder) Close() {
 		}
 	}
 	d.d.close()
+	d.pool.close()
 	d.cols, d.readers, d.loads.free = nil, nil, nil
 }

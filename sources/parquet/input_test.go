@@ -196,6 +196,7 @@ func TestLongStringsMakeShortBatches(t *testing.T) {
 	if mem.peak > 4*softBytes {
 		t.Errorf("held %d bytes", mem.peak)
 	}
+	dec.Close()
 	if mem.now != 0 {
 		t.Errorf("%d bytes are not released", mem.now)
 	}

@@ -126,7 +126,7 @@ func (s *source) account(file int, n int64, groups int) {
 
 // NewDecoder makes a lane's decoder.
 func (s *source) NewDecoder(mem memory.Allocator) (pipeline.Decoder, error) {
-	return &decoder{src: s, mem: mem, open: -1}, nil
+	return &decoder{src: s, mem: mem, pool: &recycler{mem: mem}, open: -1}, nil
 }
 
 // Close has nothing to free: decoders own what is open.
