@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"math/bits"
 
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/array"
@@ -18,8 +19,8 @@ import (
 func init() {
 	Register(Func{
 		Name: "approx_count_distinct",
-		Doc: "approx_count_distinct(x) is about the number of different values of x: exact up to 512, then with a standard error of 1.6 % " +
-			"in 4 KiB a group (HyperLogLog). The result depends on the set of values only, not on their order or the lanes.",
+		Doc: "approx_count_distinct(x) is about the number of different values of x: up to 512 all but exact (32 bits of hash tell values apart: one group of 30 000 that " +
+			"has 512 counts 511), then with a standard error of 1.6 % in 4 KiB a group (HyperLogLog). The result depends on the set of values only, not on their order or the lanes.",
 		Example: "approx_count_distinct(user_id)",
 		Bind:    bindApprox,
 	})
@@ -37,33 +38,49 @@ func bindApprox(args []arrow.Field, isDistinct bool) (Bound, error) {
 	return Bound{
 		Result: arrow.Field{Type: int64s},
 		State:  []arrow.Field{{Type: arrow.BinaryTypes.Binary}},
-		New:    func(memory.Allocator) Accumulator { return &approx{enc: plan.NewEncoder()} },
+		New: func(memory.Allocator) Accumulator {
+			a := &approx{enc: plan.NewEncoder()}
+			if order, fold := smallFold(arg.Type); fold != nil {
+				a.order, a.small = order, &smallInts{order: order, fold: fold}
+			}
+			return a
+		},
 	}, nil
 }
 
-// hllSparse is the hashes kept as they are before registers take less room.
-const hllSparse = 512
-
-// sketch is a set of hashes while it is small, HyperLogLog registers once it is not.
-type sketch struct {
-	set  []uint64       // open addressing, 0 is free
-	n    int32          // hashes in set
-	zero bool           // the hash 0 is in it too
-	regs *hll.Registers // nil while sparse
+// approx estimates distinct counts: by a bitmap a group while all values are integers of a small range, by sketches of their hashes
+// from the first other one on. Both give the same numbers.
+type approx struct {
+	enc   *keys.Encoder
+	order intOrder   // of small
+	small *smallInts // nil for other types, and once it cannot hold the values
+	sets  hll.Sets
+	n     int // groups
+	// Scratch of Update.
+	groups []uint32
+	hashes []uint64
 }
 
-// approx estimates distinct counts.
-type approx struct {
-	enc  *keys.Encoder
-	s    []sketch
-	held int64 // bytes of all sets and registers
+func (a *approx) grow(n int) {
+	a.n = max(a.n, n)
+	if a.small != nil {
+		a.small.grow(a.n)
+	} else {
+		a.sets.Grow(a.n)
+	}
 }
 
 func (a *approx) Update(groups []uint32, n int, args []arrow.Array) error {
-	a.s = col.Grow(a.s, n)
+	a.grow(n)
 	arg := args[0]
 	if arg.DataType().ID() == arrow.NULL {
 		return nil
+	}
+	if a.small != nil {
+		if a.small.fold(a.small, groups, arg) {
+			return nil
+		}
+		a.toSets()
 	}
 	valid, off := col.Valid(arg)
 	for lo := 0; lo < len(groups); lo += window {
@@ -74,143 +91,149 @@ func (a *approx) Update(groups []uint32, n int, args []arrow.Array) error {
 		if err != nil {
 			return err
 		}
+		if valid == nil {
+			a.sets.AddAll(groups[lo:hi], rows.Hash)
+			continue
+		}
+		a.groups, a.hashes = a.groups[:0], a.hashes[:0]
 		for i, h := range rows.Hash {
-			if valid == nil || bitutil.BitIsSet(valid, off+lo+i) {
-				a.add(&a.s[groups[lo+i]], h)
+			if bitutil.BitIsSet(valid, off+lo+i) {
+				a.groups, a.hashes = append(a.groups, groups[lo+i]), append(a.hashes, h)
 			}
 		}
+		a.sets.AddAll(a.groups, a.hashes)
 	}
 	return nil
 }
 
-func (a *approx) add(s *sketch, h uint64) {
-	if s.regs != nil {
-		s.regs.Add(h)
-		return
-	}
-	if h == 0 {
-		s.zero = true
-		return
-	}
-	if int(s.n)*4 >= len(s.set)*3 {
-		a.grow(s)
-	}
-	mask := uint64(len(s.set) - 1)
-	at := h & mask
-	for s.set[at] != 0 {
-		if s.set[at] == h {
-			return
-		}
-		at = (at + 1) & mask
-	}
-	s.set[at] = h
-	if s.n++; s.n > hllSparse {
-		a.dense(s)
+// toSets turns bitmaps into sketches.
+func (a *approx) toSets() {
+	s := a.small
+	a.small = nil
+	a.sets.Grow(a.n)
+	for g := range a.n {
+		a.addBits(uint32(g), s.base, s.bits[g*s.words:(g+1)*s.words])
 	}
 }
 
-func (a *approx) grow(s *sketch) {
-	old := s.set
-	s.set = make([]uint64, max(4, 2*len(old)))
-	a.held += int64(len(s.set)-len(old)) * 8
-	mask := uint64(len(s.set) - 1)
-	for _, h := range old {
-		if h == 0 {
-			continue
+// addBits adds the integers whose bits are set to the sketch of group g.
+func (a *approx) addBits(g uint32, base uint64, words []uint64) {
+	for i, w := range words {
+		for ; w != 0; w &= w - 1 {
+			a.sets.Add(g, a.order.entry(base+uint64(64*i+bits.TrailingZeros64(w))))
 		}
-		at := h & mask
-		for s.set[at] != 0 {
-			at = (at + 1) & mask
-		}
-		s.set[at] = h
 	}
 }
 
-func (a *approx) dense(s *sketch) {
-	s.regs = new(hll.Registers)
-	for _, h := range s.set {
-		if h != 0 {
-			s.regs.Add(h)
-		}
-	}
-	if s.zero {
-		s.regs.Add(0)
-	}
-	a.held += hll.Size - int64(len(s.set))*8
-	s.set = nil
-}
+// A group's state is empty, or a mark and then the state of its sketch, or a mark, the base and the words of its bitmap.
+const (
+	markSketch = 1
+	markBitmap = 2
+)
 
-const denseMark = 1
-
-// State of a group: a mark and its registers, or its hashes (8 bytes each, little endian); the length tells them apart.
 func (a *approx) State() ([]arrow.Array, error) {
-	off := make([]int32, len(a.s)+1)
-	var data []byte
-	for g := range a.s {
-		s := &a.s[g]
-		if s.regs != nil {
-			data = append(append(data, denseMark), s.regs[:]...)
+	off := make([]int32, a.n+1)
+	total := 0
+	for g := range a.n {
+		n := 0
+		if a.small == nil {
+			n = a.sets.StateLen(g)
+		} else if w := a.small.words; w > 0 {
+			n = 8 + 8*w
 		}
-		for _, h := range s.set {
-			if h != 0 {
-				data = binary.LittleEndian.AppendUint64(data, h)
-			}
+		if n > 0 {
+			n++
 		}
-		if s.zero && s.regs == nil {
-			data = append(data, 0, 0, 0, 0, 0, 0, 0, 0)
-		}
-		if len(data) > math.MaxInt32 {
+		if total += n; total > math.MaxInt32 {
 			return nil, errHuge
 		}
-		off[g+1] = int32(len(data))
+		off[g+1] = int32(total)
+	}
+	data := make([]byte, 0, total)
+	for g := range a.n {
+		switch {
+		case off[g+1] == off[g]:
+		case a.small != nil:
+			data = binary.LittleEndian.AppendUint64(append(data, markBitmap), a.small.base)
+			for _, w := range a.small.bits[g*a.small.words:][:a.small.words] {
+				data = binary.LittleEndian.AppendUint64(data, w)
+			}
+		default:
+			data = a.sets.AppendState(append(data, markSketch), g)
+		}
 	}
 	return []arrow.Array{col.NewVar(arrow.BinaryTypes.Binary, off, data, nil)}, nil
 }
 
 func (a *approx) Merge(groups []uint32, n int, state []arrow.Array) error {
-	a.s = col.Grow(a.s, n)
+	a.grow(n)
 	off, data, ok := col.Var(state[0])
 	if !ok {
 		return errHuge
 	}
 	for i, g := range groups {
-		s, b := &a.s[g], data[off[i]:off[i+1]]
+		b := data[off[i]:off[i+1]]
 		switch {
-		case len(b) == hll.Size+1:
-			if s.regs == nil {
-				a.dense(s)
+		case len(b) == 0:
+		case b[0] == markSketch:
+			if a.small != nil {
+				a.toSets()
 			}
-			for j, r := range b[1:] {
-				s.regs[j] = max(s.regs[j], r)
+			if err := a.sets.MergeState(g, b[1:]); err != nil {
+				return err
 			}
-		case len(b)%8 == 0:
-			for ; len(b) > 0; b = b[8:] {
-				a.add(s, binary.LittleEndian.Uint64(b))
-			}
+		case b[0] == markBitmap && len(b)%8 == 1 && len(b) > 9 && len(b) <= 9+8*smallWords:
+			a.mergeBitmap(g, binary.LittleEndian.Uint64(b[1:]), b[9:])
 		default:
-			return fmt.Errorf("merge approx_count_distinct: a state of %d bytes", len(b))
+			return fmt.Errorf("merge distinct counts: a state of %d bytes", len(b))
 		}
 	}
 	return nil
 }
 
+// mergeBitmap adds the values whose bits are set in b, which starts at base, to group g.
+func (a *approx) mergeBitmap(g uint32, base uint64, b []byte) {
+	var w [smallWords]uint64
+	words := w[:len(b)/8]
+	for i := range words {
+		words[i] = binary.LittleEndian.Uint64(b[8*i:])
+	}
+	if a.small != nil {
+		if a.small.merge(g, base, words) {
+			return
+		}
+		a.toSets()
+	}
+	a.addBits(g, base, words)
+}
+
 func (a *approx) Result() (arrow.Array, error) {
-	out := make([]int64, len(a.s))
-	for g := range a.s {
-		out[g] = a.s[g].estimate()
+	out := make([]int64, a.n)
+	if a.small != nil {
+		a.small.count(out)
+		return col.New(int64s, out, nil), nil
+	}
+	for g := range out {
+		out[g] = a.sets.Count(g)
 	}
 	return col.New(int64s, out, nil), nil
 }
 
-func (s *sketch) estimate() int64 {
-	if s.regs != nil {
-		return int64(math.Round(s.regs.Estimate()))
+func (a *approx) Size() int64 {
+	n := a.sets.Size() + 64
+	if a.small != nil {
+		n += a.small.size()
 	}
-	if s.zero {
-		return int64(s.n) + 1
-	}
-	return int64(s.n)
+	return n
 }
 
-func (a *approx) Size() int64 { return a.held + int64(cap(a.s))*40 }
-func (a *approx) Release()    { a.s, a.held = nil, 0 }
+func (a *approx) Release() { a.small, a.sets, a.n = nil, hll.Sets{}, 0 }
+
+// Reserve makes room for n groups.
+func (a *approx) Reserve(n int) {
+	if a.small != nil {
+		a.small.bits = col.Reserve(a.small.bits, n*a.small.words)
+	} else {
+		a.sets.Reserve(n)
+	}
+}

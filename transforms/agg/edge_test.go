@@ -3,12 +3,10 @@ package agg
 import (
 	"errors"
 	"fmt"
-	"math"
 	"strings"
 	"testing"
 
 	"github.com/apache/arrow/go/v17/arrow"
-	"github.com/apache/arrow/go/v17/arrow/array"
 	"github.com/apache/arrow/go/v17/arrow/memory"
 )
 
@@ -91,53 +89,6 @@ func TestTotalsAtTheLimit(t *testing.T) {
 				t.Errorf("got %s, want %s", got, c.want)
 			}
 		})
-	}
-}
-
-// The estimate stays within 5 standard errors at every size, in one piece or merged, and does not depend on the order.
-func TestApproxCountDistinct(t *testing.T) {
-	f, _ := Lookup("approx_count_distinct")
-	b, err := f.Bind([]arrow.Field{{Type: arrow.PrimitiveTypes.Int64}}, false)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, n := range []int{0, 1, 511, 512, 513, 1000, 5000, 50_000, 500_000} {
-		lanes := [2]Accumulator{b.New(memory.DefaultAllocator), b.New(memory.DefaultAllocator)}
-		whole := b.New(memory.DefaultAllocator)
-		bld := array.NewInt64Builder(memory.DefaultAllocator)
-		for i := range n {
-			bld.Append(int64(n-i) * 12345)
-		}
-		a := bld.NewArray()
-		groups := make([]uint32, n)
-		for l, acc := range lanes {
-			part := array.NewSlice(a, int64(l*n/3), int64(n)) // they overlap
-			if err := acc.Update(groups[l*n/3:], 1, []arrow.Array{part}); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if err := whole.Update(groups, 1, []arrow.Array{a}); err != nil {
-			t.Fatal(err)
-		}
-		merged := b.New(memory.DefaultAllocator)
-		for _, l := range []int{1, 0} {
-			state, err := lanes[l].State()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := merged.Merge([]uint32{0}, 1, state); err != nil {
-				t.Fatal(err)
-			}
-		}
-		r1, _ := whole.Result()
-		r2, _ := merged.Result()
-		got, again := r1.(*array.Int64).Value(0), r2.(*array.Int64).Value(0)
-		if got != again {
-			t.Errorf("%d values: %d at once, %d merged", n, got, again)
-		}
-		if off := math.Abs(float64(got - int64(n))); off > 5*0.01625*float64(n) || n <= 512 && off != 0 {
-			t.Errorf("%d values are estimated as %d", n, got)
-		}
 	}
 }
 

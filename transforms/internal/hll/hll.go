@@ -1,4 +1,5 @@
-// Package hll estimates how many different hashes were seen, by HyperLogLog registers.
+// Package hll estimates how many different hashes were seen: by HyperLogLog registers, and for many small sets at once by the hashes
+// themselves while they are few.
 package hll
 
 import (
@@ -15,11 +16,14 @@ const (
 // Registers of a sketch. The zero value is the empty set.
 type Registers [Size]uint8
 
+// rank is the place of the first one among the bits of h that do not choose the register.
+func rank(h uint64) uint8 { return uint8(bits.LeadingZeros64(h|1<<(logSize-1))) + 1 }
+
 // Add takes a 64-bit hash. The low bits choose the register: the high ones choose partitions and are all alike within one.
 func (r *Registers) Add(h uint64) {
-	rank := uint8(bits.LeadingZeros64(h|1<<(logSize-1))) + 1
-	if p := &r[h&(Size-1)]; rank > *p {
-		*p = rank
+	k := rank(h)
+	if p := &r[h&(Size-1)]; k > *p {
+		*p = k
 	}
 }
 

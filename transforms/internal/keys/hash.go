@@ -18,6 +18,9 @@ func fold(a, b uint64) uint64 {
 	return hi ^ lo
 }
 
+// HashWord is the hash of a tuple that is one integer, without its sign bits above the type's width.
+func HashWord(w uint64) uint64 { return hashWord(w) }
+
 func hashWord(w0 uint64) uint64      { return fold(fold(w0^k0, k1)^k2, k3) }
 func hashWords(w0, w1 uint64) uint64 { return fold(fold(w0^k0, k1)^w1^k2, k3) }
 
