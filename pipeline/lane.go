@@ -157,14 +157,19 @@ func (l *lane) chunk(ctx context.Context, c *Chunk) *result {
 	defer c.Release()
 	res := l.newResult()
 	var rej Rejects
-	inSteps := 0 // of rej, those by steps
+	inSteps := 0  // of rej, those by steps
+	var all int64 // read of the chunk
 	account := func() {
 		res.read = res.decoded + int64(rej.Len()-inSteps)
+		all += res.read
 		res.rej, rej, inSteps = rej, Rejects{}, 0
 	}
 	start, inside := time.Now(), time.Duration(0) // emit
 	l.sending = 0
 	err := fail.Guard("decode", func() error {
+		if err := l.skip(c, res); err != nil {
+			return err
+		}
 		return l.dec.Decode(ctx, c, &rej, func(b Batch) error {
 			begun := time.Now()
 			defer func() { inside += time.Since(begun) }()
@@ -189,6 +194,9 @@ func (l *lane) chunk(ctx context.Context, c *Chunk) *result {
 	l.meters.Decode.Busy(time.Since(start) - inside)
 	l.meters.Steps.Busy(inside - l.sending)
 	account()
+	if err == nil {
+		err = checkRecords(c, all)
+	}
 	res.err = err
 	return res
 }

@@ -17,6 +17,7 @@ type Chunk struct {
 	Line   int64  // 1-based line number of Data[0]
 	Row    int64  // 0-based number of the first record within the input, where the format knows it; else -1
 	Part   any    // what the format's own decoder needs instead of Data (a Parquet row group, a record)
+	Known  Known  // zero if the source knows nothing
 	free   func()
 }
 
