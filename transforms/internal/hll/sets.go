@@ -46,6 +46,8 @@ type Sets struct {
 	used   int             // words of the last slab
 	free   [classes]uint32 // first free chunk of a class, as its place+1; the next one is in its first word
 	idle   int             // words of the free chunks
+
+	touched uint32 // keeps the compiler from leaving out the reads that only fetch
 }
 
 // set is a group's place in the arena.
@@ -103,11 +105,37 @@ func (s *Sets) chunk(g *set) []uint32 {
 
 // AddAll adds hash i to group groups[i].
 func (s *Sets) AddAll(groups []uint32, hash []uint64) {
+	for len(groups) > ahead {
+		s.addSome(groups[:ahead], hash)
+		groups, hash = groups[ahead:], hash[ahead:]
+	}
+	s.addSome(groups, hash)
+	s.tidy()
+}
+
+// ahead is the rows whose chunks are looked at before the first of them is worked on, so that the processor fetches them all at once.
+const ahead = 64
+
+func (s *Sets) addSome(groups []uint32, hash []uint64) {
+	var entries [ahead]uint32
+	var touched uint32
 	hash = hash[:len(groups)]
 	for i, id := range groups {
 		e, g := Entry(hash[i]), &s.groups[id]
-		if g.class > 0 && g.n < MaxSparse { // the entry's own place, before any search
-			p := &s.slabs[g.at>>slabLog][(g.at+e>>bodyBits&(2<<g.class-1))&(slabWords-1)]
+		entries[i&(ahead-1)] = e
+		if g.class > 0 {
+			touched |= *s.home(g, e)
+		}
+	}
+	s.touched = touched
+	for i, id := range groups {
+		e, g := entries[i&(ahead-1)], &s.groups[id]
+		switch {
+		case g.n == isDense:
+			addRegister(s.chunk(g), e)
+			continue
+		case g.class > 0 && g.n < MaxSparse:
+			p := s.home(g, e)
 			if *p == e {
 				continue
 			}
@@ -118,7 +146,11 @@ func (s *Sets) AddAll(groups []uint32, hash []uint64) {
 		}
 		s.Add(id, e)
 	}
-	s.tidy()
+}
+
+// home is where e is looked for first among the entries of g.
+func (s *Sets) home(g *set, e uint32) *uint32 {
+	return &s.slabs[g.at>>slabLog][(g.at+e>>bodyBits&(2<<g.class-1))&(slabWords-1)]
 }
 
 // Add adds an entry to group i, which must be there.
