@@ -29,6 +29,28 @@ type values struct {
 	data  []byte
 }
 
+// stride is how many bytes each value of a PLAIN page has, its length before it included; 0 if they differ.
+func (c *column) stride(p *page) int {
+	switch l := c.leaf; {
+	case l.kind == kind32:
+		return 4
+	case l.kind == kind64:
+		return 8
+	case l.kind != kindBytes || p.values == 0:
+		return 0
+	case l.width > 0:
+		return l.width
+	}
+	off := c.off[p.value : p.value+min(p.values, 256)+1]
+	first := off[1] - off[0]
+	for i, end := range off[1:] {
+		if end-off[i] != first {
+			return 0
+		}
+	}
+	return 4 + int(first)
+}
+
 // count is the number of values present.
 func (c *column) count() int { return c.slots - c.nulls }
 

@@ -10,28 +10,51 @@ import (
 	"github.com/pierrec/lz4/v4"
 
 	"github.com/sluice-data/sluice/internal/fail"
+	"github.com/sluice-data/sluice/sinks/parquet/zstdpage"
 )
 
 // compressor compresses pages with one codec. One lane owns it; its state is reused from page to page and no page depends
 // on the one before.
 type compressor struct {
 	codec format.CompressionCodec
-	zstd  *zstd.Encoder
-	quick *zstd.Encoder // a faster one beside zstd, for chunks where it does as well; nil if zstd is that fast itself
-	fast  bool          // the chunk in the making goes to quick
+	pages zstdpage.Encoder
+	quick *zstd.Encoder // klauspost's fastest
+	asked *zstd.Encoder // the level asked for; quick itself if that is as low
 	gzip  *gzip.Writer
 	lz4   lz4.Compressor
 	out   []byte
 }
 
+// effort is what is done to the pages of a chunk under zstd, cheapest first. Frames of all of them are zstd to a reader.
+type effort uint8
+
+const (
+	effortStored  effort = iota // zstdpage.Stored
+	effortMatched               // zstdpage.Matched
+	effortCoded                 // zstdpage.Coded
+	effortQuick                 // a search for matches, at its fastest
+	effortAsked                 // the level asked for
+)
+
+// layout says where the values of a page begin and how many bytes each has; stride is 0 if they have no common width.
+type layout struct{ head, stride int }
+
+const (
+	// A sample of so many bytes tells the efforts apart; where there is much less, it costs as much as it saves.
+	sampleBytes = 16 << 10
+	leastSample = 2 << 10
+	// longFrame is more than a frame of one segment should hold: readers may keep as much.
+	longFrame = 8 << 20
+)
+
 // memory is about how many bytes it holds: klauspost's zstd tables and history are some MiB an encoder.
 func (c *compressor) memory() int64 {
-	n := int64(cap(c.out))
-	if c.zstd != nil {
-		n += 3 << 20
-	}
+	n := int64(cap(c.out)) + c.pages.Memory()
 	if c.quick != nil {
 		n += 2 << 20
+	}
+	if c.asked != c.quick {
+		n += 3 << 20
 	}
 	return n
 }
@@ -41,11 +64,12 @@ func newCompressor(codec format.CompressionCodec, level int) (*compressor, error
 	var err error
 	switch codec {
 	case format.Zstd:
-		// Pages carry a CRC of their own, and none is longer than the window.
+		// Pages carry a CRC of their own, and few are longer than the window.
 		options := []zstd.EOption{zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(false), zstd.WithWindowSize(maxPageBytes), zstd.WithZeroFrames(true)}
-		l := zstd.EncoderLevelFromZstd(level)
-		if c.zstd, err = zstd.NewWriter(nil, append(options, zstd.WithEncoderLevel(l))...); err == nil && l == zstd.SpeedDefault {
-			c.quick, err = zstd.NewWriter(nil, append(options, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithAllLitEntropyCompression(true))...)
+		c.quick, err = zstd.NewWriter(nil, append(options, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithAllLitEntropyCompression(true))...)
+		c.asked = c.quick
+		if l := zstd.EncoderLevelFromZstd(level); err == nil && l != zstd.SpeedFastest {
+			c.asked, err = zstd.NewWriter(nil, append(options, zstd.WithEncoderLevel(l))...)
 		}
 	case format.Gzip:
 		c.gzip, err = gzip.NewWriterLevel(nil, level)
@@ -56,15 +80,11 @@ func newCompressor(codec format.CompressionCodec, level int) (*compressor, error
 	return c, nil
 }
 
-// compress returns src compressed, in a buffer that is good until the next call.
-func (c *compressor) compress(src []byte) ([]byte, error) {
+// compress returns src compressed, in a buffer that is good until the next call. Only zstd has efforts.
+func (c *compressor) compress(src []byte, l layout, e effort) ([]byte, error) {
 	switch c.codec {
 	case format.Zstd:
-		if c.fast {
-			c.out = c.quick.EncodeAll(src, c.out[:0])
-		} else {
-			c.out = c.zstd.EncodeAll(src, c.out[:0])
-		}
+		c.out = c.frame(src, l, e)
 	case format.Snappy:
 		c.out = s2.EncodeSnappy(c.room(s2.MaxEncodedLen(len(src))), src)
 	case format.Gzip:
@@ -90,30 +110,44 @@ func (c *compressor) compress(src []byte) ([]byte, error) {
 	return c.out, nil
 }
 
-// sample settles how the pages of a chunk are compressed, by the start of its first data page. At zstd's default level the
-// matches of numbers and keys are often not worth their search, and literals alone come out smaller.
-func (c *compressor) sample(first []byte) {
-	if c.quick == nil {
-		return
-	}
-	c.fast = false
-	const least, most = 4 << 10, 64 << 10 // less says little and costs little; more says no more
-	if len(first) < least {
-		return
-	}
-	first = first[:min(len(first), most)]
-	c.out = c.zstd.EncodeAll(first, c.out[:0])
-	full := len(c.out)
-	c.out = c.quick.EncodeAll(first, c.out[:0])
-	quick := len(c.out)
+// frame is src as a zstd frame.
+func (c *compressor) frame(src []byte, l layout, e effort) []byte {
 	switch {
-	case quick < full-full/32:
-		c.fast = true
-	case full > len(first)-len(first)/32:
-		// Nothing is won, and the full search gives up sooner.
-	default:
-		c.fast = quick <= full+full/32
+	case e == effortAsked || len(src) > longFrame:
+		return c.asked.EncodeAll(src, c.out[:0])
+	case e == effortQuick:
+		return c.quick.EncodeAll(src, c.out[:0])
 	}
+	return c.pages.Append(c.out[:0], src, l.head, l.stride, [...]zstdpage.Method{zstdpage.Stored, zstdpage.Matched, zstdpage.Coded}[e])
+}
+
+// choose settles the effort for pages like this one by a sample of its values: the cheapest that comes within a 32nd of
+// what the level asked for makes of it. It depends on nothing but the page.
+func (c *compressor) choose(page []byte, l layout) effort {
+	if c.codec != format.Zstd {
+		return effortAsked
+	}
+	sample := page[min(l.head, len(page)):]
+	if len(sample) < leastSample {
+		return effortQuick
+	}
+	sample = sample[:min(len(sample), sampleBytes)]
+	l.head = 0
+	size := func(e effort) int {
+		c.out = c.frame(sample, l, e)
+		return len(c.out)
+	}
+	most := size(effortAsked)
+	most += most / 32
+	for e := effortStored; e < effortAsked; e++ {
+		if e == effortMatched && l.stride == 0 {
+			continue
+		}
+		if size(e) <= most {
+			return e
+		}
+	}
+	return effortAsked
 }
 
 // room returns the output buffer with length n at least.
@@ -125,7 +159,7 @@ func (c *compressor) room(n int) []byte {
 }
 
 func (c *compressor) close() {
-	for _, z := range []*zstd.Encoder{c.zstd, c.quick} {
+	for _, z := range []*zstd.Encoder{c.asked, c.quick} {
 		if z != nil {
 			_ = z.Close() // it writes to nothing: closing only lets its state go
 		}

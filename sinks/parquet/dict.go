@@ -245,6 +245,17 @@ func (d *dictionary) page(dst []byte, l *leaf, k int) []byte {
 	return appendByteArrays(dst, l, d.off[:k+1], d.data)
 }
 
+// stride is how many bytes each entry has on the dictionary page; 0 if they differ.
+func (d *dictionary) stride(l *leaf) int {
+	switch l.kind {
+	case kind32:
+		return 4
+	case kind64:
+		return 8
+	}
+	return l.width
+}
+
 // entry is entry i in PLAIN encoding without length.
 func (d *dictionary) entry(i int) []byte { return d.data[d.off[i]:d.off[i+1]:d.off[i+1]] }
 

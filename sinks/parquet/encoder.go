@@ -45,6 +45,7 @@ type page struct {
 	slot, slots        int
 	value, values      int
 	bodyStart, bodyEnd int // in encoder.raw
+	head               int // bytes of the body before the values
 }
 
 func newEncoder(s *arrow.Schema, leaves []leaf, set settings, pool *blockPool, held *atomic.Int64) (*encoder, error) {
@@ -129,8 +130,10 @@ func (e *encoder) chunk(body *blockBody) error {
 		e.levels(p)
 		if k > 0 {
 			e.raw = append(e.raw, byte(width))
+			p.head = len(e.raw) - p.bodyStart
 			e.raw = appendHybrid(e.raw, e.dict.idx[p.value:p.value+p.values], width)
 		} else {
+			p.head = len(e.raw) - p.bodyStart
 			e.raw = appendPlain(e.raw, c, p.value, p.value+p.values)
 		}
 		p.bodyEnd = len(e.raw)
@@ -278,11 +281,18 @@ func appendByteArrays(dst []byte, l *leaf, off []int32, data []byte) []byte {
 func (e *encoder) emit(body *blockBody, ch *chunk, k, dictEnd int) error {
 	ch.codec = e.chooseCodec(e.col.leaf)
 	ch.dictEnd = ch.start
-	e.codec.sample(e.raw[e.pages[0].bodyStart:e.pages[0].bodyEnd])
+	// A page in the middle stands for all: where a dictionary begins, its indices are unlike the rest.
+	mid := &e.pages[len(e.pages)/2]
+	pages := layout{mid.head, 0}
+	if k == 0 {
+		pages.stride = e.col.stride(mid)
+	}
+	how := e.codec.choose(e.raw[mid.bodyStart:mid.bodyEnd], pages)
 	if k > 0 {
+		entries := layout{0, e.dict.stride(e.col.leaf)}
 		h := format.PageHeader{Type: format.DictionaryPage}
 		h.DictionaryPageHeader.Set(format.DictionaryPageHeader{NumValues: int32(k), Encoding: format.Plain})
-		if err := e.page(body, ch, &h, e.raw[:dictEnd]); err != nil {
+		if err := e.page(body, ch, &h, e.raw[:dictEnd], entries, e.codec.choose(e.raw[:dictEnd], entries)); err != nil {
 			return err
 		}
 		ch.dictEnd = len(body.buf)
@@ -293,7 +303,8 @@ func (e *encoder) emit(body *blockBody, ch *chunk, k, dictEnd int) error {
 		h.DataPageHeader.Set(format.DataPageHeader{NumValues: int32(p.slots), Encoding: ch.encoding,
 			DefinitionLevelEncoding: format.RLE, RepetitionLevelEncoding: format.RLE})
 		at := len(body.buf)
-		if err := e.page(body, ch, &h, e.raw[p.bodyStart:p.bodyEnd]); err != nil {
+		pages.head = p.head
+		if err := e.page(body, ch, &h, e.raw[p.bodyStart:p.bodyEnd], pages, how); err != nil {
 			return err
 		}
 		ch.pages = append(ch.pages, pageAt{start: at, size: int32(len(body.buf) - at), firstRow: int64(p.row)})
@@ -307,11 +318,11 @@ func (e *encoder) emit(body *blockBody, ch *chunk, k, dictEnd int) error {
 func (e *encoder) chooseCodec(*leaf) format.CompressionCodec { return e.codec.codec }
 
 // page appends a page: its header, then its body in the chunk's codec.
-func (e *encoder) page(body *blockBody, ch *chunk, h *format.PageHeader, content []byte) error {
+func (e *encoder) page(body *blockBody, ch *chunk, h *format.PageHeader, content []byte, l layout, how effort) error {
 	stored := content
 	if ch.codec != format.Uncompressed {
 		var err error
-		if stored, err = e.codec.compress(content); err != nil {
+		if stored, err = e.codec.compress(content, l, how); err != nil {
 			return err
 		}
 	}
