@@ -1,10 +1,6 @@
 package csv
 
-import (
-	"bytes"
-	"encoding/binary"
-	"math/bits"
-)
+import "bytes"
 
 // index is where the fields of a run of records are: what the typed column loops read by.
 type index struct {
@@ -51,14 +47,15 @@ func (x *index) build(b []byte, pos, limit int, last bool, lay *layout) {
 // slow then says what is wrong.
 func (x *index) fast(b []byte, pos, limit int, last bool, lay *layout) bool {
 	p := b[pos:limit]
-	if lay.comment != nil || bytes.IndexByte(p, 0) >= 0 || lay.term == '\r' && bytes.IndexByte(p, '\n') >= 0 {
+	if lay.comment != nil {
 		return false
 	}
-	x.ends = x.ends[:cap(x.ends)]
-	k, lines, ok := x.fields(p, uint32(pos), last, &lay.dialect)
-	if !ok {
+	s := separators{d: &lay.dialect, ends: x.ends[:cap(x.ends)]}
+	if !s.find(p, uint32(pos)) || s.other && lay.term == '\r' || s.inside != 0 && last {
 		return false
 	}
+	x.ends = s.ends
+	k, lines := s.k, s.lines
 	if last && len(p) > 0 && p[len(p)-1] != lay.term {
 		x.ends[k] = uint32(limit) // the last record lacks its line end
 		k++
@@ -68,7 +65,7 @@ func (x *index) fast(b []byte, pos, limit int, last bool, lay *layout) bool {
 	if rows != lines {
 		return false
 	}
-	return x.settle(b, pos, rows, bytes.IndexByte(p, '\r') >= 0, lay)
+	return x.settle(b, pos, rows, s.other, lay)
 }
 
 // settle checks that every record ends with a line end, and only there, and notes the records' starts.
@@ -160,98 +157,3 @@ func (x *index) keep(b []byte, pos, had int, s span, lay *layout) bool {
 	}
 	return false
 }
-
-// fields writes the place of each delimiter and line end of p outside quotes, plus base, to x.ends. It returns how many there are and
-// how many of them are line ends. ok is false for text after a closing quote, and for a quote left open if last.
-func (x *index) fields(p []byte, base uint32, last bool, d *dialect) (k, lines int, ok bool) {
-	from := 0 // of the stretch outside quotes
-	for i := 0; d.quote != 0; {
-		q := bytes.IndexByte(p[i:], d.quote)
-		if q < 0 {
-			break
-		}
-		q += i
-		i = q + 1
-		if !d.startsField(p, q) {
-			continue
-		}
-		var n int
-		k, n = outside(p, from, q, base, d.delim, d.term, x.ends, k)
-		lines += n
-		if i = d.closing(p, i); i < 0 {
-			return k, lines, !last
-		}
-		i++
-		from = i
-		// settle looks at carriage returns
-		if i < len(p) && p[i] != d.delim && p[i] != d.term && (p[i] != '\r' || d.term == '\r') {
-			return k, lines, false
-		}
-	}
-	k, n := outside(p, from, len(p), base, d.delim, d.term, x.ends, k)
-	return k, lines + n, true
-}
-
-// spare is how many places of ends outside may write behind the last one.
-const spare = 64 + 16
-
-// outside writes the place of each delimiter and line end of p[from:to], plus base, to ends[k:].
-func outside(p []byte, from, to int, base uint32, delim, term byte, ends []uint32, k int) (_, lines int) {
-	dp, tp := ones*uint64(delim), ones*uint64(term)
-	i := from
-	for ; i+64 <= to; i += 64 {
-		block := (*[64]byte)(p[i:])
-		var m, acc uint64
-		for j := 0; j < 64; j += 16 {
-			v := binary.LittleEndian.Uint64(block[j:])
-			w := binary.LittleEndian.Uint64(block[j+8:])
-			tv, tw := equal(v, tp), equal(w, tp)
-			acc += tv>>7 + tw>>7
-			m |= (gather(equal(v, dp)|tv) | gather(equal(w, dp)|tw)<<8) << j
-		}
-		lines += int(acc * ones >> 56) // at most 64
-		at := base + uint32(i)
-		n := bits.OnesCount64(m)
-		e := ends[k : k+spare]
-		k += n
-		for j := 0; j < n; j += 4 { // four at a time, too many or not, spare branches that cannot be foreseen
-			four := (*[4]uint32)(e[j:])
-			four[0] = at + uint32(bits.TrailingZeros64(m))
-			m &= m - 1
-			four[1] = at + uint32(bits.TrailingZeros64(m))
-			m &= m - 1
-			four[2] = at + uint32(bits.TrailingZeros64(m))
-			m &= m - 1
-			four[3] = at + uint32(bits.TrailingZeros64(m))
-			m &= m - 1
-		}
-	}
-	for ; i < to; i += 8 {
-		w := word(p, i)
-		t := equal(w, tp)
-		m := equal(w, dp) | t
-		if n := uint(to - i); n < 8 {
-			m &= 1<<(8*n) - 1
-			t &= m
-		}
-		lines += bits.OnesCount64(t)
-		for ; m != 0; m &= m - 1 {
-			ends[k] = base + uint32(i+bits.TrailingZeros64(m)>>3)
-			k++
-		}
-	}
-	return k, lines
-}
-
-// word is the eight bytes of p at i, NULs for those behind its end.
-func word(p []byte, i int) uint64 {
-	if i+8 <= len(p) {
-		return binary.LittleEndian.Uint64(p[i:])
-	}
-	var tail [8]byte
-	copy(tail[:], p[i:])
-	return binary.LittleEndian.Uint64(tail[:])
-}
-
-// gather makes the high bits of eight bytes one byte.
-func gather(m uint64) uint64 { return m >> 7 * 0x0102040810204080 >> 56 }
