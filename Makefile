@@ -4,16 +4,23 @@ GO      ?= go
 BIN     := .bin
 OUT     := out
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
+MODULE  := github.com/sluice-data/sluice
 LDFLAGS := -s -w -X main.release=$(VERSION)
 
 # Pins of the tools that are built from source into .bin.
 MINIO_VERSION := v0.0.0-20260212201848-7aac2a2c5b7c
 LINT_VERSION  := v2.6.2
 
-.PHONY: help run test race lint e2e minio-run build image fuzz clean
+# Benchmarks: where inputs are kept, and further flags, such as BENCH='-rows 100000 -only W1,W4'. RECORD=1 keeps the numbers.
+BENCH_DATA ?= $(CURDIR)/.cache/bench
+BENCH      ?=
+RECORD     ?=
+BENCH_RUN   = cd bench && $(GO) run ./run
+
+.PHONY: help run test race lint e2e minio-run build image fuzz clean bench bench-large bench-scaling bench-peers bench-render bench-go bench-go-record bench-clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: ## the main job on bundled real data, in a directory as the store
 	@mkdir -p $(OUT)/store/raw/strikes $(OUT)/store/curated
@@ -24,8 +31,8 @@ run: ## the main job on bundled real data, in a directory as the store
 test: ## all tests; S3 is a real server, built from source on first use
 	$(GO) test -timeout 20m ./...
 
-race: ## all tests under the race detector (needs a C compiler)
-	$(GO) test -race -timeout 30m ./...
+race: ## all tests under the race detector (needs a C compiler), released Arrow memory overwritten
+	$(GO) test -race -ldflags "-X $(MODULE)/internal/recycle.poison=on" -timeout 30m ./...
 
 e2e: $(BIN)/minio ## all tests with MinIO as the S3 server
 	SLUICE_E2E=minio $(GO) test -timeout 20m ./...
@@ -46,6 +53,30 @@ lint: $(BIN)/golangci-lint ## gofmt, vet, golangci-lint
 
 fuzz: ## every fuzz target for a few seconds
 	@sh .ci/fuzz.sh
+
+bench: ## workloads by the worker and DuckDB in turn, values compared; 1M rows
+	$(BENCH_RUN) table -data $(BENCH_DATA) $(if $(RECORD),-record laptop) $(BENCH)
+
+bench-large: ## the same over 10M rows and more: 30 GB of disk
+	$(BENCH_RUN) table -data $(BENCH_DATA) -rows 10000000 -wide-rows 1000000 $(if $(RECORD),-record large) $(BENCH)
+
+bench-scaling: ## the worker over lanes 1 to 8 and 1M to 100M rows, and its start: 20 GB of disk
+	$(BENCH_RUN) scaling -data $(BENCH_DATA) $(if $(RECORD),-record scaling) $(BENCH)
+
+bench-peers: ## record the medians of other engines from PEERS=FILE, a CSV
+	$(BENCH_RUN) peers $(abspath $(PEERS))
+
+bench-render: ## write RESULTS.md and the tables of docs/performance.md from bench/record
+	$(BENCH_RUN) render
+
+bench-go: ## the Go benchmarks, compared with their record by benchstat; PKG=./sources/csv for one
+	@GO="$(GO)" PKG="$(PKG)" sh bench/go.sh
+
+bench-go-record: ## run the Go benchmarks and keep their numbers
+	@GO="$(GO)" PKG="$(PKG)" sh bench/go.sh record
+
+bench-clean: ## remove the benchmarks' inputs
+	rm -rf $(BENCH_DATA)
 
 clean: ## remove what was built and run
 	rm -rf $(OUT) $(BIN)

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"bytes"
+	"strings"
 
 	"github.com/sluice-data/sluice/internal/fail"
 )
@@ -39,10 +40,10 @@ func (r *Rejects) Add(b Batch, i int, column, value, reason string) {
 	r.AddOrigin(o, column, value, reason)
 }
 
-// AddOrigin refuses the record at o; o.Raw is copied.
+// AddOrigin refuses the record at o; o.Raw and value are copied.
 func (r *Rejects) AddOrigin(o Origin, column, value, reason string) {
 	o.Raw = bytes.Clone(o.Raw)
-	r.rows = append(r.rows, Reject{Origin: o, Column: column, Value: value, Reason: reason})
+	r.rows = append(r.rows, Reject{Origin: o, Column: column, Value: strings.Clone(value), Reason: reason})
 	r.size += int64(len(o.Raw)) + 128
 }
 

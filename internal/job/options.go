@@ -62,6 +62,7 @@ type sizes struct {
 	foldBytes   int64 // what folds may hold before they spill
 	window      int64 // what a decompressor may hold
 	readPart    int64 // bytes of one ranged GET
+	idle        int64 // what released Arrow buffers may take until they are used again
 }
 
 // Row groups are cut by these alone, whatever the machine, so that two attempts at a run write the same files.
@@ -105,6 +106,7 @@ func settle(o *Options) (sizes, error) {
 		s.lanes = most
 	}
 	s.window = min(compress.DefaultMaxWindow, max(8<<20, limit/4))
+	s.idle = min(64<<20, limit/16)
 	s.readPart = min(8<<20, max(1<<20, limit/64))
 	s.maxRecord = int(min(maxRecord, max(4<<20, limit/16)))
 	s.foldBytes = limit * 2 / 5

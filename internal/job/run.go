@@ -9,12 +9,11 @@ import (
 	"strings"
 	"time"
 
-	"github.com/apache/arrow/go/v17/arrow/memory"
-
 	"github.com/sluice-data/sluice/internal/event"
 	"github.com/sluice-data/sluice/internal/fail"
 	"github.com/sluice-data/sluice/internal/memlimit"
 	"github.com/sluice-data/sluice/internal/objstore"
+	"github.com/sluice-data/sluice/internal/recycle"
 	"github.com/sluice-data/sluice/internal/spec"
 	"github.com/sluice-data/sluice/internal/usage"
 	"github.com/sluice-data/sluice/pipeline"
@@ -292,6 +291,7 @@ var errNoSink = fail.Newf(fail.Usage, "no destination: set sink.uri in the pipel
 func (j *job) attempt(ctx context.Context, fullScan bool) (*Manifest, error) {
 	*j.progress = pipeline.Progress{}
 	in := j.intake()
+	defer in.close()
 	b := &binder{pipe: j.pipe, in: in, sizes: j.sizes, env: j.env}
 	p, err := b.bind(ctx, fullScan)
 	if err != nil {
@@ -305,7 +305,7 @@ func (j *job) attempt(ctx context.Context, fullScan bool) (*Manifest, error) {
 	stop := j.watch(in)
 	defer stop()
 	plan := pipeline.Plan{Source: p.source, Segments: p.segments, Sink: c, Lanes: j.sizes.lanes,
-		BlockRows: j.sizes.blockRows, BlockBytes: j.sizes.blockBytes, EncodeBytes: j.sizes.encodeBytes, Mem: memory.DefaultAllocator, Progress: j.progress}
+		BlockRows: j.sizes.blockRows, BlockBytes: j.sizes.blockBytes, EncodeBytes: j.sizes.encodeBytes, Mem: recycle.New(j.sizes.idle), Progress: j.progress}
 	if j.opt.test.mem != nil {
 		plan.Mem = j.opt.test.mem
 	}
