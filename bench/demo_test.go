@@ -19,7 +19,7 @@ func TestDemoAgainstDuckDB(t *testing.T) {
 		t.Fatalf("receipt: %+v", rec)
 	}
 	db := openDuckDB(t)
-	want := query(t, db, DemoSQL(in)+" ORDER BY state, year")
+	want := query(t, db, DemoSQL(ReadCSV(in, DemoColumns, ""))+" ORDER BY state, year")
 	got := query(t, db, "SELECT * FROM "+parts(filepath.Join(dir, "curated", "strikes"))+" ORDER BY state, year")
 	if diff := Diff(want, got, FloatSums); diff != "" {
 		t.Fatal(diff)

@@ -2,10 +2,8 @@ package bench
 
 import (
 	"bytes"
-	"compress/gzip"
 	"context"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,21 +15,26 @@ import (
 	"time"
 )
 
-// Usage is what a process took. Peak is its greatest resident memory in bytes, 0 where it cannot be had.
+// Usage is what a process took. Peak is its greatest resident memory in bytes, 0 where it cannot be had (it is read on Linux alone).
 type Usage struct {
-	Wall, CPU time.Duration
-	Peak      int64
+	Wall, User, Sys time.Duration
+	Peak            int64
 }
 
-// Measure runs a command to its end. Its peak memory is read from /proc while it runs: what wait4 gives afterwards counts the
-// parent's memory too, which the child shares until it has become its own program.
-func Measure(ctx context.Context, command []string) (Usage, error) {
-	var said bytes.Buffer
+// CPU is the time of all its threads together, in the kernel too.
+func (u Usage) CPU() time.Duration { return u.User + u.Sys }
+
+// Measure runs a command to its end and returns what it took and its standard output; env is added to the environment. The error of a failed one has
+// what it said. Its peak memory is read from /proc while it runs: what wait4 gives afterwards counts the parent's memory too,
+// which the child shares until it has become its own program.
+func Measure(ctx context.Context, command []string, env ...string) (Usage, []byte, error) {
+	var out, said bytes.Buffer
 	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
-	cmd.Stdout, cmd.Stderr = &said, &said
+	cmd.Stdout, cmd.Stderr = &out, &said
+	cmd.Env = append(os.Environ(), env...)
 	begin := time.Now()
 	if err := cmd.Start(); err != nil {
-		return Usage{}, err
+		return Usage{}, nil, err
 	}
 	done, peak := make(chan struct{}), make(chan int64)
 	go func() {
@@ -51,11 +54,11 @@ func Measure(ctx context.Context, command []string) (Usage, error) {
 	err := cmd.Wait()
 	wall := time.Since(begin)
 	close(done)
-	u := Usage{Wall: wall, CPU: cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime(), Peak: <-peak}
+	u := Usage{Wall: wall, User: cmd.ProcessState.UserTime(), Sys: cmd.ProcessState.SystemTime(), Peak: <-peak}
 	if err != nil {
-		return u, fmt.Errorf("%s: %w\n%s", strings.Join(command, " "), err, said.String())
+		return u, out.Bytes(), fmt.Errorf("%s: %w\n%s%s", filepath.Base(command[0]), err, out.String(), said.String())
 	}
-	return u, nil
+	return u, out.Bytes(), nil
 }
 
 // highWater is the greatest resident memory so far of a process that runs the program, 0 if it does not.
@@ -80,7 +83,7 @@ func highWater(pid int, program string) int64 {
 	return kb << 10
 }
 
-// Median is the run of median wall time, with the median of each of the others.
+// Median is the median of each number over the runs; of an even number of runs the greater of the two in the middle.
 func Median(runs []Usage) Usage {
 	pick := func(of func(Usage) int64) int64 {
 		v := make([]int64, len(runs))
@@ -92,118 +95,61 @@ func Median(runs []Usage) Usage {
 	}
 	return Usage{
 		Wall: time.Duration(pick(func(u Usage) int64 { return int64(u.Wall) })),
-		CPU:  time.Duration(pick(func(u Usage) int64 { return int64(u.CPU) })),
+		User: time.Duration(pick(func(u Usage) int64 { return int64(u.User) })),
+		Sys:  time.Duration(pick(func(u Usage) int64 { return int64(u.Sys) })),
 		Peak: pick(func(u Usage) int64 { return u.Peak }),
 	}
 }
 
-// Input is a generated CSV.gz.
-type Input struct {
-	Path                    string
-	Rows, Bytes, Compressed int64 // Bytes are of the CSV before compression
+// Machine is what a measurement was made on.
+type Machine struct {
+	CPU     string  `json:"cpu"`
+	CPUs    int     `json:"cpus"`
+	Memory  float64 `json:"memory_gib"`
+	System  string  `json:"system"`
+	Go      string  `json:"go"`
+	DuckDB  string  `json:"duckdb"`
+	Release string  `json:"release"` // of the checkout: the commit, and whether files differ from it
+	Load    string  `json:"load"`    // load averages when it began
 }
 
-// MakeInput writes the demo's rows again and again until there are at least size bytes of CSV, gzip level 6, into the folder cache; a file that is there
-// already is taken as it is. root is the checkout. The same size gives the same file.
-func MakeInput(root, cache string, size int64) (Input, error) {
-	f, err := os.Open(filepath.Join(root, "testdata", "demo", "birdstrikes.csv.gz"))
-	if err != nil {
-		return Input{}, err
-	}
-	defer f.Close()
-	z, err := gzip.NewReader(f)
-	if err != nil {
-		return Input{}, err
-	}
-	text, err := io.ReadAll(z)
-	if err != nil {
-		return Input{}, err
-	}
-	head := bytes.IndexByte(text, '\n') + 1
-	end := []byte("\n")
-	if bytes.HasSuffix(text[:head], []byte("\r\n")) {
-		end = []byte("\r\n")
-	}
-	if !bytes.HasSuffix(text, end) { // DuckDB wants all lines to end alike
-		text = append(text, end...)
-	}
-	header, rows := text[:head], text[head:]
-	times := (size - int64(head) + int64(len(rows)) - 1) / int64(len(rows))
-	in := Input{
-		Path:  filepath.Join(cache, fmt.Sprintf("strikes-%dx.csv.gz", times)),
-		Rows:  times * int64(bytes.Count(rows, []byte("\n"))),
-		Bytes: int64(head) + times*int64(len(rows)),
-	}
-	if err := os.MkdirAll(cache, 0o755); err != nil {
-		return Input{}, err
-	}
-	if _, err := os.Stat(in.Path); err != nil {
-		if err := writeInput(in.Path, header, rows, times); err != nil {
-			return Input{}, err
-		}
-	}
-	st, err := os.Stat(in.Path)
-	if err != nil {
-		return Input{}, err
-	}
-	in.Compressed = st.Size()
-	return in, nil
-}
-
-func writeInput(path string, header, rows []byte, times int64) (err error) {
-	tmp, err := os.CreateTemp(filepath.Dir(path), "making-*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		tmp.Close()
-		if err != nil {
-			os.Remove(tmp.Name())
-		}
-	}()
-	z := gzip.NewWriter(tmp)
-	if _, err = z.Write(header); err != nil {
-		return err
-	}
-	for range times {
-		if _, err = z.Write(rows); err != nil {
-			return err
-		}
-	}
-	if err = z.Close(); err != nil {
-		return err
-	}
-	if err = tmp.Close(); err != nil {
-		return err
-	}
-	return os.Rename(tmp.Name(), path)
-}
-
-// Machine says in a line what a measurement was made on.
-func Machine() string {
-	cpu, memory := "", ""
+// ThisMachine looks at the machine and at the checkout at root. What it cannot find out is "?" or 0.
+func ThisMachine(ctx context.Context, root string) Machine {
+	m := Machine{CPU: "?", CPUs: runtime.NumCPU(), System: runtime.GOOS + "/" + runtime.GOARCH, Go: runtime.Version(), DuckDB: duckDBVersion(ctx), Release: "?", Load: "?"}
 	if text, err := os.ReadFile("/proc/cpuinfo"); err == nil {
 		_, rest, _ := strings.Cut(string(text), "model name")
 		rest, _, _ = strings.Cut(rest, "\n")
-		cpu = strings.Trim(rest, "\t :")
+		m.CPU = strings.Trim(rest, "\t :")
 	}
 	if text, err := os.ReadFile("/proc/meminfo"); err == nil {
 		if fields := strings.Fields(string(text)); len(fields) > 1 {
 			if kb, err := strconv.ParseInt(fields[1], 10, 64); err == nil {
-				memory = fmt.Sprintf(", %.1f GiB", float64(kb)/(1<<20))
+				m.Memory = float64(kb) / (1 << 20)
 			}
 		}
 	}
-	return fmt.Sprintf("%s %s, %d CPUs%s, %s, DuckDB %s", runtime.GOARCH, cpu, runtime.NumCPU(), memory, runtime.Version(), duckDBVersion())
+	if text, err := os.ReadFile("/proc/loadavg"); err == nil {
+		m.Load = strings.Join(strings.Fields(string(text))[:3], " ")
+	}
+	cmd := exec.CommandContext(ctx, "git", "describe", "--tags", "--always", "--dirty")
+	cmd.Dir = root
+	if out, err := cmd.Output(); err == nil {
+		m.Release = strings.TrimSpace(string(out))
+	}
+	return m
 }
 
-func duckDBVersion() string {
+func (m Machine) String() string {
+	return fmt.Sprintf("%s, %d CPUs, %.1f GiB, %s, %s, DuckDB %s, commit %s; load when it began %s", m.CPU, m.CPUs, m.Memory, m.System, m.Go, m.DuckDB, m.Release, m.Load)
+}
+
+func duckDBVersion(ctx context.Context) string {
 	db, err := OpenDuckDB(1)
 	if err != nil {
 		return "?"
 	}
 	defer db.Close()
-	t, err := Query(context.Background(), db, "SELECT version()")
+	t, err := Query(ctx, db, "SELECT version()")
 	if err != nil {
 		return "?"
 	}

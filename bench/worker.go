@@ -25,6 +25,11 @@ type Receipt struct {
 	Lanes      int     `json:"lanes"`
 	Seconds    float64 `json:"seconds"`
 	PeakMemory int64   `json:"peak_memory_bytes"`
+	// Stages is where the time went, as the receipt has it; nil where it says nothing of it.
+	Stages json.RawMessage `json:"stages"`
+	Error  *struct {
+		Kind, Message string
+	} `json:"error"` // of a failed run
 }
 
 // BuildWorker builds the worker of the checkout at root, as its image does, and writes it to out.
