@@ -134,6 +134,9 @@ func (r sourceReader) Read(p []byte) (int, error) {
 	if s.err != nil {
 		return 0, s.err
 	}
+	if s.ended {
+		return 0, io.EOF
+	}
 	n, err := s.r.Read(p)
 	s.read += int64(n)
 	if err == nil || n > 0 && err == io.EOF { // the end is told by a read of its own: then the decoder has asked for more

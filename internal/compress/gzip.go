@@ -1,11 +1,13 @@
 package compress
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 
-	"github.com/klauspost/compress/gzip"
+	"github.com/sluice-data/sluice/internal/compress/inflate"
 )
 
 func init() { register(codec{name: "gzip", magic: prefix("\x1f\x8b"), open: openGzip}) }
@@ -14,47 +16,67 @@ func init() { register(codec{name: "gzip", magic: prefix("\x1f\x8b"), open: open
 // drives and block devices leave it; anything else after it is an error.
 type gunzip struct {
 	src    *source
-	z      *gzip.Reader
-	member int // 1-based number of the current one
+	z      inflate.Reader
+	crc    uint32 // of the member so far
+	size   uint32 // of the member so far, modulo 1<<32
+	member int    // 1-based number of the current one
 }
 
 func openGzip(src *source, _ Options) (io.ReadCloser, error) {
-	g := &gunzip{src: src, z: new(gzip.Reader)}
+	g := &gunzip{src: src}
 	return g, g.next()
+}
+
+// ahead is a source that may be looked into beyond a member's end: that does not count as asking for more.
+type ahead struct{ *source }
+
+func (a ahead) Peek(n int) ([]byte, error) {
+	a.looking = true
+	b, err := a.source.Peek(n)
+	a.looking = false
+	return b, err
 }
 
 // next begins the member that is next in src.
 func (g *gunzip) next() error {
 	g.member++
-	err := g.z.Reset(g.src.Reader)
-	g.z.Multistream(false)
-	if errors.Is(err, gzip.ErrHeader) {
-		return fmt.Errorf("header of member %d is not valid", g.member)
+	if _, err := readGzipHeader(g.src); err != nil {
+		if errors.Is(err, errGzipHeader) {
+			return fmt.Errorf("%w of member %d is not valid", err, g.member)
+		}
+		return noEOF(err)
 	}
-	return noEOF(err)
+	g.crc, g.size = 0, 0
+	g.z.Reset(ahead{g.src})
+	return nil
 }
 
 func (g *gunzip) Read(p []byte) (int, error) {
 	for {
 		n, err := g.z.Read(p)
+		g.crc = crc32.Update(g.crc, crc32.IEEETable, p[:n])
+		g.size += uint32(n)
 		switch {
-		case err == io.EOF:
-			if err = g.end(); err != nil {
-				return n, err
-			}
-		case errors.Is(err, gzip.ErrChecksum):
-			return n, fmt.Errorf("member %d: %w", g.member, errChecksum)
-		case err != nil:
-			return n, noEOF(err)
+		case n > 0 || err == nil:
+			return n, nil // an error comes again
+		case err != io.EOF:
+			return 0, err
 		}
-		if n > 0 {
-			return n, nil
+		if err = g.end(); err != nil {
+			return 0, err
 		}
 	}
 }
 
 // end is called after a member: io.EOF if it was the last, nil if another one has begun.
 func (g *gunzip) end() error {
+	var tail [8]byte
+	if _, err := io.ReadFull(g.src, tail[:]); err != nil {
+		return noEOF(err)
+	}
+	if binary.LittleEndian.Uint32(tail[:]) != g.crc || binary.LittleEndian.Uint32(tail[4:]) != g.size {
+		return fmt.Errorf("member %d: %w", g.member, errChecksum)
+	}
 	zeros := false
 	for {
 		b, err := g.src.Peek(1)
@@ -75,3 +97,74 @@ func (g *gunzip) end() error {
 }
 
 func (g *gunzip) Close() error { return nil }
+
+var errGzipHeader = errors.New("header")
+
+// Flags of a member's header, RFC 1952 section 2.3.1.
+const (
+	gzipHeaderCRC = 1 << 1
+	gzipExtra     = 1 << 2
+	gzipName      = 1 << 3
+	gzipComment   = 1 << 4
+)
+
+// gzipTextMax bounds a name or comment, its final zero included.
+const gzipTextMax = 512
+
+// readGzipHeader reads a member's header and returns the size of the member where the header gives it (see bgzfSize), else 0.
+func readGzipHeader(src io.Reader) (size int, err error) {
+	var buf [gzipTextMax]byte
+	var crc uint32
+	read := func(n int) ([]byte, error) {
+		_, err := io.ReadFull(src, buf[:n])
+		crc = crc32.Update(crc, crc32.IEEETable, buf[:n])
+		return buf[:n], err
+	}
+	h, err := read(10)
+	if err != nil {
+		return 0, err
+	}
+	if h[0] != 0x1f || h[1] != 0x8b || h[2] != 8 {
+		return 0, errGzipHeader
+	}
+	flags := h[3]
+	if flags&gzipExtra != 0 {
+		if h, err = read(2); err != nil {
+			return 0, err
+		}
+		left := int(binary.LittleEndian.Uint16(h))
+		for left > 0 {
+			h, err = read(min(left, len(buf)))
+			if err != nil {
+				return 0, noEOF(err)
+			}
+			left -= len(h)
+		}
+	}
+	for _, text := range []byte{gzipName, gzipComment} {
+		if flags&text == 0 {
+			continue
+		}
+		for n := 0; ; n++ {
+			if n == gzipTextMax {
+				return 0, errGzipHeader
+			}
+			if h, err = read(1); err != nil {
+				return 0, noEOF(err)
+			}
+			if h[0] == 0 {
+				break
+			}
+		}
+	}
+	if flags&gzipHeaderCRC != 0 {
+		want := uint16(crc)
+		if h, err = read(2); err != nil {
+			return 0, noEOF(err)
+		}
+		if binary.LittleEndian.Uint16(h) != want {
+			return 0, errGzipHeader
+		}
+	}
+	return size, nil
+}

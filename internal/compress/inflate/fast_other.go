@@ -1,0 +1,7 @@
+//go:build !amd64
+
+package inflate
+
+const hasAssembly = false
+
+func (l *loop) assembly() { l.portable() }
