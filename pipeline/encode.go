@@ -28,6 +28,11 @@ func (g *gatherer) add(ctx context.Context, rec arrow.Record) error {
 			rec.Release()
 		}
 	}()
+	if d, ok := g.Sink.(Divider); ok && g.rows > 0 && d.Apart(g.recs[len(g.recs)-1], rec) {
+		if err := g.flush(ctx); err != nil {
+			return err
+		}
+	}
 	for g.rows+rec.NumRows() > g.BlockRows {
 		n := g.BlockRows - g.rows
 		size := recordBytes(rec) * n / rec.NumRows()

@@ -52,6 +52,7 @@ type lane struct {
 	stages []Stage
 	steps  []Step
 	part   Partial
+	gives  bool // part gives every row back
 
 	meters  *Stages
 	sending time.Duration // of the current chunk's time
@@ -155,6 +156,9 @@ func (l *lane) send(ctx context.Context, res *result) error {
 // there is more than a result should hold: the parts before that are sent as they fill.
 func (l *lane) chunk(ctx context.Context, c *Chunk) *result {
 	defer c.Release()
+	if p, ok := l.part.(Sequenced); ok {
+		p.Begin(c.number)
+	}
 	res := l.newResult()
 	var rej Rejects
 	inSteps := 0  // of rej, those by steps
@@ -248,8 +252,10 @@ func (l *lane) batch(ctx context.Context, b Batch, res *result, rej *Rejects) er
 		rejected := int64(rej.Len() - rejects)
 		d.in += cur.Rec.NumRows()
 		d.rejected += rejected
-		d.cause = Folded
-		d.dropped += cur.Rec.NumRows() - rejected
+		if !l.gives {
+			d.cause = Folded
+			d.dropped += cur.Rec.NumRows() - rejected
+		}
 		return nil
 	}
 	if cur.Rec.NumRows() > 0 {

@@ -51,6 +51,11 @@ func (l *Ledger) Check() error {
 			return fmt.Errorf("ledger does not balance: %s gave %d rows, %s took %d", where, have, s.Step, s.In)
 		}
 		out := s.Out
+		if _, folds := s.Dropped[Folded]; !folds {
+			if got, ok := l.Groups[i]; ok && got != s.In-s.Dropped[Rejected] {
+				return fmt.Errorf("ledger does not balance: %s took %d rows and rejected %d, it gathered %d", s.Step, s.In, s.Dropped[Rejected], got)
+			}
+		}
 		for cause, n := range s.Dropped {
 			if cause != Folded {
 				out += n

@@ -125,7 +125,11 @@ func (r *run) segments(ctx context.Context) (err error) {
 		}
 		at := len(r.led.Steps)
 		// Folded is there from the start: a fold that took no rows is one too, and may give rows.
-		r.led.Steps = append(r.led.Steps, StepCount{Step: seg.Fold.Name(), Dropped: map[Cause]int64{Folded: 0}})
+		count := StepCount{Step: seg.Fold.Name(), Dropped: map[Cause]int64{Folded: 0}}
+		if _, ok := seg.Fold.(Rearranger); ok {
+			count.Dropped = map[Cause]int64{}
+		}
+		r.led.Steps = append(r.led.Steps, count)
 		drain, err := r.fold(ctx, src, seg, base, i == 0)
 		if err != nil {
 			return err
@@ -133,6 +137,9 @@ func (r *run) segments(ctx context.Context) (err error) {
 		next := &drainSource{drain: drain, schema: seg.Fold.Schema(), led: r.led, step: at}
 		closed := src
 		src = next
+		if ld, ok := drain.(LaneDrain); ok {
+			src = &laneDrainSource{next, ld}
+		}
 		if err := fail.Guard("close source", closed.Close); err != nil {
 			return err
 		}
@@ -208,6 +215,7 @@ func (r *run) lanes(ctx context.Context, src Source, seg Segment, base int, firs
 		}
 		if parts != nil {
 			l.part = parts[i]
+			_, l.gives = seg.Fold.(Rearranger)
 		}
 	}
 	g, gctx := errgroup.WithContext(ctx)
@@ -238,6 +246,9 @@ func feed(ctx context.Context, src Source, lanes []*lane, meter *Meter) error {
 		meter.Within(func() { c, err = src.Next(ctx) })
 		if err == io.EOF {
 			return nil
+		}
+		if c != nil {
+			c.number = int64(k)
 		}
 		start := time.Now()
 		select {
@@ -285,6 +296,8 @@ func (r *run) take(ctx context.Context, res *result, base int, first bool, out f
 		r.led.Read += res.read
 		r.led.Decoded += res.decoded
 		r.Progress.RowsRead.Add(res.read)
+	} else {
+		r.led.Steps[base-1].Out += res.decoded
 	}
 	for i, s := range res.steps {
 		at := &r.led.Steps[base+i]
@@ -333,7 +346,6 @@ func (d *drainSource) Next(ctx context.Context) (*Chunk, error) {
 	if err != nil {
 		return nil, err
 	}
-	d.led.Steps[d.step].Out += rec.NumRows()
 	c := &Chunk{Part: rec, Offset: -1}
 	c.OnRelease(rec.Release)
 	return c, nil

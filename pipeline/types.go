@@ -19,6 +19,7 @@ type Chunk struct {
 	Part   any    // what the format's own decoder needs instead of Data (a Parquet row group, a record)
 	Known  Known  // zero if the source knows nothing
 	free   func()
+	number int64 // in the order of the source
 }
 
 // OnRelease sets what Release does (give a buffer back to its pool).

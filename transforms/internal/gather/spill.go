@@ -1,0 +1,176 @@
+package gather
+
+import (
+	"bufio"
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"syscall"
+
+	"github.com/sluice-data/sluice/internal/fail"
+)
+
+// spill is a lane's pieces on disk. The file has no name: a crash leaves nothing behind.
+type spill struct {
+	file *os.File
+	end  int64
+	runs []extents
+}
+
+// extents is where the pieces of one trip to the disk are, by partition.
+type extents struct {
+	from []int64
+	n    []uint32
+}
+
+func newSpill(dir string) (*spill, error) {
+	f, err := os.CreateTemp(dir, "sluice-partitions-*")
+	if err != nil {
+		return nil, diskError(fmt.Errorf("create spill file: %w", err))
+	}
+	if err := os.Remove(f.Name()); err != nil {
+		f.Close()
+		return nil, diskError(fmt.Errorf("unlink spill file: %w", err))
+	}
+	return &spill{file: f}, nil
+}
+
+func (s *spill) close() { s.file.Close() }
+
+// diskError says whether another attempt can help: a full disk stays full.
+func diskError(err error) error {
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		return fail.Newf(fail.Usage, "partition: %w: give it a --tmp-dir with more room", err)
+	}
+	return fail.Newf(fail.Temporary, "partition: %w", err)
+}
+
+// spill writes all that is kept in memory, in the order in which it will be read.
+func (l *lane) spill() error {
+	if l.disk == nil {
+		var err error
+		if l.disk, err = newSpill(l.f.cfg.TempDir); err != nil {
+			return err
+		}
+	}
+	order := make([]int32, len(l.parts))
+	for i := range order {
+		order[i] = int32(i)
+	}
+	slices.SortFunc(order, func(a, b int32) int { return cmp.Compare(l.parts[a].path, l.parts[b].path) })
+	d := l.disk
+	x := extents{make([]int64, len(l.parts)), make([]uint32, len(l.parts))}
+	w := bufio.NewWriterSize(io.NewOffsetWriter(d.file, d.end), 256<<10)
+	for _, id := range order {
+		x.from[id] = d.end
+		for i := range l.kept {
+			n, err := w.Write(l.kept[i].of(int(id)))
+			d.end += int64(n)
+			x.n[id] += uint32(n)
+			if err != nil {
+				return diskError(fmt.Errorf("write rows to disk: %w", err))
+			}
+		}
+	}
+	if err := w.Flush(); err != nil {
+		return diskError(fmt.Errorf("write rows to disk: %w", err))
+	}
+	d.runs = append(d.runs, x)
+	for i := range l.kept {
+		l.free = append(l.free, l.kept[i].data)
+	}
+	l.kept, l.held = l.kept[:0], 0
+	return nil
+}
+
+// cursor goes through the pieces of one partition in one lane.
+type cursor struct {
+	decoder
+	lane *lane
+	id   int
+	disk int // trips to the disk that are behind it
+	kept int // slabs that are
+	mem  []byte
+	file *bufio.Reader // of what is left of the current extent
+	left int64
+	buf  []byte
+
+	run int // of runs
+	off int // rows of it that are behind
+	row int // of the piece
+	end bool
+}
+
+func (c *cursor) open(l *lane, id int) {
+	c.lane, c.id, c.disk, c.kept, c.mem, c.left, c.end = l, id, 0, 0, nil, 0, false
+	c.run, c.off, c.row, c.n, c.runs = 0, 0, 0, 0, c.runs[:0]
+}
+
+// chunk is that of the next row.
+func (c *cursor) chunk() int64 { return c.runs[c.run].chunk }
+
+// load reads the next piece; c.end is set when there is none.
+func (c *cursor) load() error {
+	src, err := c.next()
+	if err != nil || src == nil {
+		c.end = err == nil
+		return err
+	}
+	c.run, c.off, c.row = 0, 0, 0
+	if err := c.piece(src); err != nil {
+		return fail.Newf(fail.Temporary, "partition: read rows back: %w", err)
+	}
+	return nil
+}
+
+func (c *cursor) next() ([]byte, error) {
+	for {
+		switch {
+		case c.left > 0:
+			return c.read()
+		case len(c.mem) > 0:
+			n := pieceLen(c.mem)
+			src := c.mem[:n]
+			c.mem = c.mem[n:]
+			return src, nil
+		case c.lane.disk != nil && c.disk < len(c.lane.disk.runs):
+			x := &c.lane.disk.runs[c.disk]
+			c.disk++
+			if c.id >= len(x.n) || x.n[c.id] == 0 {
+				continue
+			}
+			c.left = int64(x.n[c.id])
+			section := io.NewSectionReader(c.lane.disk.file, x.from[c.id], c.left)
+			if c.file == nil {
+				c.file = bufio.NewReaderSize(section, 64<<10)
+			} else {
+				c.file.Reset(section)
+			}
+		case c.kept < len(c.lane.kept):
+			c.mem = c.lane.kept[c.kept].of(c.id)
+			c.kept++
+		default:
+			return nil, nil
+		}
+	}
+}
+
+func (c *cursor) read() ([]byte, error) {
+	head, err := c.file.Peek(pieceHead)
+	if err == nil {
+		n := pieceLen(head)
+		if int64(n) > c.left {
+			return nil, fail.Newf(fail.Temporary, "partition: read rows back: %w", errShort)
+		}
+		c.left -= int64(n)
+		c.buf = extend(c.buf, n)
+		_, err = io.ReadFull(c.file, c.buf)
+	}
+	if err != nil {
+		return nil, diskError(fmt.Errorf("read rows from disk: %w", err))
+	}
+	return c.buf, nil
+}
