@@ -20,6 +20,7 @@ type compressor struct {
 	pages zstdpage.Encoder
 	quick *zstd.Encoder // klauspost's fastest
 	asked *zstd.Encoder // the level asked for; quick itself if that is as low
+	slack int           // pages may be one slack-th larger than asked would make them
 	gzip  *gzip.Writer
 	lz4   lz4.Compressor
 	out   []byte
@@ -67,8 +68,12 @@ func newCompressor(codec format.CompressionCodec, level int) (*compressor, error
 		// Pages carry a CRC of their own, and few are longer than the window.
 		options := []zstd.EOption{zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(false), zstd.WithWindowSize(maxPageBytes), zstd.WithZeroFrames(true)}
 		c.quick, err = zstd.NewWriter(nil, append(options, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithAllLitEntropyCompression(true))...)
-		c.asked = c.quick
+		c.asked, c.slack = c.quick, 4
 		if l := zstd.EncoderLevelFromZstd(level); err == nil && l != zstd.SpeedFastest {
+			c.slack = 24
+			if l > zstd.SpeedDefault {
+				c.slack = 64
+			}
 			c.asked, err = zstd.NewWriter(nil, append(options, zstd.WithEncoderLevel(l))...)
 		}
 	case format.Gzip:
@@ -121,8 +126,8 @@ func (c *compressor) frame(src []byte, l layout, e effort) []byte {
 	return c.pages.Append(c.out[:0], src, l.head, l.stride, [...]zstdpage.Method{zstdpage.Stored, zstdpage.Matched, zstdpage.Coded}[e])
 }
 
-// choose settles the effort for pages like this one by a sample of its values: the cheapest that comes within a 32nd of
-// what the level asked for makes of it. It depends on nothing but the page.
+// choose settles the effort for pages like this one by a sample of its values: the cheapest that comes as near as c.slack
+// says to what the level asked for makes of it. It depends on nothing but the page.
 func (c *compressor) choose(page []byte, l layout) effort {
 	if c.codec != format.Zstd {
 		return effortAsked
@@ -138,14 +143,19 @@ func (c *compressor) choose(page []byte, l layout) effort {
 		return len(c.out)
 	}
 	most := size(effortAsked)
-	most += most / 32
+	most += most / c.slack
 	for e := effortStored; e < effortAsked; e++ {
 		if e == effortMatched && l.stride == 0 {
 			continue
 		}
-		if size(e) <= most {
-			return e
+		if size(e) > most {
+			continue
 		}
+		// A search that found nothing gave up before it tried codes for bytes.
+		if e == effortStored && zstdpage.Entropy(sample) < len(sample)-len(sample)/8 {
+			return effortCoded
+		}
+		return e
 	}
 	return effortAsked
 }

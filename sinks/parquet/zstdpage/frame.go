@@ -29,7 +29,6 @@ type Encoder struct {
 	block []byte
 	// how lengths of literals, offsets and lengths of matches are coded
 	ll, of, ml fseTable
-	counts     [4][256]uint32
 	// repeats says that a block of this frame has made the stride the most recent offset.
 	repeats bool
 }
@@ -156,25 +155,21 @@ func allSame(b []byte) bool {
 	return true
 }
 
+// oneStream is the number of literals from which on they are coded as four streams.
+const oneStream = 1 << 10
+
 // appendLiterals appends the literals section (RFC 8878, section 3.1.1.3.1).
 func (e *Encoder) appendLiterals(dst []byte, m Method) []byte {
 	n := len(e.lits)
-	if m == Coded && n >= 64 && e.worthCoding() {
-		e.huff.Reuse = huff0.ReusePolicyNone
-		code, form := huff0.Compress4X, 1
-		if n < 1<<10 {
-			code, form = huff0.Compress1X, 0
-		}
-		// Whatever the reason is not to code them, they are stored.
-		if out, _, err := code(e.lits, &e.huff); err == nil {
+	if m == Coded {
+		if out := e.huffman(); out != nil {
 			const compressed = 2
 			switch size := len(out); {
-			case n < 1<<10:
-				h := compressed | form<<2 | n<<4 | size<<14
+			case n < oneStream:
+				h := compressed | n<<4 | size<<14
 				dst = append(dst, byte(h), byte(h>>8), byte(h>>16))
 			case n < 1<<14:
-				h := uint32(compressed | 2<<2 | n<<4 | size<<18)
-				dst = binary.LittleEndian.AppendUint32(dst, h)
+				dst = binary.LittleEndian.AppendUint32(dst, uint32(compressed|2<<2|n<<4|size<<18))
 			default:
 				h := uint64(compressed | 3<<2 | n<<4 | size<<22)
 				dst = binary.LittleEndian.AppendUint32(dst, uint32(h))

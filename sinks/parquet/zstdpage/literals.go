@@ -1,30 +1,45 @@
 package zstdpage
 
-import "math"
+import (
+	"math"
 
-// worthCoding says whether Huffman codes make the literals at least a 32nd shorter, by their entropy.
-func (e *Encoder) worthCoding() bool {
-	n := len(e.lits)
-	c := &e.counts
-	clear(c[0][:])
-	clear(c[1][:])
-	clear(c[2][:])
-	clear(c[3][:])
-	b := e.lits
-	for ; len(b) >= 4; b = b[4:] {
-		c[0][b[0]]++
-		c[1][b[1]]++
-		c[2][b[2]]++
-		c[3][b[3]]++
+	"github.com/klauspost/compress/huff0"
+)
+
+// Entropy is how many bytes Huffman codes make of b at best (Shannon's bound on codes for single bytes).
+func Entropy(b []byte) int {
+	var counts [2][256]uint32 // two, so that equal neighbours do not wait for each other
+	n := len(b)
+	for ; len(b) >= 2; b = b[2:] {
+		counts[0][b[0]]++
+		counts[1][b[1]]++
 	}
 	for _, x := range b {
-		c[0][x]++
+		counts[0][x]++
 	}
-	total := float64(n) * math.Log2(float64(n))
-	for i := range c[0] {
-		if k := float64(c[0][i] + c[1][i] + c[2][i] + c[3][i]); k > 1 {
-			total -= k * math.Log2(k)
+	bits := float64(n) * math.Log2(float64(max(n, 1)))
+	for i, k := range counts[0] {
+		if k += counts[1][i]; k > 1 {
+			bits -= float64(k) * math.Log2(float64(k))
 		}
 	}
-	return total/8 < float64(n-n/32)
+	return int(bits / 8)
+}
+
+// huffman returns the literals Huffman coded, in a buffer that is good until the next call; nil if that does not make
+// them a 32nd shorter at least.
+func (e *Encoder) huffman() []byte {
+	if len(e.lits) < 64 {
+		return nil
+	}
+	code := huff0.Compress4X
+	if len(e.lits) < oneStream {
+		code = huff0.Compress1X
+	}
+	e.huff.Reuse, e.huff.WantLogLess = huff0.ReusePolicyNone, 5
+	out, _, err := code(e.lits, &e.huff)
+	if err != nil {
+		return nil // not compressible, or a single value
+	}
+	return out
 }
