@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -261,15 +262,16 @@ func TestS3RaceOfWorkers(t *testing.T) {
 	}
 }
 
-// slow puts a proxy before the server that lets GETs through at about bytesPerSec, so that a run can be met in its middle.
-func (r *s3rig) slow(t *testing.T, bytesPerSec int) (reading <-chan struct{}) {
+// stall puts a proxy before the server that lets so many bytes of in.csv through, over all requests, and then nothing more: the
+// run stands still in its middle, however fast it is. The channel closes when it does.
+func (r *s3rig) stall(t *testing.T, after int64) (stalled <-chan struct{}) {
 	t.Helper()
 	target, err := url.Parse(r.srv.Endpoint)
 	if err != nil {
 		t.Fatal(err)
 	}
-	first := make(chan struct{})
-	var once sync.Once
+	g := &gate{still: make(chan struct{})}
+	g.left.Store(after)
 	proxy := &httputil.ReverseProxy{
 		Rewrite: func(pr *httputil.ProxyRequest) {
 			pr.SetURL(target)
@@ -277,8 +279,7 @@ func (r *s3rig) slow(t *testing.T, bytesPerSec int) (reading <-chan struct{}) {
 		},
 		ModifyResponse: func(resp *http.Response) error {
 			if resp.Request.Method == http.MethodGet && strings.HasSuffix(resp.Request.URL.Path, "in.csv") {
-				resp.Body = &throttled{resp.Body, bytesPerSec}
-				once.Do(func() { close(first) })
+				resp.Body = &gated{resp.Body, g, resp.Request.Context()}
 			}
 			return nil
 		},
@@ -289,35 +290,47 @@ func (r *s3rig) slow(t *testing.T, bytesPerSec int) (reading <-chan struct{}) {
 	go srv.Serve(l)
 	t.Cleanup(func() { srv.Close() })
 	r.endpoint = "http://" + l.Addr().String()
-	return first
+	return g.still
 }
 
-type throttled struct {
+// gate lets a number of bytes through.
+type gate struct {
+	left  atomic.Int64
+	once  sync.Once
+	still chan struct{} // closed when the bytes are used up
+}
+
+// gated is a body that passes the gate.
+type gated struct {
 	io.ReadCloser
-	perSec int
+	gate *gate
+	ctx  context.Context
 }
 
-func (s *throttled) Read(p []byte) (int, error) {
-	p = p[:min(len(p), s.perSec/50+1)]
-	n, err := s.ReadCloser.Read(p)
-	time.Sleep(time.Duration(n) * time.Second / time.Duration(s.perSec))
-	return n, err
+func (s *gated) Read(p []byte) (int, error) {
+	p = p[:min(len(p), 32<<10)]
+	if s.gate.left.Add(-int64(len(p))) < 0 {
+		s.gate.once.Do(func() { close(s.gate.still) })
+		<-s.ctx.Done()
+		return 0, s.ctx.Err()
+	}
+	return s.ReadCloser.Read(p)
 }
 
 // SIGTERM in mid-run: exit 75 within 10 seconds, every upload aborted, nothing visible; the retry commits.
 func TestS3SIGTERM(t *testing.T) {
 	r := newS3Rig(t)
 	const n = 600_000
-	r.srv.Put(t, r.bucket, "in.csv", rides(n))
-	reading := r.slow(t, 4<<20)
+	in := rides(n)
+	r.srv.Put(t, r.bucket, "in.csv", in)
+	stalled := r.stall(t, int64(len(in))*3/4)
 	cmd := r.worker(t.Context(), r.event("in.csv", "", ""))
 	var out, log bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &log
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	<-reading
-	time.Sleep(700 * time.Millisecond)
+	<-stalled
 	sent := time.Now()
 	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
@@ -346,14 +359,14 @@ func TestS3SIGTERM(t *testing.T) {
 func TestS3KillThenRetry(t *testing.T) {
 	r := newS3Rig(t)
 	const n = 600_000
-	r.srv.Put(t, r.bucket, "in.csv", rides(n))
-	reading := r.slow(t, 6<<20)
+	in := rides(n)
+	r.srv.Put(t, r.bucket, "in.csv", in)
+	stalled := r.stall(t, int64(len(in))*3/4)
 	cmd := r.worker(t.Context(), r.event("in.csv", "", ""))
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	<-reading
-	time.Sleep(1200 * time.Millisecond)
+	<-stalled
 	cmd.Process.Kill()
 	cmd.Wait()
 	if keys := r.srv.Keys(t, r.bucket); len(keys) != 1 {
