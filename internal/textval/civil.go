@@ -58,6 +58,23 @@ func daysFromCivil(y, m, d int) int64 {
 	return int64(era)*146_097 + int64(doe) - 719_468
 }
 
+// epochDays is daysAD of 1970-01-01.
+const (
+	epochDays    = 719_468
+	epochSeconds = epochDays * 86_400
+)
+
+// marchYear says for each month how many days of the year that begins in March lie before it, and whether that year is the one before.
+var marchYear = [16]struct{ before, less uint16 }{{}, {306, 1}, {337, 1}, {0, 0}, {31, 0}, {61, 0}, {92, 0}, {122, 0}, {153, 0}, {184, 0}, {214, 0}, {245, 0}, {275, 0}}
+
+// daysAD counts days from 0000-03-01 for years from 1 on, without branches.
+func daysAD(y, m, d uint) uint {
+	month := marchYear[m&15]
+	y -= uint(month.less)
+	century := y / 100
+	return y*365 + y>>2 - century + century>>2 + uint(month.before) + d - 1
+}
+
 // civilFromDays is the inverse of daysFromCivil.
 func civilFromDays(days int64) (y int64, m, d int) {
 	z := days + 719_468

@@ -26,36 +26,34 @@ func fastDate(b []byte) (days int64, ok bool) {
 	if y == 0 || uint(m-1) > 11 || d == 0 || d > 28 && d > daysIn(y, m) {
 		return 0, false
 	}
-	return daysFromCivil(y, m, d), true
+	return int64(daysAD(uint(y), uint(m), uint(d))) - epochDays, true
 }
 
-// fastMicros reads the 19 bytes YYYY-MM-DD?HH:MM:SS with a space or T in the middle: date and time in one, without
-// calls.
-func fastMicros(b []byte) (us int64, ok bool) {
+// Fixed reads the 19 bytes YYYY-MM-DD?HH:MM:SS at the start of b, which has as many, with a space or T in the middle, as µs since
+// 1970-01-01 00:00:00; ok is false on anything else. It is what Layout.Fixed layouts mean by such a text.
+func Fixed(b []byte) (us int64, ok bool) {
 	_ = b[18]
-	if b[10] != ' ' && b[10] != 'T' {
-		return 0, false
-	}
 	a := binary.LittleEndian.Uint64(b)                       // YYYY-MM-
 	dd := uint64(binary.LittleEndian.Uint16(b[8:])) ^ 0x3030 // DD
 	c := binary.LittleEndian.Uint64(b[11:])                  // HH:MM:SS
-	if a&0xFF0000FF00000000 != 0x2D00002D00000000 || c&0x0000FF0000FF0000 != 0x00003A00003A0000 {
-		return 0, false
-	}
+	// what is left of a separator, or of digits' high halves, is no time
+	odd := (a ^ 0x2D00002D00000000) & 0xFF0000FF00000000
+	odd |= (c ^ 0x00003A00003A0000) & 0x0000FF0000FF0000
 	a ^= 0x2D30302D30303030
 	c ^= 0x30303A30303A3030
-	if (a|(a+over9)|dd|(dd+over9&0xFFFF)|c|(c+over9))&highs != 0 {
+	odd |= (a | (a + over9) | dd | (dd + over9&0xFFFF) | c | (c + over9)) & highs
+	if odd != 0 || b[10] != ' ' && b[10] != 'T' {
 		return 0, false
 	}
 	g, h := a*10+a>>8, c*10+c>>8
-	y := int(byte(g))*100 + int(byte(g>>16))
-	m := int(byte(g >> 40))
-	d := int(byte(dd))*10 + int(byte(dd>>8))
-	hh, mm, ss := int64(byte(h)), int64(byte(h>>24)), int64(byte(h>>48))
-	if y == 0 || uint(m-1) > 11 || uint(d-1) > 27 && (d == 0 || d > daysIn(y, m)) || hh > 23 || mm > 59 || ss > 59 {
+	y := uint(byte(g))*100 + uint(byte(g>>16))
+	m := uint(byte(g >> 40))
+	d := uint(byte(dd))*10 + uint(byte(dd>>8))
+	hh, mm, ss := uint(byte(h)), uint(byte(h>>24)), uint(byte(h>>48))
+	if y == 0 || m-1 > 11 || d-1 > 27 && (d == 0 || int(d) > daysIn(int(y), int(m))) || hh > 23 || mm > 59 || ss > 59 {
 		return 0, false
 	}
-	return (daysFromCivil(y, m, d)*86_400 + hh*3600 + mm*60 + ss) * usPerSecond, true
+	return int64(daysAD(y, m, d)*86_400+hh*3600+mm*60+ss)*usPerSecond - epochSeconds*usPerSecond, true
 }
 
 // scanISO reads the ISO 8601 / PostgreSQL forms: date, or date, space or T, time, and an optional offset.

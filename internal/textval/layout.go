@@ -43,7 +43,13 @@ func (l *Layout) scan(b []byte) (clock, bool) {
 	return match(l.prog, b)
 }
 
-// isFast reports whether b may be taken by fastMicros.
+// Fixed reports whether every text of 19 bytes that the function Fixed takes means the same here, those with a T in the middle only if t: as a
+// local time, and as an instant if the layout's zone is UTC.
+func (l *Layout) Fixed(instant bool) (ok, t bool) {
+	return (l.prog == nil || l.fast) && !(instant && l.zone.loc != nil), l.prog == nil
+}
+
+// isFast reports whether b may be taken by Fixed.
 func (l *Layout) isFast(b []byte) bool {
 	return len(b) == 19 && (l.prog == nil || l.fast && b[10] == ' ')
 }
@@ -70,7 +76,7 @@ func (l *Layout) Date(b []byte) (days int32, ok bool) {
 // unless it is UTC: dropping it would change the value. More than 6 fraction digits are refused unless zero.
 func (l *Layout) Micros(b []byte) (us int64, ok bool) {
 	if l.isFast(b) {
-		if us, ok := fastMicros(b); ok {
+		if us, ok := Fixed(b); ok {
 			return us, true
 		}
 	}
@@ -85,7 +91,7 @@ func (l *Layout) Micros(b []byte) (us int64, ok bool) {
 // or has twice is refused.
 func (l *Layout) Instant(b []byte) (us int64, ok bool) {
 	if l.zone.loc == nil && l.isFast(b) {
-		if us, ok := fastMicros(b); ok {
+		if us, ok := Fixed(b); ok {
 			return us, true
 		}
 	}

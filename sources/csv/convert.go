@@ -140,39 +140,62 @@ const (
 	over9  = 0x7676767676767676 // lifts a byte above 9 into its high bit
 )
 
-// digits8 reads eight ASCII digits, the first in the lowest byte: pairs, then fours, then all are joined by multiplication.
-func digits8(w uint64) (v uint64, ok bool) {
-	w ^= zeros8
-	if (w|(w+over9))&highs != 0 {
-		return 0, false
+// Tables stand in for shifts by what is only known at run time. By a number's length: which bytes of the eight that end with it are its own, the
+// zeros before them, and the mark of a point that is all there is to it. They have places to spare so that an index needs no check.
+var (
+	own, lead, lone [16]uint64
+	// By the place of the point, 8 if there is none: the bytes behind it, those before it, the zero that fills the gap it leaves, and
+	// the power of ten to divide by.
+	behind, before, gap [16]uint64
+	tenths              [16]float64
+)
+
+func init() {
+	for n := range 9 {
+		shift := uint(8-n) * 8
+		own[n] = ^uint64(0) << shift
+		lead[n] = zeros8 &^ own[n]
 	}
+	lone[1] = highs & own[1]
+	p := 1.0
+	for at := 7; at >= 0; at-- {
+		behind[at] = ^uint64(0) << (8*at + 8)
+		before[at] = 1<<(8*at) - 1
+		gap[at] = '0'
+		tenths[at] = p
+		p *= 10
+	}
+	behind[8], tenths[8] = ^uint64(0), 1
+}
+
+// join makes one number of eight ASCII digits, the first in the lowest byte: pairs, then fours, then all are joined by multiplication.
+// odd is not 0 if there is anything else among them.
+func join(w uint64) (v, odd uint64) {
+	w ^= zeros8
+	odd = (w | (w + over9)) & highs
 	w = w*10 + w>>8
-	return ((w&0x000000FF000000FF)*(100+1_000_000<<32) + (w>>16&0x000000FF000000FF)*(1+10_000<<32)) >> 32 & 0xFFFFFFFF, true
+	return ((w&0x000000FF000000FF)*(100+1_000_000<<32) + (w>>16&0x000000FF000000FF)*(1+10_000<<32)) >> 32 & 0xFFFFFFFF, odd
+}
+
+// digits8 reads eight ASCII digits, the first in the lowest byte.
+func digits8(w uint64) (v uint64, ok bool) {
+	v, odd := join(w)
+	return v, odd == 0
 }
 
 // last8 is the n bytes of b that end at e, 1 ≤ n ≤ 8 ≤ e, with zeros '0' before them.
 func last8(b []byte, e, n int) uint64 {
-	gap := uint(8-n) * 8 & 63 // the mask tells the compiler
-	return binary.LittleEndian.Uint64(b[e-8:e])>>gap<<gap | zeros8&(1<<gap-1)
+	return binary.LittleEndian.Uint64(b[e-8:e])&own[n&15] | lead[n&15]
 }
 
-// short reads a number of at most eight digits and a point that ends at e, as an integer and the number of digits behind the point.
-func short(b []byte, e, n int) (v uint64, frac int, ok bool) {
+// short reads a number of at most eight digits and a point that ends at e, as an integer and the place of its point: the value is
+// the integer over tenths[point].
+func short(b []byte, e, n int) (v uint64, point int, ok bool) {
 	w := last8(b, e, n)
-	if p := equal(w, ones*'.'); p != 0 {
-		if n == 1 {
-			return 0, 0, false
-		}
-		w, frac = closeGap(w, p)
-	}
-	v, ok = digits8(w)
-	return v, frac, ok
-}
-
-// closeGap takes the byte out of w that the lowest bit of p marks; frac is how many bytes follow it.
-func closeGap(w, p uint64) (_ uint64, frac int) {
-	at := uint(bits.TrailingZeros64(p)) & 56
-	return (w>>at>>8<<8)<<at | (w&(1<<at-1))<<8 | '0', int(56-at) >> 3
+	p := equal(w, ones*'.')
+	point = bits.TrailingZeros64(p) >> 3 & 15
+	v, odd := join(w&behind[point] | w&before[point]<<8 | gap[point])
+	return v, point, odd|p&lone[n&15] == 0
 }
 
 // leadingZero reports whether the number at b[s:e], not empty, has a zero that printing it would not give back.
@@ -196,7 +219,7 @@ func readInts[T signed | unsigned](parse func([]byte) (T, bool)) func(c *column,
 		valid := c.valid[r.at:][:len(dst)]
 		lo, hi, step, add := r.cells()
 		b, fields := r.b, r.fields
-		inferred, empty, fast := c.plan.inferred, c.nulls.empty, c.fastFrom()
+		inferred, empty, slow, fast := c.plan.inferred, c.nulls.empty, c.slow, c.fastFrom()
 		minus := T(0)-1 < 0
 		none := 0
 		var j, k int
@@ -204,11 +227,6 @@ func readInts[T signed | unsigned](parse func([]byte) (T, bool)) func(c *column,
 			s, e := int(lo[j]+add), int(hi[k])
 			j, k = j+step, k+fields
 			n := e - s
-			if n == 0 && empty {
-				dst[i], valid[i] = 0, 0
-				none++
-				continue
-			}
 			if uint(n-1) < 8 && e >= fast {
 				if u, ok := digits8(last8(b, e, n)); ok && !(inferred && leadingZero(b, s, e)) {
 					if t := T(u); uint64(t) == u && t >= 0 {
@@ -216,6 +234,11 @@ func readInts[T signed | unsigned](parse func([]byte) (T, bool)) func(c *column,
 						continue
 					}
 				}
+			}
+			if n == 0 && empty {
+				dst[i], valid[i] = 0, 0
+				none++
+				continue
 			}
 			if minus && uint(n-2) < 8 && e >= fast && b[s] == '-' && b[s+1] != '0' {
 				if u, ok := digits8(last8(b, e, n-1)); ok {
@@ -225,14 +248,17 @@ func readInts[T signed | unsigned](parse func([]byte) (T, bool)) func(c *column,
 					}
 				}
 			}
+			if n > 8 && !inferred && !slow {
+				if t, ok := parse(b[s:e]); ok {
+					dst[i], valid[i] = t, 1
+					continue
+				}
+			}
 			dst[i], valid[i] = cell(c, r, i, b[s:e], parse)
 		}
 		c.none += none
 	}
 }
-
-// tenths has places to spare so that an index needs no check.
-var tenths = [16]float64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8}
 
 // readFloats reads float64: up to eight digits by one division of exact numbers, which is correctly rounded.
 func readFloats(c *column, r *run) {
@@ -240,32 +266,38 @@ func readFloats(c *column, r *run) {
 	valid := c.valid[r.at:][:len(dst)]
 	lo, hi, step, add := r.cells()
 	b, fields := r.b, r.fields
-	inferred, empty, fast := c.plan.inferred, c.nulls.empty, c.fastFrom()
+	inferred, empty, slow, fast := c.plan.inferred, c.nulls.empty, c.slow, c.fastFrom()
 	none := 0
 	var j, k int
 	for i := range dst {
 		s, e := int(lo[j]+add), int(hi[k])
 		j, k = j+step, k+fields
 		n := e - s
+		if uint(n-1) < 8 && e >= fast {
+			// short, written out: a call costs as much as its work
+			w := last8(b, e, n)
+			p := equal(w, ones*'.')
+			point := bits.TrailingZeros64(p) >> 3 & 15
+			u, odd := join(w&behind[point] | w&before[point]<<8 | gap[point])
+			if odd|p&lone[n&15] == 0 && !(inferred && leadingZero(b, s, e)) {
+				dst[i], valid[i] = float64(int64(u))/tenths[point], 1
+				continue
+			}
+		}
 		if n == 0 && empty {
 			dst[i], valid[i] = 0, 0
 			none++
 			continue
 		}
-		if uint(n-1) < 8 && e >= fast {
-			// short, written out: a call costs as much as its work
-			w, frac := last8(b, e, n), 0
-			if p := equal(w, ones*'.'); p != 0 && n > 1 {
-				w, frac = closeGap(w, p)
-			}
-			if u, ok := digits8(w); ok && !(inferred && leadingZero(b, s, e)) {
-				dst[i], valid[i] = float64(u)/tenths[frac&15], 1
+		if uint(n-2) < 8 && e >= fast && b[s] == '-' && !(inferred && b[s+1] == '0') {
+			if u, point, ok := short(b, e, n-1); ok {
+				dst[i], valid[i] = -(float64(int64(u)) / tenths[point]), 1
 				continue
 			}
 		}
-		if uint(n-2) < 8 && e >= fast && b[s] == '-' && !(inferred && b[s+1] == '0') {
-			if u, frac, ok := short(b, e, n-1); ok {
-				dst[i], valid[i] = -(float64(u) / tenths[frac]), 1
+		if n > 8 && !inferred && !slow {
+			if v, ok := textval.Float64(b[s:e]); ok {
+				dst[i], valid[i] = v, 1
 				continue
 			}
 		}
@@ -301,8 +333,8 @@ func readDecimals(precision, scale int32) func(c *column, r *run) {
 					from++
 				}
 				if n := e - from; uint(n-1) < 8 && !(inferred && (leadingZero(b, from, e) || from > s && b[from] == '0')) {
-					if u, frac, ok := short(b, e, n); ok {
-						if up := int(scale) - frac; uint(up) <= 10 && u*tens[up] < limit {
+					if u, point, ok := short(b, e, n); ok {
+						if up := int(scale) - max(7-point, 0); uint(up) <= 10 && u*tens[up] < limit {
 							v := int64(u * tens[up])
 							if from > s {
 								v = -v
@@ -324,34 +356,28 @@ func readTimestamps(p *plan, zoned bool) func(c *column, r *run) {
 	if zoned {
 		parse = p.layout.Instant
 	}
-	guessed := p.inferred && zoned // 19 bytes have no offset: not what was inferred
+	fixed, t := p.layout.Fixed(zoned)
+	fixed = fixed && !(p.inferred && zoned) // 19 bytes have no offset: not what was inferred
 	return func(c *column, r *run) {
 		dst := values[int64](c.vals, r.at, r.n)
 		valid := c.valid[r.at:][:len(dst)]
 		lo, hi, step, add := r.cells()
 		b, fields := r.b, r.fields
-		empty, slow := c.nulls.empty, c.slow || guessed
+		empty, fast := c.nulls.empty, fixed && !c.slow
 		var j, k int
 		for i := range dst {
 			s, e := int(lo[j]+add), int(hi[k])
 			j, k = j+step, k+fields
+			if e-s == 19 && fast && (t || b[s+10] == ' ') {
+				if v, ok := textval.Fixed(b[s:e]); ok {
+					dst[i], valid[i] = v, 1
+					continue
+				}
+			}
 			if s == e && empty {
 				dst[i], valid[i] = 0, 0
 				c.none++
 				continue
-			}
-			if e-s == 19 && !slow && b[s] != r.d.quote {
-				var v int64
-				var ok bool
-				if zoned {
-					v, ok = p.layout.Instant(b[s:e])
-				} else {
-					v, ok = p.layout.Micros(b[s:e])
-				}
-				if ok {
-					dst[i], valid[i] = v, 1
-					continue
-				}
 			}
 			dst[i], valid[i] = cell(c, r, i, b[s:e], parse)
 		}
