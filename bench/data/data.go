@@ -5,6 +5,7 @@ package data
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -141,7 +142,7 @@ func (s *Store) make(ctx context.Context, set Set, b *build, path string) (err e
 	}
 	defer func() {
 		if err != nil {
-			os.RemoveAll(b.path)
+			err = errors.Join(err, os.RemoveAll(b.path))
 		}
 	}()
 	if set.folder() {
@@ -188,7 +189,7 @@ func (s *Store) free() int64 {
 	if err := syscall.Statfs(s.Dir, &st); err != nil {
 		return 1 << 62 // not known: the disk itself will say
 	}
-	return int64(st.Bavail) * int64(st.Bsize)
+	return int64(st.Bavail) * int64(st.Bsize) //nolint:unconvert // it is an uint32 elsewhere
 }
 
 // treeSize is the size of a file or of all files of a folder.

@@ -70,6 +70,7 @@ func newFlags(name string, rows int) *flags {
 	f := &flags{FlagSet: flag.NewFlagSet(name, flag.ContinueOnError)}
 	f.o = suite.Options{Root: root, Log: os.Stderr}
 	f.StringVar(&f.o.Data, "data", filepath.Join(root, ".cache", "bench"), "folder for inputs, which are kept, and outputs, which are not")
+	f.StringVar(&f.o.Worker, "worker", "", "the worker's binary (default: built from this checkout)")
 	f.IntVar(&f.o.Size.Trips, "rows", rows, "rows of trips; the other inputs follow")
 	f.IntVar(&f.o.Runs, "runs", 3, "runs of each engine")
 	f.IntVar(&f.o.Threads, "threads", bench.Threads, "threads of DuckDB; lanes and GOMAXPROCS of the worker")
@@ -90,6 +91,9 @@ func (f *flags) parse(args []string) error {
 		return fmt.Errorf("%s: rows, runs and threads are at least 1", f.Name())
 	}
 	f.o.Discard = int64(f.gb * 1e9)
+	if f.record != "" && f.o.Worker != "" {
+		return fmt.Errorf("%s: what is recorded is of this checkout: leave -worker out", f.Name())
+	}
 	return nil
 }
 
@@ -97,7 +101,7 @@ func (f *flags) parse(args []string) error {
 func (f *flags) command() string {
 	parts := []string{"cd bench && go run ./run " + f.Name()}
 	f.Visit(func(fl *flag.Flag) {
-		if fl.Name != "data" && fl.Name != "record" {
+		if fl.Name != "data" && fl.Name != "record" && fl.Name != "worker" {
 			parts = append(parts, "-"+fl.Name+" "+fl.Value.String())
 		}
 	})

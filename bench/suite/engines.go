@@ -57,14 +57,19 @@ type engines struct {
 	threads      int
 }
 
-// newEngines builds the worker of the checkout into the folder work.
-func newEngines(ctx context.Context, root, work string, threads int) (*engines, error) {
+// newEngines has the worker built into the folder work, if none is given.
+func newEngines(ctx context.Context, o Options, work string) (*engines, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	e := &engines{worker: filepath.Join(work, "worker"), self: self, work: work, root: root, threads: threads}
-	return e, bench.BuildWorker(ctx, root, e.worker)
+	e := &engines{worker: o.Worker, self: self, work: work, root: o.Root, threads: o.Threads}
+	if e.worker != "" {
+		return e, nil
+	}
+	e.worker = filepath.Join(work, "worker")
+	fmt.Fprintln(o.Log, "building the worker")
+	return e, bench.BuildWorker(ctx, o.Root, e.worker)
 }
 
 // result is what a run took and left.
@@ -143,9 +148,8 @@ func (e *engines) duckdb(ctx context.Context, w workload.Workload, in data.File)
 // statement has DuckDB execute SQL in a process of its own.
 func (e *engines) statement(ctx context.Context, memory, sql string) (bench.Usage, error) {
 	spill := filepath.Join(e.work, "duckdb-spill")
-	defer os.RemoveAll(spill)
 	u, _, err := bench.Measure(ctx, []string{e.self, PeerCommand, strconv.Itoa(e.threads), memory, spill, sql}, e.procs())
-	return u, err
+	return u, errors.Join(err, os.RemoveAll(spill))
 }
 
 // output is the table expression over what a run wrote.
@@ -173,13 +177,12 @@ type Allocs struct {
 }
 
 // allocations runs the workload once more with --profile and reads what it allocated.
-func (e *engines) allocations(ctx context.Context, w workload.Workload, in data.File) (Allocs, error) {
+func (e *engines) allocations(ctx context.Context, w workload.Workload, in data.File) (a Allocs, err error) {
 	dir := filepath.Join(e.work, "profile")
-	defer os.RemoveAll(dir)
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	if _, err := e.sluice(ctx, w, in, []string{"--lanes", strconv.Itoa(e.threads), "--profile", dir}, e.procs()); err != nil {
-		return Allocs{}, err
+		return a, err
 	}
-	var a Allocs
 	for index, to := range map[string]*int64{"alloc_objects": &a.Objects, "alloc_space": &a.Bytes} {
 		out, err := exec.CommandContext(ctx, "go", "tool", "pprof", "-sample_index="+index, "-unit=B", "-nodecount=1", "-top", filepath.Join(dir, "heap.pprof")).Output()
 		if err != nil {

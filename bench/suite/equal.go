@@ -128,7 +128,7 @@ func example(ctx context.Context, db *sql.DB, want, got relation, expr string) s
 }
 
 // floats may differ by FloatSums of the greater one, or by a hundred-millionth of a cent: sums depend on the order of their terms.
-const near = `abs(w.%[1]s - g.%[1]s) <= %[2]g * greatest(abs(w.%[1]s), abs(g.%[1]s)) + 1e-10`
+const near = `isfinite(w.%[1]s) AND isfinite(g.%[1]s) AND abs(w.%[1]s - g.%[1]s) <= %[2]g * greatest(abs(w.%[1]s), abs(g.%[1]s)) + 1e-10`
 
 // sameGroups holds two results to each other, group by group. skip are columns that are not compared.
 func sameGroups(ctx context.Context, db *sql.DB, want, got relation, keys, skip []string) (groups int64, err error) {
@@ -136,7 +136,8 @@ func sameGroups(ctx context.Context, db *sql.DB, want, got relation, keys, skip 
 	if err != nil {
 		return 0, err
 	}
-	exprs := []string{"count(*)", "count(w.there)", "count(g.there)"}
+	exprs := []string{"count(*)", "count(w.there)", "count(g.there)", "(SELECT count(*) FROM " + want.from + ")", "(SELECT count(*) FROM " + got.from + ")"}
+	first := len(exprs)
 	var names []string
 	for _, c := range columns {
 		if slices.Contains(keys, c.name) || slices.Contains(skip, c.name) {
@@ -161,11 +162,13 @@ func sameGroups(ctx context.Context, db *sql.DB, want, got relation, keys, skip 
 	case n[0] == 0:
 		return 0, errors.New("no groups to compare")
 	case n[1] != n[0] || n[2] != n[0]:
-		return n[0], fmt.Errorf("%d groups, want %d; %d of either have no counterpart", n[2], n[1], 2*n[0]-n[1]-n[2])
+		return n[0], fmt.Errorf("%d groups, want %d; %d of either have no counterpart", n[4], n[3], 2*n[0]-n[1]-n[2])
+	case n[3] != n[0] || n[4] != n[0]:
+		return n[0], fmt.Errorf("%d groups, want %d; some come more than once", n[4], n[3])
 	}
 	for i, name := range names {
-		if n[3+i] > 0 {
-			return n[0], fmt.Errorf("column %s differs in %d of %d groups", name, n[3+i], n[0])
+		if differing := n[first+i]; differing > 0 {
+			return n[0], fmt.Errorf("column %s differs in %d of %d groups", name, differing, n[0])
 		}
 	}
 	return n[0], nil

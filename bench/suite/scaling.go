@@ -59,17 +59,17 @@ type ScalingOptions struct {
 const scaled = "W1,W2p"
 
 // Scale measures. o.Size.Trips are the rows for the lanes.
-func Scale(ctx context.Context, o Options, so ScalingOptions) (*Scaling, error) {
+func Scale(ctx context.Context, o Options, so ScalingOptions) (out *Scaling, err error) {
 	s, err := open(ctx, o)
 	if err != nil {
 		return nil, err
 	}
-	defer s.close()
+	defer func() { err = errors.Join(err, s.close()) }()
 	ws, err := workload.Pick(scaled)
 	if err != nil {
 		return nil, err
 	}
-	out := &Scaling{LaneRows: o.Size.Trips}
+	out = &Scaling{LaneRows: o.Size.Trips}
 	if out.Start, err = s.start(ctx, so.StartRuns); err != nil {
 		return nil, err
 	}

@@ -22,6 +22,7 @@ import (
 // Options say what is measured and where.
 type Options struct {
 	Root    string // the checkout
+	Worker  string // the binary; "" is one that is built from Root
 	Data    string // folder for inputs, kept for the next time, and for what the runs write, removed
 	Size    data.Size
 	Runs    int
@@ -107,7 +108,7 @@ type session struct {
 	Options
 	*engines
 	store *data.Store
-	close func()
+	close func() error
 }
 
 // open makes a session. The caller closes it.
@@ -123,25 +124,23 @@ func open(ctx context.Context, o Options) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	fmt.Fprintln(o.Log, "building the worker")
-	e, err := newEngines(ctx, o.Root, work, o.Threads)
+	e, err := newEngines(ctx, o, work)
 	if err != nil {
-		os.RemoveAll(work)
-		return nil, err
+		return nil, errors.Join(err, os.RemoveAll(work))
 	}
 	duck := func(ctx context.Context, sql string) error { _, err := e.statement(ctx, "", sql); return err }
-	return &session{Options: o, engines: e, close: func() { os.RemoveAll(work) },
+	return &session{Options: o, engines: e, close: func() error { return os.RemoveAll(work) },
 		store: &data.Store{Dir: dir, Root: o.Root, Size: o.Size, DuckDB: duck, Log: o.Log}}, nil
 }
 
 // Run measures the workloads one after the other. One that fails has its reason in its result, and the others are measured all the same; the error is of
 // what makes further measuring senseless.
-func Run(ctx context.Context, o Options, ws []workload.Workload) ([]Result, error) {
+func Run(ctx context.Context, o Options, ws []workload.Workload) (out []Result, err error) {
 	s, err := open(ctx, o)
 	if err != nil {
 		return nil, err
 	}
-	defer s.close()
+	defer func() { err = errors.Join(err, s.close()) }()
 	db, err := bench.OpenDuckDB(o.Threads)
 	if err != nil {
 		return nil, err
@@ -150,7 +149,6 @@ func Run(ctx context.Context, o Options, ws []workload.Workload) ([]Result, erro
 	if _, err := db.ExecContext(ctx, "SET temp_directory = "+bench.Quote(filepath.Join(s.work, "compare-spill"))+"; SET preserve_insertion_order = false"); err != nil {
 		return nil, err
 	}
-	var out []Result
 	for i, w := range ws {
 		r := Result{Workload: w.Name, Title: w.Title, Set: w.Set}
 		if err := s.measure(ctx, db, w, &r); err != nil {
