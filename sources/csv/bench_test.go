@@ -1,6 +1,7 @@
 package csv
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"strconv"
@@ -190,18 +191,21 @@ func BenchmarkCSV(b *testing.B) {
 		})
 	}
 	b.Run("inferred", func(b *testing.B) { benchmarkDecode(b, text, sources.Request{}) })
-	b.Run("1%bad", func(b *testing.B) {
-		bad, row := append([]byte{}, text...), 0
-		for i, c := range bad {
-			if c != '\n' {
-				continue
+	for name, spoil := range map[string]func(row []byte) []byte{
+		"1%bad":    func(row []byte) []byte { row[13] = 'x'; return row }, // the vendor
+		"1%ragged": func(row []byte) []byte { return append(row[:len(row)-1], ",more\n"...) },
+	} {
+		b.Run(name, func(b *testing.B) {
+			var bad []byte
+			for i, row := range bytes.SplitAfter(text, []byte("\n")) {
+				if i%100 == 50 {
+					row = spoil(bytes.Clone(row))
+				}
+				bad = append(bad, row...)
 			}
-			if row++; row%100 == 0 {
-				bad[i+14] = 'x' // in vendor_id
-			}
-		}
-		benchmarkDecode(b, bad, sources.Request{Schema: sources.SchemaSpec{Mode: sources.Strict, Columns: cols}})
-	})
+			benchmarkDecode(b, bad, sources.Request{Schema: sources.SchemaSpec{Mode: sources.Strict, Columns: cols}})
+		})
+	}
 }
 
 // BenchmarkCSVShapes are tables of other shapes, declared.

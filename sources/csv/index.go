@@ -9,6 +9,7 @@ type index struct {
 	rows   int
 	next   int // where the records after these start
 	bad    []badRow
+	one    []uint32 // scratch: the ends of one record
 }
 
 // badRow is a record refused for its form or for a value.
@@ -43,8 +44,8 @@ func (x *index) build(b []byte, pos, limit int, last bool, lay *layout) {
 	}
 }
 
-// fast takes regular records: the same number of fields each, quotes at field borders only. It gives up on anything else, and
-// slow then says what is wrong.
+// fast takes records of quotes at field borders only; those that are not all of the same number of fields take a little longer. It gives up on
+// anything else, and slow then says what is wrong.
 func (x *index) fast(b []byte, pos, limit int, last bool, lay *layout) bool {
 	p := b[pos:limit]
 	if lay.comment != nil {
@@ -61,11 +62,8 @@ func (x *index) fast(b []byte, pos, limit int, last bool, lay *layout) bool {
 		k++
 		lines++
 	}
-	rows := k / lay.fields
-	if rows != lines {
-		return false
-	}
-	return x.settle(b, pos, rows, s.other, lay)
+	carriage := s.other && lay.term == '\n'
+	return k/lay.fields == lines && x.settle(b, pos, lines, carriage, lay) || x.uneven(b, pos, limit, k, carriage, lay)
 }
 
 // settle checks that every record ends with a line end, and only there, and notes the records' starts.
@@ -74,7 +72,6 @@ func (x *index) settle(b []byte, pos, rows int, carriage bool, lay *layout) bool
 		x.starts = make([]uint32, rows+rows/2)
 	}
 	x.starts = x.starts[:rows]
-	carriage = carriage && lay.term == '\n'
 	n := lay.fields
 	start, trimmed := pos, 0
 	for r := range x.starts {
@@ -104,6 +101,63 @@ func (x *index) settle(b []byte, pos, rows int, carriage bool, lay *layout) bool
 	return true
 }
 
+// uneven is settle where some of the records, between the k separators found, do not have as many fields as they should, or have a
+// carriage return that is not of a line end: each of those is looked at by itself.
+func (x *index) uneven(b []byte, pos, limit, k int, carriage bool, lay *layout) bool {
+	ends, n := x.ends[:k], 0
+	x.starts = x.starts[:0]
+	start := pos
+	for i, j := 0, 0; i < k; i = j + 1 {
+		for j = i; j < k && !lay.endsAt(b, int(ends[j])); j++ {
+		}
+		if j == k {
+			break // the record ends behind limit
+		}
+		stop := int(ends[j])
+		next := stop
+		for next < len(b) && b[next] != lay.term {
+			next++ // settle was here
+		}
+		good := j-i+1 == lay.fields
+		if carriage {
+			from := start
+			if j > i {
+				from = int(ends[j-1]) + 1
+			}
+			for stop > from && b[stop-1] == '\r' {
+				stop--
+			}
+			good = good && bytes.IndexByte(b[start:stop], '\r') < 0
+		}
+		next = min(next+1, len(b))
+		if good {
+			copy(ends[n:], ends[i:j])
+			ends[n+lay.fields-1] = uint32(stop)
+		} else if lay.noRecord(b, start, lay.fields == 1) == 0 {
+			var s span
+			if x.one, s = lay.record(b[:limit], start, x.one[:0]); s.next != next || len(x.one) != j-i+1 {
+				x.bad = x.bad[:0]
+				return false
+			}
+			if good = x.keep(b, start, x.one, s, lay); good {
+				copy(ends[n:], x.one)
+			}
+		}
+		if good {
+			x.starts = append(x.starts, uint32(start))
+			n += lay.fields
+		}
+		start = next
+	}
+	x.rows, x.next = len(x.starts), start
+	return true
+}
+
+// endsAt reports whether the separator at b[e], or at b's end, ends a record; settle may have moved it before the line end.
+func (d *dialect) endsAt(b []byte, e int) bool {
+	return e >= len(b) || b[e] == d.term || d.term == '\n' && b[e] == '\r' && d.delim != '\r'
+}
+
 // slow takes any records, by the rules of dialect one by one.
 func (x *index) slow(b []byte, pos, limit int, last bool, lay *layout) {
 	p := b[:limit]
@@ -123,7 +177,7 @@ func (x *index) slow(b []byte, pos, limit int, last bool, lay *layout) {
 			x.ends = x.ends[:had]
 			return
 		}
-		if x.keep(b, pos, had, s, lay) {
+		if x.keep(b, pos, x.ends[had:], s, lay) {
 			x.starts = append(x.starts, uint32(pos))
 			x.rows++
 		} else {
@@ -140,9 +194,8 @@ func (d *dialect) endsLine(b []byte) bool {
 	return b[n-1] == d.term || d.term == '\r' && b[n-1] == '\n' && (n == 1 || b[n-2] == '\r')
 }
 
-// keep reports whether the record just scanned is a row; if not, it is noted as bad.
-func (x *index) keep(b []byte, pos, had int, s span, lay *layout) bool {
-	ends := x.ends[had:]
+// keep reports whether the record at b[pos:], its fields ending at ends, is a row; if not, it is noted as bad.
+func (x *index) keep(b []byte, pos int, ends []uint32, s span, lay *layout) bool {
 	switch {
 	case s.fault != sound:
 		from := pos

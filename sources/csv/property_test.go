@@ -64,7 +64,7 @@ func TestFastIndexIsTheSlowOne(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		lay := &layout{dialect: someDialect(t), fields: rapid.IntRange(1, 4).Draw(t, "fields")}
 		row := strings.Repeat(",", lay.fields-1)
-		text := []byte(mess(t, "a", "bc\n", row+"\n", row+"\n", `"x"`, `"",""`, "\n", ",", row+"\r\n", `"a`+"\n"+`b"`, "some long text without any of it", string(rune(lay.term))))
+		text := []byte(mess(t, "a", "bc\n", row+"\n", row+"\n", `"x"`, `"",""`, "\n", ",", "\r", row+"\r\n", `"a`+"\n"+`b"`, "some long text without any of it", string(rune(lay.term))))
 		pos := rapid.IntRange(0, len(text)).Draw(t, "pos")
 		limit := rapid.IntRange(pos, len(text)).Draw(t, "limit")
 		if limit == pos {
@@ -78,11 +78,9 @@ func TestFastIndexIsTheSlowOne(t *testing.T) {
 		taken++
 		s.slow(text, pos, limit, limit == len(text), lay)
 		n := f.rows * lay.fields
-		if f.rows == 0 && s.rows == 0 && len(s.bad) == 0 {
-			return // blank lines: next may differ
-		}
-		if f.rows != s.rows || f.next != s.next || len(s.bad) > 0 || !slices.Equal(f.ends[:n], s.ends) || !slices.Equal(f.starts, s.starts) {
-			t.Fatalf("%q [%d:%d] %+v:\nfast %d rows to %d, ends %v starts %v\nslow %d rows to %d, ends %v starts %v, bad %v", text, pos, limit, lay, f.rows, f.next, f.ends[:n], f.starts, s.rows, s.next, s.ends, s.starts, s.bad)
+		blank := strings.Trim(string(text[min(f.next, s.next):max(f.next, s.next)]), "\r\n") == "" // lines of nothing may be passed over sooner or later
+		if f.rows != s.rows || !blank || !slices.Equal(f.bad, s.bad) || !slices.Equal(f.ends[:n], s.ends) || !slices.Equal(f.starts, s.starts) {
+			t.Fatalf("%q [%d:%d] %+v:\nfast %d rows to %d, ends %v starts %v, bad %v\nslow %d rows to %d, ends %v starts %v, bad %v", text, pos, limit, lay, f.rows, f.next, f.ends[:n], f.starts, f.bad, s.rows, s.next, s.ends, s.starts, s.bad)
 		}
 	})
 	if taken == 0 {
