@@ -24,18 +24,20 @@ type Bound struct {
 	New    func(mem memory.Allocator) Accumulator
 }
 
-// Accumulator holds the state of one function for groups 0 … n-1, columnar. One lane owns it. State and Result end its work: the arrays they
-// return may share its memory, so that only Size and Release may follow.
+// Accumulator holds the state of one function for groups 0 … n-1, columnar. One lane owns it. State and Result end its work: only Size,
+// Reset and Release may follow.
 type Accumulator interface {
 	// Update folds row i of args into group groups[i]; n is the number of groups so far (state grows to it). After an error the state is
 	// undefined and the run fails.
 	Update(groups []uint32, n int, args []arrow.Array) error
 	// Merge folds partial state (as State gives it) row i into group groups[i].
 	Merge(groups []uint32, n int, state []arrow.Array) error
-	// State is the partial state of all groups, owned by the caller.
+	// State is the partial state of all groups, owned by the caller. It may share the accumulator's memory, which must stay until it is released.
 	State() ([]arrow.Array, error)
-	// Result is the final value of all groups, owned by the caller. A group whose value cannot be had (overflow) is a *GroupError.
-	Result() (arrow.Array, error)
+	// Result is the final value of all groups in memory of mem, owned by the caller. A group whose value cannot be had (overflow) is a *GroupError.
+	Result(mem memory.Allocator) (arrow.Array, error)
+	// Reset forgets all groups and keeps the memory for others.
+	Reset()
 	// Size is the bytes held, for the memory budget.
 	Size() int64
 	Release()

@@ -40,8 +40,8 @@ func bindApprox(args []arrow.Field, isDistinct bool) (Bound, error) {
 		State:  []arrow.Field{{Type: arrow.BinaryTypes.Binary}},
 		New: func(memory.Allocator) Accumulator {
 			a := &approx{enc: plan.NewEncoder()}
-			if order, fold := smallFold(arg.Type); fold != nil {
-				a.order, a.small = order, &smallInts{order: order, fold: fold}
+			if a.order, a.fold = smallFold(arg.Type); a.fold != nil {
+				a.small = &smallInts{order: a.order}
 			}
 			return a
 		},
@@ -53,7 +53,8 @@ func bindApprox(args []arrow.Field, isDistinct bool) (Bound, error) {
 type approx struct {
 	enc   *keys.Encoder
 	order intOrder   // of small
-	small *smallInts // nil for other types, and once it cannot hold the values
+	fold  foldInts   // nil for types that are no integers
+	small *smallInts // nil without fold, and once it cannot hold the values
 	sets  hll.Sets
 	n     int // groups
 	// Scratch of Update.
@@ -77,7 +78,7 @@ func (a *approx) Update(groups []uint32, n int, args []arrow.Array) error {
 		return nil
 	}
 	if a.small != nil {
-		if a.small.fold(a.small, groups, arg) {
+		if a.fold(a.small, groups, arg) {
 			return nil
 		}
 		a.toSets()
@@ -207,16 +208,16 @@ func (a *approx) mergeBitmap(g uint32, base uint64, b []byte) {
 	a.addBits(g, base, words)
 }
 
-func (a *approx) Result() (arrow.Array, error) {
-	out := make([]int64, a.n)
+func (a *approx) Result(mem memory.Allocator) (arrow.Array, error) {
+	buf, out := col.Make[int64](mem, a.n)
 	if a.small != nil {
 		a.small.count(out)
-		return col.New(int64s, out, nil), nil
+	} else {
+		for g := range out {
+			out[g] = a.sets.Count(g)
+		}
 	}
-	for g := range out {
-		out[g] = a.sets.Count(g)
-	}
-	return col.New(int64s, out, nil), nil
+	return col.Of(mem, int64s, a.n, buf, nil), nil
 }
 
 func (a *approx) Size() int64 {
@@ -228,6 +229,18 @@ func (a *approx) Size() int64 {
 }
 
 func (a *approx) Release() { a.small, a.sets, a.n = nil, hll.Sets{}, 0 }
+
+func (a *approx) Reset() {
+	a.n = 0
+	a.sets.Reset()
+	if a.fold == nil {
+		return
+	}
+	if a.small == nil {
+		a.small = &smallInts{order: a.order}
+	}
+	a.small.bits, a.small.n = reset(a.small.bits), 0
+}
 
 // Reserve makes room for n groups.
 func (a *approx) Reserve(n int) {

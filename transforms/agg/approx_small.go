@@ -17,7 +17,6 @@ const smallWords = hll.MaxSparse / 64
 // smallInts are bitmaps of integers of a small range: for groups 0, 1, 2 … words each.
 type smallInts struct {
 	order intOrder
-	fold  func(s *smallInts, groups []uint32, a arrow.Array) bool
 	base  uint64 // of the first bit, a multiple of 64 in order
 	words int    // 0 before the first value
 	bits  []uint64
@@ -33,8 +32,11 @@ type intOrder struct {
 // entry is what a sketch is given for the integer x.
 func (o intOrder) entry(x uint64) uint32 { return hll.Entry(keys.HashWord((x ^ o.flip) & o.mask)) }
 
+// foldInts folds an array of integers; false if a value is out of range, when some rows may be folded already.
+type foldInts func(s *smallInts, groups []uint32, a arrow.Array) bool
+
 // smallFold is nil for types that are not integers underneath.
-func smallFold(t arrow.DataType) (intOrder, func(*smallInts, []uint32, arrow.Array) bool) {
+func smallFold(t arrow.DataType) (intOrder, foldInts) {
 	signed := func(width int) intOrder { return intOrder{1 << 63, 1<<width - 1} }
 	switch t.ID() {
 	case arrow.INT8:
@@ -57,7 +59,6 @@ func smallFold(t arrow.DataType) (intOrder, func(*smallInts, []uint32, arrow.Arr
 	return intOrder{}, nil
 }
 
-// foldSmall folds an array; false if a value is out of range, when some rows may be folded already.
 func foldSmall[T arrow.IntType | arrow.UintType](s *smallInts, groups []uint32, a arrow.Array) bool {
 	v := col.Fixed[T](a)[:len(groups)]
 	valid, off := col.Valid(a)

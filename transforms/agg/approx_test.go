@@ -53,7 +53,7 @@ func mergeAll(t testing.TB, b Bound, n int, parts ...Accumulator) Accumulator {
 
 func counts(t testing.TB, acc Accumulator) []int64 {
 	t.Helper()
-	r, err := acc.Result()
+	r, err := acc.Result(memory.DefaultAllocator)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -39,7 +39,7 @@ func bindAvg(args []arrow.Field, distinct bool) (Bound, error) {
 	if d, ok := arg.Type.(*arrow.Decimal128Type); ok {
 		more := max(0, min(4, 38-d.Precision)) // a mean lies within the range of its values: it always fits
 		dt := &arrow.Decimal128Type{Precision: 38, Scale: d.Scale + more}
-		typ, result = dt, func(a *avg) (arrow.Array, error) { return avgDecimals(a, dt, more) }
+		typ, result = dt, func(a *avg, mem memory.Allocator) (arrow.Array, error) { return avgDecimals(a, mem, dt, more) }
 	}
 	return Bound{Result: column(typ), State: append(sumState(), arrow.Field{Type: int64s}),
 		New: func(memory.Allocator) Accumulator { return &avg{sum: &sumExact{fold: fold}, result: result} }}, nil
@@ -49,7 +49,7 @@ func bindAvg(args []arrow.Field, distinct bool) (Bound, error) {
 type avg struct {
 	sum    Accumulator
 	n      counter
-	result func(*avg) (arrow.Array, error)
+	result func(*avg, memory.Allocator) (arrow.Array, error)
 }
 
 func (a *avg) Update(groups []uint32, n int, args []arrow.Array) error {
@@ -76,26 +76,31 @@ func (a *avg) State() ([]arrow.Array, error) {
 	return append(sum, n...), err
 }
 
-func (a *avg) Result() (arrow.Array, error) { return a.result(a) }
-func (a *avg) Size() int64                  { return a.sum.Size() + a.n.Size() }
+func (a *avg) Result(mem memory.Allocator) (arrow.Array, error) { return a.result(a, mem) }
+func (a *avg) Size() int64                                      { return a.sum.Size() + a.n.Size() }
+
+func (a *avg) Reset() {
+	a.sum.Reset()
+	a.n.Reset()
+}
 
 func (a *avg) Release() {
 	a.sum.Release()
 	a.n.Release()
 }
 
-func avgFloats(a *avg) (arrow.Array, error) {
+func avgFloats(a *avg, mem memory.Allocator) (arrow.Array, error) {
 	s := a.sum.(*sumFloat)
-	out := s.w[:len(s.has)] // in place: sum g is read before it is written
+	buf, out := col.Make[float64](mem, len(s.has))
 	for g := range out {
 		out[g] = s.total(g) / float64(a.n.n[g])
 	}
-	return col.New(float64s, out, s.has), nil
+	return col.Of(mem, float64s, len(out), buf, s.has), nil
 }
 
-func avgInts(a *avg) (arrow.Array, error) {
+func avgInts(a *avg, mem memory.Allocator) (arrow.Array, error) {
 	s := a.sum.(*sumExact)
-	out := make([]float64, len(s.has))
+	buf, out := col.Make[float64](mem, len(s.has))
 	for g := range out {
 		lo, hi := s.w[2*g], s.w[2*g+1]
 		total := float64(int64(lo))
@@ -104,16 +109,16 @@ func avgInts(a *avg) (arrow.Array, error) {
 		}
 		out[g] = total / float64(a.n.n[g])
 	}
-	return col.New(float64s, out, s.has), nil
+	return col.Of(mem, float64s, len(out), buf, s.has), nil
 }
 
 // avgDecimals divides sum × 10^more by the count.
-func avgDecimals(a *avg, dt *arrow.Decimal128Type, more int32) (arrow.Array, error) {
+func avgDecimals(a *avg, mem memory.Allocator, dt *arrow.Decimal128Type, more int32) (arrow.Array, error) {
 	s := a.sum.(*sumExact)
 	ten := new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(more)), nil)
 	limit := new(big.Int).Exp(big.NewInt(10), big.NewInt(38), nil)
 	small := math.MaxInt64 / ten.Int64() / 2 // so that doubling the remainder cannot overflow either
-	out := make([]decimal128.Num, len(s.has))
+	buf, out := col.Make[decimal128.Num](mem, len(s.has))
 	for g := range out {
 		n := a.n.n[g]
 		if n == 0 {
@@ -127,11 +132,12 @@ func avgDecimals(a *avg, dt *arrow.Decimal128Type, more int32) (arrow.Array, err
 		v := s.big(g)
 		v = roundDiv(v.Mul(v, ten), big.NewInt(n))
 		if v.CmpAbs(limit) >= 0 {
+			buf.Release()
 			return nil, &GroupError{g, fmt.Sprintf("decimal(38,%d) out of range", dt.Scale)}
 		}
 		out[g] = decimal128.FromBigInt(v)
 	}
-	return col.New(dt, out, s.has), nil
+	return col.Of(mem, dt, len(out), buf, s.has), nil
 }
 
 // divRound is a/n rounded half away from zero, for n > 0.

@@ -133,7 +133,7 @@ func conform(t *rapid.T, v variant, typ arrow.DataType, text []string) {
 	if merged.Size() <= 0 {
 		t.Fatalf("size of %d groups is %d", ngroups, merged.Size())
 	}
-	res, err := merged.Result()
+	res, err := merged.Result(mem)
 	if err != nil {
 		t.Fatal(err)
 	}

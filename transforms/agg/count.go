@@ -77,7 +77,9 @@ func (c *counter) Total() int64 {
 	return sum
 }
 
-func (c *counter) Result() (arrow.Array, error) { return col.New(int64s, c.n, nil), nil }
+func (c *counter) Result(mem memory.Allocator) (arrow.Array, error) {
+	return col.Copy(mem, int64s, c.n, nil), nil
+}
 
 func (c *counter) State() ([]arrow.Array, error) {
 	return []arrow.Array{col.New(int64s, c.n, nil)}, nil
@@ -85,6 +87,7 @@ func (c *counter) State() ([]arrow.Array, error) {
 
 func (c *counter) Size() int64 { return int64(cap(c.n)) * 8 }
 func (c *counter) Release()    { c.n = nil }
+func (c *counter) Reset()      { c.n = reset(c.n) }
 
 // Reserve makes room for n groups.
 func (c *counter) Reserve(n int) { c.n = col.Reserve(c.n, n) }

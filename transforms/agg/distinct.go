@@ -100,11 +100,13 @@ func (d *distinct) Merge(groups []uint32, n int, state []arrow.Array) error {
 	return d.Update(pair, n, []arrow.Array{values})
 }
 
-func (d *distinct) Result() (arrow.Array, error) { return col.New(int64s, d.n, nil), nil }
+func (d *distinct) Result(mem memory.Allocator) (arrow.Array, error) {
+	return col.Copy(mem, int64s, d.n, nil), nil
+}
 
 // State lists the values of each group.
 func (d *distinct) State() ([]arrow.Array, error) {
-	cols, err := d.tab.Columns(0, d.tab.Len())
+	cols, err := d.tab.Columns(d.mem, 0, d.tab.Len())
 	if err != nil {
 		return nil, err
 	}
@@ -135,3 +137,8 @@ func (d *distinct) State() ([]arrow.Array, error) {
 
 func (d *distinct) Size() int64 { return d.tab.Size() + int64(cap(d.n))*8 }
 func (d *distinct) Release()    { d.tab, d.n = d.plan.NewTable(), nil }
+
+func (d *distinct) Reset() {
+	d.tab.Reset()
+	d.n = reset(d.n)
+}

@@ -36,7 +36,7 @@ func run(t *testing.T, fn string, typ arrow.DataType, batches ...[]string) (stri
 			return "", err
 		}
 	}
-	res, err := acc.Result()
+	res, err := acc.Result(memory.DefaultAllocator)
 	if err != nil {
 		return "", err
 	}
@@ -106,7 +106,7 @@ func TestTextExtremesReuseRoom(t *testing.T) {
 	if acc.Size() > 256<<10 {
 		t.Errorf("holds %d bytes for one value of 4 KB", acc.Size())
 	}
-	res, err := acc.Result()
+	res, err := acc.Result(memory.DefaultAllocator)
 	if err != nil || !strings.HasPrefix(cell(res, 0), "399xxx") {
 		t.Errorf("max is %.10s (%v), want 399…", cell(res, 0), err)
 	}

@@ -132,6 +132,11 @@ func (s *int192) state() []arrow.Array {
 	return []arrow.Array{col.NewSized(int128s, len(s.has), arrow.GetBytes(s.w[:2*len(s.has)]), s.has), col.New(int64s, wraps, nil)}
 }
 
+func (s *int192) reset() {
+	s.w, s.wraps = reset(s.w), nil
+	s.seen.reset()
+}
+
 // Reserve makes room for n groups.
 func (s *int192) Reserve(n int) {
 	s.w = col.Reserve(s.w, 2*n)

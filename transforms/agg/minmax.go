@@ -188,26 +188,34 @@ func (e *extreme[T]) Merge(groups []uint32, n int, state []arrow.Array) error {
 	return e.Update(groups, n, state)
 }
 
-func (e *extreme[T]) Result() (arrow.Array, error) {
+func (e *extreme[T]) Result(mem memory.Allocator) (arrow.Array, error) {
+	e.blank()
+	return col.Copy(mem, e.typ, e.v, e.has), nil
+}
+
+// blank zeroes what stands where there is no value.
+func (e *extreme[T]) blank() {
 	for g, s := range e.has {
 		if s == 0 {
 			e.v[g] = 0
 		}
 	}
-	return newOf(e.typ, e.v, e.has), nil
 }
 
-func newOf[T number](t arrow.DataType, v []T, valid []uint8) arrow.Array { return col.New(t, v, valid) }
-
 func (e *extreme[T]) State() ([]arrow.Array, error) {
-	a, err := e.Result()
-	return []arrow.Array{a}, err
+	e.blank()
+	return []arrow.Array{col.New(e.typ, e.v, e.has)}, nil
 }
 
 func (e *extreme[T]) Size() int64 {
 	return int64(cap(e.v)*e.typ.(arrow.FixedWidthDataType).BitWidth()/8 + cap(e.has))
 }
 func (e *extreme[T]) Release() { e.v, e.seen = nil, seen{} }
+
+func (e *extreme[T]) Reset() {
+	e.v = reset(e.v)
+	e.seen.reset()
+}
 
 // Reserve makes room for n groups.
 func (e *extreme[T]) Reserve(n int) {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/bitutil"
+	"github.com/apache/arrow/go/v17/arrow/memory"
 
 	"github.com/sluice-data/sluice/transforms/internal/col"
 )
@@ -37,12 +38,17 @@ func (e *extremeBool) Update(groups []uint32, n int, args []arrow.Array) error {
 func (e *extremeBool) Merge(groups []uint32, n int, state []arrow.Array) error {
 	return e.Update(groups, n, state)
 }
-func (e *extremeBool) Result() (arrow.Array, error) { return col.NewBool(e.v, e.seen), nil }
+
+func (e *extremeBool) Result(mem memory.Allocator) (arrow.Array, error) {
+	return col.CopyBool(mem, e.v, e.seen), nil
+}
+
 func (e *extremeBool) State() ([]arrow.Array, error) {
 	return []arrow.Array{col.NewBool(e.v, e.seen)}, nil
 }
 func (e *extremeBool) Size() int64 { return int64(cap(e.v) + cap(e.seen)) }
 func (e *extremeBool) Release()    { e.v, e.seen = nil, nil }
+func (e *extremeBool) Reset()      { e.v, e.seen = reset(e.v), reset(e.seen) }
 
 // extremeDecimal is min or max of decimal128 values, two words a group.
 type extremeDecimal struct {
@@ -76,16 +82,16 @@ func (e *extremeDecimal) Merge(groups []uint32, n int, state []arrow.Array) erro
 	return e.Update(groups, n, state)
 }
 
-func (e *extremeDecimal) Result() (arrow.Array, error) {
-	return col.NewSized(e.typ, len(e.seen), arrow.GetBytes(e.w[:2*len(e.seen)]), e.seen), nil
+func (e *extremeDecimal) Result(mem memory.Allocator) (arrow.Array, error) {
+	return col.CopySized(mem, e.typ, len(e.seen), arrow.GetBytes(e.w[:2*len(e.seen)]), e.seen), nil
 }
 
 func (e *extremeDecimal) State() ([]arrow.Array, error) {
-	a, err := e.Result()
-	return []arrow.Array{a}, err
+	return []arrow.Array{col.NewSized(e.typ, len(e.seen), arrow.GetBytes(e.w[:2*len(e.seen)]), e.seen)}, nil
 }
 func (e *extremeDecimal) Size() int64 { return int64(cap(e.w))*8 + int64(cap(e.seen)) }
 func (e *extremeDecimal) Release()    { e.w, e.seen = nil, nil }
+func (e *extremeDecimal) Reset()      { e.w, e.seen = reset(e.w), reset(e.seen) }
 
 // extremeText is min or max of strings or binary, compared by bytes. Values lie in one arena; a better one overwrites the old in place
 // where it fits, and the arena is packed anew when half of it is dead.
@@ -151,24 +157,25 @@ func (e *extremeText) Merge(groups []uint32, n int, state []arrow.Array) error {
 
 var errHuge = errors.New("aggregate: more than 2 GiB of text in one column of a batch")
 
-func (e *extremeText) Result() (arrow.Array, error) {
-	off := make([]int32, len(e.at)+1)
+func (e *extremeText) Result(mem memory.Allocator) (arrow.Array, error) {
 	total := 0
-	for g, n := range e.n {
+	for _, n := range e.n {
 		if total += int(n); total > math.MaxInt32 {
 			return nil, errHuge
 		}
-		off[g+1] = int32(total)
 	}
-	data := make([]byte, 0, total)
+	ob, off := col.Make[int32](mem, len(e.at)+1)
+	db, data := col.Make[uint8](mem, total)
+	at := 0
 	for g := range e.at {
-		data = append(data, e.value(uint32(g))...)
+		at += copy(data[at:], e.value(uint32(g)))
+		off[g+1] = int32(at)
 	}
-	return col.NewVar(e.typ, off, data, e.seen), nil
+	return col.OfVar(mem, e.typ, len(e.at), ob, db, e.seen), nil
 }
 
 func (e *extremeText) State() ([]arrow.Array, error) {
-	a, err := e.Result()
+	a, err := e.Result(memory.DefaultAllocator)
 	if err != nil {
 		return nil, err
 	}
@@ -179,3 +186,8 @@ func (e *extremeText) Size() int64 {
 	return int64(cap(e.at))*8 + int64(cap(e.n)+cap(e.room))*4 + int64(cap(e.seen)+cap(e.arena))
 }
 func (e *extremeText) Release() { *e = extremeText{typ: e.typ, want: e.want} }
+
+func (e *extremeText) Reset() {
+	e.at, e.n, e.room, e.seen = reset(e.at), reset(e.n), reset(e.room), reset(e.seen)
+	e.arena, e.live = e.arena[:0], 0
+}

@@ -1,6 +1,8 @@
 package agg
 
 import (
+	"bytes"
+
 	"github.com/sluice-data/sluice/transforms/internal/col"
 )
 
@@ -22,17 +24,26 @@ func (s *seen) all(groups []uint32) {
 	if s.empty == 0 {
 		return
 	}
-	has, empty := s.has, s.empty
+	has := s.has
 	for _, g := range groups {
-		empty -= int(1 - has[g])
 		has[g] = 1
 	}
-	s.empty = empty
+	s.empty = len(has) - bytes.Count(has, yes)
 }
+
+var yes = []byte{1}
 
 func (s *seen) one(g uint32) {
 	s.empty -= int(1 - s.has[g])
 	s.has[g] = 1
+}
+
+func (s *seen) reset() { s.has, s.empty = reset(s.has), 0 }
+
+// reset is s without items, its memory zeroed for those to come.
+func reset[T any](s []T) []T {
+	clear(s)
+	return s[:0]
 }
 
 // Reserve makes room for n groups.

@@ -68,7 +68,7 @@ func (s *sumExact) Merge(groups []uint32, n int, state []arrow.Array) error {
 
 func (s *sumExact) State() ([]arrow.Array, error) { return s.state(), nil }
 
-func (s *sumExact) Result() (arrow.Array, error) {
+func (s *sumExact) Result(mem memory.Allocator) (arrow.Array, error) {
 	n := len(s.has)
 	if d, ok := s.result.(*arrow.Decimal128Type); ok {
 		for g := range n {
@@ -76,22 +76,24 @@ func (s *sumExact) Result() (arrow.Array, error) {
 				return nil, &GroupError{g, fmt.Sprintf("decimal(38,%d) out of range", d.Scale)}
 			}
 		}
-		return col.NewSized(d, n, arrow.GetBytes(s.w[:2*n]), s.has), nil
+		return col.CopySized(mem, d, n, arrow.GetBytes(s.w[:2*n]), s.has), nil
 	}
-	out := s.w[:n] // in place: word g is read before it is written
+	buf, out := col.Make[uint64](mem, n)
 	unsigned := s.result.ID() == arrow.UINT64
 	for g := range out {
 		lo, hi := s.w[2*g], s.w[2*g+1]
 		if unsigned && hi != 0 || !unsigned && hi != uint64(int64(lo)>>63) {
+			buf.Release()
 			return nil, &GroupError{g, s.result.Name() + " out of range"}
 		}
 		out[g] = lo
 	}
-	return col.New(s.result, out, s.has), nil
+	return col.Of(mem, s.result, n, buf, s.has), nil
 }
 
 func (s *sumExact) Size() int64 { return s.size() }
 func (s *sumExact) Release()    { s.int192 = int192{} }
+func (s *sumExact) Reset()      { s.reset() }
 
 // sumFloat adds floats by compensated summation (Neumaier's, with Knuth's branch-free TwoSum): the error does not grow with the
 // number of rows, so that batches and lanes make no visible difference.
@@ -180,16 +182,21 @@ func (s *sumFloat) total(g int) float64 {
 	return t + s.w[2*g+1]
 }
 
-func (s *sumFloat) Result() (arrow.Array, error) {
-	out := s.w[:len(s.has)] // in place: sum g is read before it is written
+func (s *sumFloat) Result(mem memory.Allocator) (arrow.Array, error) {
+	buf, out := col.Make[float64](mem, len(s.has))
 	for g := range out {
 		out[g] = s.total(g)
 	}
-	return col.New(float64s, out, s.has), nil
+	return col.Of(mem, float64s, len(out), buf, s.has), nil
 }
 
 func (s *sumFloat) Size() int64 { return int64(cap(s.w))*8 + int64(cap(s.has)) }
 func (s *sumFloat) Release()    { s.w, s.seen = nil, seen{} }
+
+func (s *sumFloat) Reset() {
+	s.w = reset(s.w)
+	s.seen.reset()
+}
 
 // Reserve makes room for n groups.
 func (s *sumFloat) Reserve(n int) {

@@ -2,7 +2,10 @@
 package col
 
 import (
+	"bytes"
+	"encoding/binary"
 	"math"
+	"unsafe"
 
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/array"
@@ -94,14 +97,8 @@ func Bits(a arrow.Array) (bits []byte, off int) {
 // Bitmap packs bytes (0 or not) into a bitmap and counts the zeros.
 func Bitmap(b []uint8) (bits []byte, zeros int) {
 	bits = make([]byte, (len(b)+7)/8)
-	for i, v := range b {
-		if v != 0 {
-			bitutil.SetBit(bits, i)
-		} else {
-			zeros++
-		}
-	}
-	return bits, zeros
+	packBits(bits, b)
+	return bits, len(b) - bitutil.CountSetBits(bits, 0, len(b))
 }
 
 // validity is the bitmap buffer for valid (nil = all valid).
@@ -190,4 +187,88 @@ func Words16(a arrow.Array) []uint64 {
 		return arrow.GetData[uint64](b.Bytes())[2*d.Offset() : 2*(d.Offset()+d.Len())]
 	}
 	return make([]uint64, 2*a.Len())
+}
+
+// Make is a zeroed buffer of mem with n values of T, which the caller owns. The values stay where they are until the buffer is released.
+func Make[T arrow.FixedWidthType](mem memory.Allocator, n int) (*memory.Buffer, []T) {
+	var t T
+	b := memory.NewResizableBuffer(mem)
+	b.Resize(n * int(unsafe.Sizeof(t)))
+	return b, arrow.GetData[T](b.Bytes())
+}
+
+// Of makes an array of n values of a fixed-width type from a buffer, which it takes over; its validity is a buffer of mem. valid[i] = 0
+// makes row i null, nil means none is.
+func Of(mem memory.Allocator, dt arrow.DataType, n int, values *memory.Buffer, valid []uint8) arrow.Array {
+	return assemble(mem, dt, n, valid, values)
+}
+
+// Copy makes an array of a fixed-width type in buffers of mem.
+func Copy[T arrow.FixedWidthType](mem memory.Allocator, dt arrow.DataType, v []T, valid []uint8) arrow.Array {
+	b, dst := Make[T](mem, len(v))
+	copy(dst, v)
+	return Of(mem, dt, len(v), b, valid)
+}
+
+// CopySized is Copy for values given as bytes, n of them.
+func CopySized(mem memory.Allocator, dt arrow.DataType, n int, v []byte, valid []uint8) arrow.Array {
+	b, dst := Make[uint8](mem, len(v))
+	copy(dst, v)
+	return Of(mem, dt, n, b, valid)
+}
+
+// CopyBool makes a bool array of bytes (0 or not) in buffers of mem.
+func CopyBool(mem memory.Allocator, v, valid []uint8) arrow.Array {
+	b, dst := Make[uint8](mem, (len(v)+7)/8)
+	packBits(dst, v)
+	return Of(mem, arrow.FixedWidthTypes.Boolean, len(v), b, valid)
+}
+
+// OfVar makes a string or binary array (32 or 64-bit offsets as dt says) from offsets and bytes in buffers of mem, which it takes over.
+func OfVar(mem memory.Allocator, dt arrow.DataType, n int, off, data *memory.Buffer, valid []uint8) arrow.Array {
+	if id := dt.ID(); id == arrow.LARGE_STRING || id == arrow.LARGE_BINARY {
+		wide, dst := Make[int64](mem, n+1)
+		for i, o := range arrow.GetData[int32](off.Bytes()) {
+			dst[i] = int64(o)
+		}
+		off.Release()
+		off = wide
+	}
+	return assemble(mem, dt, n, valid, off, data)
+}
+
+func assemble(mem memory.Allocator, dt arrow.DataType, n int, valid []uint8, values ...*memory.Buffer) arrow.Array {
+	bufs, nulls := append(make([]*memory.Buffer, 1, 3), values...), 0
+	if valid != nil {
+		if nulls = n - bytes.Count(valid[:n], one); nulls > 0 {
+			b, dst := Make[uint8](mem, (n+7)/8)
+			packBits(dst, valid)
+			bufs[0] = b
+		}
+	}
+	a := build(dt, n, nulls, bufs...)
+	for _, b := range bufs {
+		if b != nil {
+			b.Release()
+		}
+	}
+	return a
+}
+
+var one = []byte{1}
+
+// packBits sets the bits of bytes that are not zero in a bitmap of zeros.
+func packBits(dst, b []uint8) {
+	for ; len(b) >= 8; b, dst = b[8:], dst[1:] {
+		w := binary.LittleEndian.Uint64(b)
+		w |= w >> 4
+		w |= w >> 2
+		w |= w >> 1
+		dst[0] = uint8(w & 0x0101010101010101 * 0x0102040810204080 >> 56)
+	}
+	for i, v := range b {
+		if v != 0 {
+			dst[0] |= 1 << i
+		}
+	}
 }

@@ -33,6 +33,9 @@ type Drain struct {
 	enc   *keys.Encoder
 	todo  []source // the next one last
 	disk  *spillFile
+	spare *part // reset, for the next partition
+	buf   []uint64
+	in    stash           // folds chunks read from disk
 	wait  [][]arrow.Array // results too few for a batch yet
 	nwait int
 	ready []arrow.Record
@@ -50,7 +53,7 @@ type source struct {
 
 // Drain takes the lanes over, in their order, and closes them, also on error.
 func (f *Fold) Drain(mem memory.Allocator, lanes []*Lane) (*Drain, error) {
-	d := &Drain{f: f, mem: mem, lanes: lanes, enc: f.keys.NewEncoder()}
+	d := &Drain{f: f, mem: mem, lanes: lanes, enc: f.keys.NewEncoder(), in: stash{f: f, mem: mem}}
 	if err := d.begin(); err != nil {
 		d.Close()
 		return nil, err
@@ -153,24 +156,31 @@ func (l *Lane) own(i int) *part {
 	if l.parts == nil {
 		p, l.single = l.single, nil
 	} else {
-		p, l.parts[i] = l.parts[i], l.f.newPart(l.mem)
+		p, l.parts[i] = l.parts[i], nil
 	}
 	return p
 }
 
 func (d *Drain) merge(s source) (err error) {
 	var p *part
-	defer func() { d.f.drop(p) }()
+	defer func() { d.recycle(p) }()
 	if s.lane >= 0 {
 		for _, l := range d.lanes {
 			next := l.own(s.lane)
-			if p == nil || p.tab.Len() == 0 {
-				d.f.drop(p)
+			switch {
+			case p == nil && next.tab.Len() > 0:
 				p = next
-			} else if err = d.mergePart(p, next); err != nil {
-				return err
+			case next.tab.Len() > 0:
+				if err = d.mergePart(p, next); err != nil {
+					return err
+				}
+			default:
+				d.f.drop(next)
 			}
-			if l.stash != nil {
+			if l.stash != nil && l.stash.count[s.lane] > 0 {
+				if p == nil {
+					p = d.fresh()
+				}
 				if err = l.stash.fold(s.lane, p); err != nil {
 					return err
 				}
@@ -179,29 +189,70 @@ func (d *Drain) merge(s source) (err error) {
 		}
 	}
 	if p == nil {
-		p = d.f.newPart(d.mem)
+		p = d.fresh()
 	}
 	for i, r := range s.runs {
-		need := 2 * (r.to - r.from) // states take more in memory than on disk
-		if p.size+need > d.f.floor && !d.fits(need) {
+		if need := r.need(); p.size+need > d.f.floor && !d.fits(need) {
 			return d.divide(p, s.runs[i:], s.level)
 		}
-		err := r.read(d.mem, func(rec arrow.Record) error {
-			rows, states, err := d.f.rowsOf(d.enc, rec)
-			if err != nil {
-				return err
-			}
-			return d.f.merge(p, rows, states)
-		})
-		if err != nil {
+		if err := d.foldRun(p, r); err != nil {
 			return err
 		}
-		d.f.account(p)
 	}
 	if p.tab.Len() == 0 {
 		return nil
 	}
 	return d.result(p)
+}
+
+// need is about what the groups of the run take in memory: more than on disk.
+func (r run) need() int64 {
+	if len(r.chunks) > 0 {
+		return 3 * (r.to - r.from)
+	}
+	return 2 * (r.to - r.from)
+}
+
+// foldRun folds a run into p.
+func (d *Drain) foldRun(p *part, r run) (err error) {
+	defer d.f.account(p)
+	if len(r.chunks) > 0 {
+		d.buf, err = r.readRows(d.buf, func(c *chunk) error { return d.in.foldChunk(c, p) })
+		return err
+	}
+	return r.read(d.mem, func(rec arrow.Record) error {
+		rows, states, err := d.f.rowsOf(d.enc, rec)
+		if err != nil {
+			return err
+		}
+		return d.f.merge(p, rows, states)
+	})
+}
+
+// fresh is an empty part.
+func (d *Drain) fresh() *part {
+	p := d.spare
+	if d.spare = nil; p == nil {
+		p = d.f.newPart(d.mem)
+	}
+	return p
+}
+
+// recycle takes a part that is done for: its memory is for the next partition, unless that is much more than partitions need.
+func (d *Drain) recycle(p *part) {
+	if p == nil {
+		return
+	}
+	if d.spare != nil || p.size > d.f.limit/8 || p.tab.Sparse() {
+		d.f.drop(p)
+		return
+	}
+	p.tab.Reset()
+	for _, a := range p.accs {
+		a.Reset()
+	}
+	d.f.account(p)
+	d.spare = p
 }
 
 // mergePart folds next into p and drops it.
@@ -232,7 +283,7 @@ func (d *Drain) fits(n int64) bool {
 	for i := range d.todo {
 		s := &d.todo[i]
 		for _, l := range d.lanes {
-			if s.lane < 0 || l.parts == nil || l.parts[s.lane].tab.Len() == 0 && l.stash.size[s.lane] == 0 {
+			if s.lane < 0 || l.parts == nil || l.parts[s.lane].tab.Len() == 0 && l.stash.count[s.lane] == 0 {
 				continue
 			}
 			before := 0
@@ -270,7 +321,7 @@ func (d *Drain) divide(p *part, runs []run, level int) error {
 	write := func(i int, r *keys.Rows, states []arrow.Array) error {
 		sub := d.f.keys.NewTable()
 		sub.Intern(r, make([]uint32, r.N))
-		cols, err := sub.Columns(0, sub.Len())
+		cols, err := sub.Columns(d.mem, 0, sub.Len())
 		if err != nil {
 			return err
 		}
@@ -283,14 +334,7 @@ func (d *Drain) divide(p *part, runs []run, level int) error {
 		}
 	}
 	for _, r := range runs {
-		err := r.read(d.mem, func(rec arrow.Record) error {
-			rows, states, err := d.f.rowsOf(d.enc, rec)
-			if err != nil {
-				return err
-			}
-			return deal(rows, states, level, subFanout, d.mem, write)
-		})
-		if err != nil {
+		if err := d.dealRun(r, level, write); err != nil {
 			return err
 		}
 	}
@@ -302,18 +346,52 @@ func (d *Drain) divide(p *part, runs []run, level int) error {
 	return nil
 }
 
+// dealRun deals the groups of a run by a digit of their hashes; rows are folded as many at a time as the floor holds.
+func (d *Drain) dealRun(r run, level int, to func(i int, r *keys.Rows, states []arrow.Array) error) (err error) {
+	if len(r.chunks) == 0 {
+		return r.read(d.mem, func(rec arrow.Record) error {
+			rows, states, err := d.f.rowsOf(d.enc, rec)
+			if err != nil {
+				return err
+			}
+			return deal(rows, states, level, subFanout, d.mem, to)
+		})
+	}
+	p := d.f.newPart(d.mem)
+	defer func() { d.f.drop(p) }()
+	flush := func() error {
+		full := p
+		p = d.f.newPart(d.mem)
+		defer d.f.drop(full)
+		return d.f.split(full, level, subFanout, d.mem, to)
+	}
+	d.buf, err = r.readRows(d.buf, func(c *chunk) error {
+		if err := d.in.foldChunk(c, p); err != nil {
+			return err
+		}
+		if d.f.account(p); p.size > d.f.floor {
+			return flush()
+		}
+		return nil
+	})
+	if err != nil || p.tab.Len() == 0 {
+		return err
+	}
+	return flush()
+}
+
 // result turns p into result columns, which wait until they make a batch.
 func (d *Drain) result(p *part) error {
 	n := p.tab.Len()
 	d.out += p.rows()
-	cols, err := p.tab.Columns(0, n)
+	cols, err := p.tab.Columns(d.mem, 0, n)
 	if err != nil {
 		return err
 	}
 	results := make([]arrow.Array, 0, len(p.accs))
 	defer func() { release(results) }()
 	for i, a := range p.accs {
-		r, err := a.Result()
+		r, err := a.Result(d.mem)
 		if err != nil {
 			err = d.groupError(i, cols, err)
 			release(cols)
@@ -410,6 +488,8 @@ func (d *Drain) Close() {
 	if d.disk != nil {
 		d.disk.close()
 	}
+	d.f.drop(d.spare)
+	d.spare, d.buf = nil, nil
 	d.lanes, d.wait, d.ready, d.disk, d.todo, d.nwait = nil, nil, nil, nil, nil, 0
 	if d.err == nil {
 		d.err = io.EOF

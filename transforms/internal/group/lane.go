@@ -121,7 +121,7 @@ func (l *Lane) partition() error {
 	}
 	l.scatter = newScatter(l)
 	p := l.single
-	l.stash = newStash(l.f, p)
+	l.stash = newStash(l.f, p, l.mem)
 	l.single = nil
 	defer l.f.drop(p)
 	return l.f.split(p, 0, fanout, l.mem, func(i int, r *keys.Rows, states []arrow.Array) error {
@@ -208,7 +208,7 @@ func (l *Lane) Rows() int64 {
 // finish puts all rows where Drain looks for them.
 func (l *Lane) finish() error {
 	if l.err == nil && l.scatter != nil {
-		l.err = l.scatter.flushAll()
+		l.err = l.scatter.flushAll(l.stash.on) // what is kept the drain folds, all lanes' rows of a partition at once
 		l.scatter.close()
 	}
 	return l.err

@@ -192,7 +192,7 @@ func TestDiskErrors(t *testing.T) {
 			if err := l.spillPart(p); err == nil || !strings.Contains(err.Error(), "write groups to disk") {
 				t.Errorf("spill to a closed file: %v", err)
 			}
-			if err := (run{l.disk.file, 0, 100}).read(memory.DefaultAllocator, nil); err == nil || !strings.Contains(err.Error(), "read groups from disk") {
+			if err := (run{file: l.disk.file, to: 100}).read(memory.DefaultAllocator, nil); err == nil || !strings.Contains(err.Error(), "read groups from disk") {
 				t.Errorf("read from a closed file: %v", err)
 			}
 			return

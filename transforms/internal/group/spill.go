@@ -18,14 +18,15 @@ import (
 	"github.com/sluice-data/sluice/transforms/internal/keys"
 )
 
-// block is the groups per record of a run: what reading one back takes stays small.
-const block = 8192
+// runBlock is the groups per record of a run: what reading one back takes stays small.
+const runBlock = 8192
 
-// spillFile holds runs of groups, each an Arrow IPC stream of the spill schema. It has no name: a crash leaves nothing behind.
+// spillFile holds runs: groups as an Arrow IPC stream of the spill schema, or rows as they are kept in memory. It has no name: a crash
+// leaves nothing behind.
 type spillFile struct {
 	file *os.File
 	end  int64
-	rows int64         // sum of the counts of all groups written
+	rows int64         // rows written, and the sum of the counts of all groups written
 	runs map[int][]run // by partition
 	n    int64         // runs ever written
 }
@@ -33,6 +34,14 @@ type spillFile struct {
 type run struct {
 	file     *os.File
 	from, to int64
+	chunks   []rawChunk // of rows; none is a stream of groups
+}
+
+// rawChunk is a chunk of rows on disk: the rows, then their arenas.
+type rawChunk struct {
+	lay   *layout
+	n     int
+	texts []int // bytes of each arena
 }
 
 func newSpillFile(dir string) (*spillFile, error) {
@@ -64,15 +73,15 @@ func (s *spillFile) write(f *Fold, i int, cols []arrow.Array, n int, mem memory.
 	rec := array.NewRecord(f.spill, cols, int64(n))
 	defer rec.Release()
 	out := ipc.NewWriter(counted, ipc.WithSchema(f.spill), ipc.WithAllocator(mem))
-	for lo := 0; lo < n && err == nil; lo += block {
-		piece := rec.NewSlice(int64(lo), int64(min(lo+block, n)))
+	for lo := 0; lo < n && err == nil; lo += runBlock {
+		piece := rec.NewSlice(int64(lo), int64(min(lo+runBlock, n)))
 		err = out.Write(piece)
 		piece.Release()
 	}
 	if err = errors.Join(err, out.Close(), w.Flush()); err != nil {
 		return diskError(fmt.Errorf("write groups to disk: %w", err))
 	}
-	s.runs[i] = append(s.runs[i], run{s.file, s.end, s.end + counted.n})
+	s.runs[i] = append(s.runs[i], run{file: s.file, from: s.end, to: s.end + counted.n})
 	s.end += counted.n
 	s.n++
 	counts := cols[f.funcs[0].state].(*array.Int64)
@@ -80,6 +89,60 @@ func (s *spillFile) write(f *Fold, i int, cols []arrow.Array, n int, mem memory.
 		s.rows += c
 	}
 	return nil
+}
+
+// writeRows appends a run of rows to partition i.
+func (s *spillFile) writeRows(i int, chunks []chunk) error {
+	w := bufio.NewWriterSize(io.NewOffsetWriter(s.file, s.end), 64<<10)
+	r := run{file: s.file, from: s.end, to: s.end}
+	put := func(b []byte) {
+		_, _ = w.Write(b) // an error sticks until Flush
+		r.to += int64(len(b))
+	}
+	for _, c := range chunks {
+		raw := rawChunk{lay: c.lay, n: c.n}
+		put(c.rows)
+		for _, a := range c.arenas {
+			raw.texts = append(raw.texts, len(a))
+			put(a)
+		}
+		r.chunks = append(r.chunks, raw)
+		s.rows += int64(c.n)
+	}
+	if err := w.Flush(); err != nil {
+		return diskError(fmt.Errorf("write rows to disk: %w", err))
+	}
+	s.runs[i] = append(s.runs[i], r)
+	s.end = r.to
+	s.n++
+	return nil
+}
+
+// readRows calls to for each chunk of a run of rows; the chunk is lent, its memory is buf's, which is given back to be used again.
+func (r run) readRows(buf []uint64, to func(*chunk) error) ([]uint64, error) {
+	at := r.from
+	for _, raw := range r.chunks {
+		size := raw.n * raw.lay.stride
+		total := size
+		for _, n := range raw.texts {
+			total += n
+		}
+		buf = resize(buf, (total+7)/8)
+		b := arrow.GetBytes(buf)[:total]
+		if _, err := r.file.ReadAt(b, at); err != nil {
+			return buf, diskError(fmt.Errorf("read rows from disk: %w", err))
+		}
+		at += int64(total)
+		c := chunk{lay: raw.lay, n: raw.n, rows: b[:size]}
+		for from, i := size, 0; i < len(raw.texts); i++ {
+			c.arenas = append(c.arenas, b[from:from+raw.texts[i]])
+			from += raw.texts[i]
+		}
+		if err := to(&c); err != nil {
+			return buf, err
+		}
+	}
+	return buf, nil
 }
 
 type countWriter struct {
@@ -113,7 +176,7 @@ func (r run) read(mem memory.Allocator, to func(arrow.Record) error) error {
 
 // spillPart writes the groups of p as a run of partition i; p is done for then.
 func (f *Fold) spillPart(s *spillFile, i int, p *part, mem memory.Allocator) error {
-	cols, err := p.tab.Columns(0, p.tab.Len())
+	cols, err := p.tab.Columns(mem, 0, p.tab.Len())
 	if err != nil {
 		return err
 	}
@@ -157,9 +220,15 @@ func (l *Lane) spillPart(i int) error {
 			return err
 		}
 	}
+	if l.stash.count[i] > 0 {
+		if err := l.disk.writeRows(i, l.stash.chunks[i]); err != nil {
+			return err
+		}
+		l.stash.drop(i)
+	}
 	p := l.parts[i]
-	if err := l.stash.fold(i, p); err != nil {
-		return err
+	if p.tab.Len() == 0 {
+		return nil
 	}
 	l.parts[i] = l.f.newPart(l.mem)
 	defer l.f.drop(p)

@@ -2,10 +2,7 @@ package group
 
 import (
 	"bytes"
-	"slices"
 
-	"github.com/apache/arrow/go/v17/arrow"
-	"github.com/apache/arrow/go/v17/arrow/array"
 	"github.com/apache/arrow/go/v17/arrow/memory"
 
 	"github.com/sluice-data/sluice/transforms/agg"
@@ -14,32 +11,36 @@ import (
 )
 
 // stash is rows kept as they are, by partition. While most rows are groups of their own, rows take less memory than tables and
-// states do, and a partition that is folded once, in the end, needs no growing and no merging of lanes.
+// states do, and a partition that is folded once, in the end, needs no growing and no merging of lanes. Once they are not, a few rows
+// wait there until there are enough of them to visit a large partition for.
 type stash struct {
 	f      *Fold
+	mem    memory.Allocator
 	chunks [fanout][]chunk
 	size   [fanout]int64 // as accounted for in the budget
+	count  [fanout]int   // rows
 	rows   int64         // now kept
-	on     bool          // rows are kept; once it does not pay any more, never again
+	held   int64         // sum of size
+	on     bool          // all rows are kept; once it does not pay any more, never again
 	seen   *hll.Registers
 	total  int64 // rows that seen has seen
 	next   int64 // total at which to ask again whether it pays
 	group  int64 // about the bytes of a group in table and states
+	out    unpacker
+	ids    []uint32
 }
 
 // chunk is rows of one partition.
 type chunk struct {
+	lay    *layout
 	n      int
-	w0, w1 []uint64 // packed keys
-	hash   []uint64 // byte rows: their hashes, ends and bytes
-	ends   []int
-	bytes  []byte
-	args   []arrow.Array
+	rows   []byte // of mem
+	arenas [][]byte
 }
 
 // newStash starts from the groups of a single table.
-func newStash(f *Fold, p *part) *stash {
-	s := &stash{f: f, on: p.tab.Len() > 0 && f.stash, seen: &hll.Registers{}}
+func newStash(f *Fold, p *part, mem memory.Allocator) *stash {
+	s := &stash{f: f, mem: mem, on: p.tab.Len() > 0 && f.stash, seen: &hll.Registers{}}
 	if !s.on {
 		return s
 	}
@@ -49,6 +50,8 @@ func newStash(f *Fold, p *part) *stash {
 	s.total = p.rows()
 	s.group = p.size / int64(p.tab.Len())
 	s.next = s.total * 2
+	// With one row of ten repeated by now there are at most some five times as many groups: tables hold those soon.
+	s.on = s.total*10 < int64(p.tab.Len())*11
 	return s
 }
 
@@ -67,6 +70,11 @@ func (s *stash) watch(hash []uint64, rowSize int64) {
 	s.on = s.total*rowSize < groups*s.group && s.total < 4*groups
 }
 
+// defers reports whether n more rows of partition p, which has so many groups, should wait for others.
+func (s *stash) defers(p, n, groups int) bool {
+	return s.count[p]+n < min(groups, mostRows) && s.held < s.f.limit/32 && s.f.stash
+}
+
 // groups is about how many groups a share of the rows seen has.
 func (s *stash) groups(rows int) int {
 	if s.total == 0 {
@@ -75,33 +83,28 @@ func (s *stash) groups(rows int) int {
 	return int(float64(rows) * s.seen.Estimate() / float64(s.total) * 1.05)
 }
 
-// keep copies rows of partition p.
-func (s *stash) keep(p int, r *keys.Rows, args []arrow.Array) {
-	c := chunk{n: r.N}
-	size := int64(64)
-	if r.Packed {
-		c.w0, c.w1 = slices.Clone(r.W0), slices.Clone(r.W1)
-		size += int64(len(c.w0)+len(c.w1)) * 8
-	} else {
-		c.hash, c.ends, c.bytes = slices.Clone(r.Hash), slices.Clone(r.Off[1:]), bytes.Clone(r.Bytes)
-		size += int64(len(c.hash)+len(c.ends))*8 + int64(len(c.bytes))
+// cost is the bytes that keep takes.
+func (s *stash) cost(rows []byte, arenas [][]byte) int64 {
+	n := int64(len(rows)) + 64
+	for _, a := range arenas {
+		n += int64(len(a)) + 24
 	}
-	for _, a := range args {
-		d := a.Data()
-		bufs := make([]*memory.Buffer, len(d.Buffers()))
-		for i, b := range d.Buffers() {
-			if b != nil {
-				bufs[i] = memory.NewBufferBytes(bytes.Clone(b.Bytes()))
-				size += int64(b.Len()) + 256
-			}
-		}
-		own := array.NewData(a.DataType(), a.Len(), bufs, nil, a.NullN(), d.Offset())
-		c.args = append(c.args, array.MakeFromData(own))
-		own.Release()
+	return n
+}
+
+// keep copies n rows of partition p.
+func (s *stash) keep(p int, lay *layout, n int, rows []byte, arenas [][]byte) {
+	size := s.cost(rows, arenas)
+	c := chunk{lay: lay, n: n, rows: s.mem.Allocate(len(rows)), arenas: arenas}
+	copy(c.rows, rows)
+	for i, a := range arenas {
+		arenas[i] = bytes.Clone(a)
 	}
 	s.chunks[p] = append(s.chunks[p], c)
+	s.count[p] += n
 	s.size[p] += size
-	s.rows += int64(c.n)
+	s.rows += int64(n)
+	s.held += size
 	s.f.used.Add(size)
 }
 
@@ -110,46 +113,49 @@ func (s *stash) fold(i int, p *part) error {
 	if len(s.chunks[i]) == 0 {
 		return nil
 	}
-	rows := 0
-	for _, c := range s.chunks[i] {
-		rows += c.n
-	}
-	s.f.reserve(p, s.groups(rows))
-	var r keys.Rows
-	var ids []uint32
+	s.f.reserve(p, s.groups(s.count[i]))
 	for j := range s.chunks[i] {
 		c := &s.chunks[i][j]
-		if c.ends == nil {
-			r.SetWords(c.w0, c.w1)
-		} else {
-			r.SetBytes(c.bytes, c.ends, c.hash)
-		}
-		ids = slices.Grow(ids[:0], c.n)[:c.n]
-		if err := s.f.update(p, &r, ids, c.args); err != nil {
+		if err := s.foldChunk(c, p); err != nil {
 			return err
 		}
-		release(c.args)
-		*c = chunk{}
+		s.free(c)
 	}
-	s.drop(i, rows)
+	s.drop(i)
 	return nil
 }
 
-func (s *stash) drop(i, rows int) {
-	s.chunks[i] = nil
-	s.rows -= int64(rows)
+func (s *stash) foldChunk(c *chunk, p *part) error {
+	if err := s.out.unpack(c.lay, c.rows, c.n, c.arenas); err != nil {
+		return err
+	}
+	defer s.out.release()
+	s.ids = resize(s.ids, c.n)
+	return s.f.update(p, &s.out.rows, s.ids, s.out.arrays)
+}
+
+func (s *stash) free(c *chunk) {
+	if c.rows != nil {
+		s.mem.Free(c.rows)
+	}
+	*c = chunk{}
+}
+
+// drop forgets the rows of partition i.
+func (s *stash) drop(i int) {
+	for j := range s.chunks[i] {
+		s.free(&s.chunks[i][j])
+	}
+	s.rows -= int64(s.count[i])
+	s.held -= s.size[i]
 	s.f.used.Add(-s.size[i])
-	s.size[i] = 0
+	s.chunks[i], s.count[i], s.size[i] = nil, 0, 0
 }
 
 // close releases all rows.
 func (s *stash) close() {
 	for i := range s.chunks {
-		for _, c := range s.chunks[i] {
-			release(c.args)
-			s.rows -= int64(c.n)
-		}
-		s.drop(i, 0)
+		s.drop(i)
 	}
 }
 

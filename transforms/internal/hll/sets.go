@@ -83,6 +83,17 @@ func (s *Sets) Grow(n int) {
 	}
 }
 
+// Reset forgets all groups and keeps the memory of one slab.
+func (s *Sets) Reset() {
+	clear(s.groups)
+	s.groups = s.groups[:0]
+	if len(s.slabs) > 0 {
+		clear(s.slabs[0])
+		s.slabs = s.slabs[:1]
+	}
+	s.used, s.free, s.idle = 0, [classes]uint32{}, 0
+}
+
 // Reserve makes room for n groups without adding any.
 func (s *Sets) Reserve(n int) {
 	if n > cap(s.groups) {

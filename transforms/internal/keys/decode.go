@@ -1,25 +1,30 @@
 package keys
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"math"
 
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/array"
+	"github.com/apache/arrow/go/v17/arrow/memory"
 
 	"github.com/sluice-data/sluice/transforms/internal/col"
 )
 
-// Columns is tuples lo … hi-1 as columns of the plan's types, owned by the caller.
-func (t *Table) Columns(lo, hi int) ([]arrow.Array, error) {
+// Columns is tuples lo … hi-1 as columns of the plan's types in memory of mem, owned by the caller.
+func (t *Table) Columns(mem memory.Allocator, lo, hi int) ([]arrow.Array, error) {
 	out := make([]arrow.Array, 0, len(t.plan.cols))
-	at := make([]int, hi-lo) // next var-length value of each byte row
-	for i := range at {
-		at[i] = t.plan.fixed
+	var at []int // next var-length value of each byte row
+	if t.bytes && t.plan.nvar > 0 {
+		at = make([]int, hi-lo)
+		for i := range at {
+			at[i] = t.plan.fixed
+		}
 	}
 	for ci := range t.plan.cols {
-		a, err := t.column(ci, lo, hi, at)
+		a, err := t.column(mem, ci, lo, hi, at)
 		if err != nil {
 			for _, b := range out {
 				b.Release()
@@ -33,13 +38,13 @@ func (t *Table) Columns(lo, hi int) ([]arrow.Array, error) {
 
 func (t *Table) row(i int) []byte { return t.arena[t.off[i]:t.off[i+1]] }
 
-func (t *Table) column(ci, lo, hi int, at []int) (arrow.Array, error) {
+func (t *Table) column(mem memory.Allocator, ci, lo, hi int, at []int) (arrow.Array, error) {
 	c, n := &t.plan.cols[ci], hi-lo
 	switch c.kind {
 	case null0:
 		return array.NewNull(n), nil
 	case varlen:
-		return t.textColumn(ci, lo, hi, at)
+		return t.textColumn(mem, ci, lo, hi, at)
 	}
 	valid, nulls := t.valid(ci, lo, hi)
 	if nulls == 0 {
@@ -47,31 +52,31 @@ func (t *Table) column(ci, lo, hi int, at []int) (arrow.Array, error) {
 	}
 	switch c.bytes {
 	case 1:
-		v := make([]uint8, n)
-		values(t, c, v, lo)
 		if c.kind == bool1 {
-			return col.NewBool(v, valid), nil
+			v := make([]uint8, n)
+			values(t, c, v, lo)
+			return col.CopyBool(mem, v, valid), nil
 		}
-		return col.New(c.typ, v, valid), nil
+		return column1[uint8](t, mem, c, lo, n, valid), nil
 	case 2:
-		v := make([]uint16, n)
-		values(t, c, v, lo)
-		return col.New(c.typ, v, valid), nil
+		return column1[uint16](t, mem, c, lo, n, valid), nil
 	case 4:
-		v := make([]uint32, n)
-		values(t, c, v, lo)
-		return col.New(c.typ, v, valid), nil
+		return column1[uint32](t, mem, c, lo, n, valid), nil
 	case 8:
-		v := make([]uint64, n)
-		values(t, c, v, lo)
-		return col.New(c.typ, v, valid), nil
+		return column1[uint64](t, mem, c, lo, n, valid), nil
 	}
-	v := make([]uint64, 2*n) // 16-byte values are never packed
+	buf, v := col.Make[uint64](mem, 2*n) // 16-byte values are never packed
 	for i := range n {
 		w := getWord(t.row(lo + i)[c.at:][:16])
 		v[2*i], v[2*i+1] = w[0], w[1]
 	}
-	return col.NewSized(c.typ, n, arrow.GetBytes(v), valid), nil
+	return col.Of(mem, c.typ, n, buf, valid), nil
+}
+
+func column1[T uint8 | uint16 | uint32 | uint64](t *Table, mem memory.Allocator, c *column, lo, n int, valid []uint8) arrow.Array {
+	buf, v := col.Make[T](mem, n)
+	values(t, c, v, lo)
+	return col.Of(mem, c.typ, n, buf, valid)
 }
 
 func values[T uint8 | uint16 | uint32 | uint64](t *Table, c *column, dst []T, lo int) {
@@ -122,54 +127,75 @@ func (t *Table) valid(ci, lo, hi int) (valid []uint8, nulls int) {
 
 var errHugeColumn = errors.New("read group keys: more than 2 GiB of text in one batch")
 
-func (t *Table) textColumn(ci, lo, hi int, at []int) (arrow.Array, error) {
+func (t *Table) textColumn(mem memory.Allocator, ci, lo, hi int, at []int) (arrow.Array, error) {
 	c, n := &t.plan.cols[ci], hi-lo
-	off := make([]int32, n+1)
-	valid := make([]uint8, n)
-	total, nulls := 0, 0
+	if !t.bytes {
+		return t.shortColumn(mem, c, lo, n), nil
+	}
+	ob, off := col.Make[int32](mem, n+1)
+	var valid []uint8
+	total := 0
 	for i := range n {
-		size, null := t.textLen(ci, lo+i, at[i])
-		if null {
-			nulls++
-		} else {
-			valid[i] = 1
+		row := t.row(lo + i)
+		if row[ci/8]>>(ci%8)&1 != 0 {
+			valid = exclude(valid, n, i)
 		}
-		if total += size; total > math.MaxInt32 {
+		if total += int(binary.LittleEndian.Uint32(row[at[i]:])); total > math.MaxInt32 {
+			ob.Release()
 			return nil, errHugeColumn
 		}
 		off[i+1] = int32(total)
 	}
-	data := make([]byte, total)
+	db, data := col.Make[uint8](mem, total)
 	for i := range n {
-		dst := data[off[i]:off[i+1]]
-		if t.bytes {
-			copy(dst, t.row(lo + i)[at[i]+4:])
-			at[i] += 4 + len(dst)
-			continue
+		at[i] += 4 + copy(data[off[i]:off[i+1]], t.row(lo + i)[at[i]+4:])
+	}
+	return col.OfVar(mem, c.typ, n, ob, db, valid), nil
+}
+
+// exclude marks row i of n as null.
+func exclude(valid []uint8, n, i int) []uint8 {
+	if valid == nil {
+		valid = bytes.Repeat([]byte{1}, n)
+	}
+	valid[i] = 0
+	return valid
+}
+
+// shortColumn is a string column of packed tuples.
+func (t *Table) shortColumn(mem memory.Allocator, c *column, lo, n int) arrow.Array {
+	first, second := t.w0[lo:lo+n], []uint64(nil)
+	if c.word == 1 {
+		first = t.w1[lo : lo+n]
+	} else if t.plan.lone && t.w1 != nil {
+		second = t.w1[lo : lo+n]
+	}
+	ob, off := col.Make[int32](mem, n+1)
+	var valid []uint8
+	at := 0
+	for i, w := range first { // at most 15 bytes each: 2 GiB are out of reach for a table of 2^32 tuples' partition
+		if second != nil && second[i] != 0 {
+			w = second[i]
 		}
-		s, _ := t.plan.text(c, t.w0[lo+i], t.second(lo+i))
-		copy(dst, s.b[:])
+		size := int(w >> 56)
+		if size == nullLen {
+			size, valid = 0, exclude(valid, n, i)
+		}
+		at += size
+		off[i+1] = int32(at)
 	}
-	if nulls == 0 {
-		valid = nil
+	db, data := col.Make[uint8](mem, at)
+	for i, w := range first {
+		var b [16]byte
+		binary.LittleEndian.PutUint64(b[:], w)
+		if second != nil {
+			binary.LittleEndian.PutUint64(b[8:], second[i])
+		}
+		if from := int(off[i]); from+16 <= len(data) {
+			*(*[16]byte)(data[from:]) = b // what is too much the next string overwrites
+		} else {
+			copy(data[from:off[i+1]], b[:])
+		}
 	}
-	return col.NewVar(c.typ, off, data, valid), nil
-}
-
-// second is the second word of tuple i.
-func (t *Table) second(i int) uint64 {
-	if t.w1 == nil {
-		return 0
-	}
-	return t.w1[i]
-}
-
-// textLen is the length of the string in column ci of tuple i; in a byte row it starts at byte at.
-func (t *Table) textLen(ci, i, at int) (n int, null bool) {
-	if t.bytes {
-		row := t.row(i)
-		return int(binary.LittleEndian.Uint32(row[at:])), row[ci/8]>>(ci%8)&1 != 0
-	}
-	s, null := t.plan.text(&t.plan.cols[ci], t.w0[i], t.second(i))
-	return s.n, null
+	return col.OfVar(mem, c.typ, n, ob, db, valid)
 }

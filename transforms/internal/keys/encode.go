@@ -19,8 +19,6 @@ type Rows struct {
 	Hash   []uint64
 	Off    []int // byte row i is Bytes[Off[i]:Off[i+1]]
 	Bytes  []byte
-
-	cand []uint64 // scratch of Table.Intern
 }
 
 // SetWords makes r the packed tuples w0, w1 (nil is all zero), which it lends from the caller, and hashes them.

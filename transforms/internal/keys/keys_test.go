@@ -127,7 +127,7 @@ func TestInternAgainstMap(t *testing.T) {
 
 func checkColumns(t *rapid.T, ds []domain, tab *Table, order []string) {
 	lo := min(1, tab.Len())
-	cols, err := tab.Columns(lo, tab.Len())
+	cols, err := tab.Columns(memory.DefaultAllocator, lo, tab.Len())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,8 @@
 package keys
 
 import (
+	"math"
+
 	"github.com/sluice-data/sluice/transforms/internal/col"
 )
 
@@ -17,6 +19,7 @@ type Table struct {
 	w1    []uint64 // likewise; nil while every second word is zero
 	off   []int
 	arena []byte
+	spare []uint64 // of w1 before Reset
 }
 
 // NewTable makes an empty table.
@@ -31,7 +34,7 @@ func (t *Table) Len() int { return t.n }
 
 // Size is the bytes held.
 func (t *Table) Size() int64 {
-	return int64(cap(t.slots)+cap(t.w0)+cap(t.w1)+cap(t.off))*8 + int64(cap(t.arena))
+	return int64(cap(t.slots)+cap(t.w0)+cap(t.w1)+cap(t.spare)+cap(t.off))*8 + int64(cap(t.arena))
 }
 
 func (t *Table) rehash(size int) {
@@ -67,47 +70,68 @@ func (t *Table) Intern(r *Rows, ids []uint32) {
 	}
 }
 
-// candidates loads the first slot of each row: independent loads that the processor overlaps.
-func (t *Table) candidates(r *Rows) []uint64 {
-	r.cand = resize(r.cand, r.N)
-	slots, cand := t.slots, r.cand
+// ahead is the rows whose first slots are loaded together: independent loads that the processor overlaps.
+const ahead = 256
+
+// candidates loads the first slot of each row.
+func (t *Table) candidates(cand *[ahead]uint64, hash []uint64) {
+	slots := t.slots
 	mask := uint64(len(slots) - 1)
-	for i, h := range r.Hash[:len(cand)] {
+	for i, h := range hash[:min(len(hash), ahead)] {
 		cand[i] = slots[h&mask]
 	}
-	return cand
 }
 
 func (t *Table) internWords(r *Rows, ids []uint32) {
 	if r.W1 != nil && t.w1 == nil {
-		t.w1 = make([]uint64, max(len(t.w0), 16))
+		t.w1, t.spare = t.spare, nil
+		clear(t.w1)
+		t.w1 = col.Grow(t.w1, max(len(t.w0), 16))
 	}
-	cand := t.candidates(r)
-	hash, w0 := r.Hash[:len(ids)], r.W0[:len(ids)]
-	if t.w1 == nil {
-		keys := t.w0
-		for i := range ids {
-			c, h := cand[i], hash[i]
-			if c != 0 && uint32(c>>32) == uint32(h) && keys[uint32(c)-1] == w0[i] {
-				ids[i] = uint32(c) - 1
-				continue
-			}
-			ids[i] = t.findWord(w0[i], h)
-			keys = t.w0
+	for lo := 0; lo < len(ids); lo += ahead {
+		hi := min(lo+ahead, len(ids))
+		switch {
+		case t.w1 == nil:
+			t.internOne(r.W0[lo:hi], r.Hash[lo:hi], ids[lo:hi])
+		case r.W1 == nil:
+			t.internTwo(r.W0[lo:hi], zeros[:hi-lo], r.Hash[lo:hi], ids[lo:hi])
+		default:
+			t.internTwo(r.W0[lo:hi], r.W1[lo:hi], r.Hash[lo:hi], ids[lo:hi])
 		}
-		return
 	}
+}
+
+var zeros [ahead]uint64
+
+func (t *Table) internOne(w0, hash []uint64, ids []uint32) {
+	var cand [ahead]uint64
+	t.candidates(&cand, hash)
+	w0, hash = w0[:len(ids)], hash[:len(ids)]
+	keys := t.w0
 	for i := range ids {
-		c, h := cand[i], hash[i]
-		var b uint64
-		if r.W1 != nil {
-			b = r.W1[i]
-		}
-		if c != 0 && uint32(c>>32) == uint32(h) && t.w0[uint32(c)-1] == w0[i] && t.w1[uint32(c)-1] == b {
-			ids[i] = uint32(c) - 1
+		c, h := cand[i&(ahead-1)], hash[i]
+		if id := uint32(c) - 1; c>>32 == h&math.MaxUint32 && c != 0 && keys[id] == w0[i] {
+			ids[i] = id
 			continue
 		}
-		ids[i] = t.findWords(w0[i], b, h)
+		ids[i] = t.findWord(w0[i], h)
+		keys = t.w0
+	}
+}
+
+func (t *Table) internTwo(w0, w1, hash []uint64, ids []uint32) {
+	var cand [ahead]uint64
+	t.candidates(&cand, hash)
+	w0, w1, hash = w0[:len(ids)], w1[:len(ids)], hash[:len(ids)]
+	keys0, keys1 := t.w0, t.w1
+	for i := range ids {
+		c, h := cand[i&(ahead-1)], hash[i]
+		if id := uint32(c) - 1; c>>32 == h&math.MaxUint32 && c != 0 && keys0[id] == w0[i] && keys1[id] == w1[i] {
+			ids[i] = id
+			continue
+		}
+		ids[i] = t.findWords(w0[i], w1[i], h)
+		keys0, keys1 = t.w0, t.w1
 	}
 }
 
@@ -174,9 +198,12 @@ func (t *Table) insert(at, h uint64) uint32 {
 }
 
 func (t *Table) internBytes(r *Rows, ids []uint32) {
-	cand := t.candidates(r)
+	var cand [ahead]uint64
 	for i := range ids {
-		c, h := cand[i], r.Hash[i]
+		if i%ahead == 0 {
+			t.candidates(&cand, r.Hash[i:r.N])
+		}
+		c, h := cand[i%ahead], r.Hash[i]
 		key := r.Bytes[r.Off[i]:r.Off[i+1]]
 		if c != 0 && uint32(c>>32) == uint32(h) {
 			if id := uint32(c) - 1; string(t.arena[t.off[id]:t.off[id+1]]) == string(key) {
@@ -247,6 +274,19 @@ func (t *Table) toBytes() {
 	t.bytes, t.w0, t.w1 = true, nil, nil
 	t.off, t.arena = r.Off, r.Bytes
 }
+
+// Reset forgets all tuples and keeps the memory.
+func (t *Table) Reset() {
+	clear(t.slots)
+	t.n, t.bytes = 0, !t.plan.words
+	if t.w1 != nil {
+		t.spare, t.w1 = t.w1, nil
+	}
+	t.off, t.arena = t.off[:0], t.arena[:0]
+}
+
+// Sparse reports whether the table has far more room than tuples.
+func (t *Table) Sparse() bool { return len(t.slots) > 1<<12 && t.n < len(t.slots)/32 }
 
 // Reserve makes room for n tuples in all.
 func (t *Table) Reserve(n int) {
