@@ -126,8 +126,10 @@ func (c *compressor) frame(src []byte, l layout, e effort) []byte {
 	return c.pages.Append(c.out[:0], src, l.head, l.stride, [...]zstdpage.Method{zstdpage.Stored, zstdpage.Matched, zstdpage.Coded}[e])
 }
 
-// choose settles the effort for pages like this one by a sample of its values: the cheapest that comes as near as c.slack
-// says to what the level asked for makes of it. It depends on nothing but the page.
+// choose settles the effort for pages like this one by a sample of its values. It depends on nothing but the page.
+//
+// A search for matches is tried at its fastest, and at the level asked for only where that finds some. Then the cheapest
+// effort is taken that comes as near to the search as c.slack says; codes for bytes also where they save an eighth.
 func (c *compressor) choose(page []byte, l layout) effort {
 	if c.codec != format.Zstd {
 		return effortAsked
@@ -142,20 +144,32 @@ func (c *compressor) choose(page []byte, l layout) effort {
 		c.out = c.frame(sample, l, e)
 		return len(c.out)
 	}
-	most := size(effortAsked)
-	most += most / c.slack
-	for e := effortStored; e < effortAsked; e++ {
-		if e == effortMatched && l.stride == 0 {
-			continue
+	cheap, plain := effortStored, len(sample)
+	coded := plain
+	if l.stride > 0 {
+		coded = size(effortCoded)
+		if n := size(effortMatched); n < plain-plain/16 {
+			cheap, plain = effortMatched, n
 		}
-		if size(e) > most {
-			continue
-		}
-		// A search that found nothing gave up before it tried codes for bytes.
-		if e == effortStored && zstdpage.Entropy(sample) < len(sample)-len(sample)/8 {
-			return effortCoded
-		}
-		return e
+	} else {
+		coded = zstdpage.Entropy(sample)
+	}
+	quick := size(effortQuick)
+	best := quick // the measure: what the level asked for makes of it, unless the fastest one does far better
+	found := quick < min(plain, coded)-min(plain, coded)/32
+	if found && c.asked != c.quick {
+		best = min(size(effortAsked), quick+quick/8)
+	}
+	most := best + best/c.slack
+	switch {
+	case coded < plain-plain/8 && coded <= most:
+		return effortCoded
+	case plain <= most:
+		return cheap
+	case coded <= most:
+		return effortCoded
+	case quick <= most:
+		return effortQuick
 	}
 	return effortAsked
 }

@@ -103,7 +103,7 @@ func buildWords[W uint32 | uint64](d *dictionary, entries, v []W) []W {
 	mask := uint32(len(table) - 1)
 	idx := d.idx[:len(v)]
 	for i, x := range v {
-		h := hashWord(x, shift)
+		h := hashWord(x, shift) & mask
 		t := table[h]
 		for t != 0 && entries[t-1] != x {
 			h = (h + 1) & mask
@@ -116,7 +116,8 @@ func buildWords[W uint32 | uint64](d *dictionary, entries, v []W) []W {
 		entries = append(entries, x)
 		table[h] = uint32(len(entries))
 		idx[i] = uint32(len(entries) - 1)
-		if len(entries) <= len(table)/2 {
+		// A table that is a quarter full has few entries out of place; the largest may be half full.
+		if len(entries) <= len(table)/4 || len(table) == cap(d.table) && len(entries) <= len(table)/2 {
 			continue
 		}
 		if d.hopeless(i, len(entries)) {
