@@ -23,16 +23,21 @@ type intake struct {
 	infos    []objstore.Info
 	codec    string // source.compression
 	sizes    sizes
+	readers  *objstore.Readers
 	progress *pipeline.Progress
 	seekable atomic.Int64   // bytes a seekable format says it consumed
 	streamed []atomic.Int64 // object bytes consumed by the stream of each input that came to its end
 }
 
-// intake is the job's inputs, not yet read.
+// intake is the job's inputs, not yet read. Close it when all that reads them has ended.
 func (j *job) intake() *intake {
 	return &intake{store: j.store, infos: j.infos, codec: j.pipe.Source.Compression, sizes: j.sizes, progress: j.progress,
+		readers:  objstore.NewReaders(j.store, j.infos, objstore.ReaderOptions{PartSize: j.sizes.readPart}),
 		streamed: make([]atomic.Int64, len(j.infos))}
 }
+
+// close stops what is being read ahead.
+func (in *intake) close() { in.readers.Close() }
 
 // reset forgets what was counted while the schema was settled.
 func (in *intake) reset() {
@@ -80,7 +85,7 @@ func (in *intake) inputs() []sources.Input {
 // stream opens input i decompressed. Its clean end is proof that every byte of the object was consumed.
 func (in *intake) stream(ctx context.Context, i int) (io.ReadCloser, error) {
 	info := in.infos[i]
-	raw := &countingReader{r: objstore.NewReader(ctx, in.store, info, objstore.ReaderOptions{PartSize: in.sizes.readPart}), progress: in.progress}
+	raw := &countingReader{r: in.readers.Open(ctx, i), progress: in.progress}
 	dec, codec, err := compress.OpenOptions(in.codec, info.Ref.String(), raw, compress.Options{MaxWindow: in.sizes.window})
 	if err != nil {
 		raw.r.Close()

@@ -114,7 +114,7 @@ func (d *dirStore) describe(ctx context.Context, ref Ref, f *os.File, st fs.File
 		return info, nil
 	}
 	h := md5.New()
-	buf := readBuffers.get(min(max(info.Size, 1), 1<<20))
+	buf := readBuffers.get(min(max(info.Size, 1), 1<<20), 1<<20)
 	defer readBuffers.put(buf)
 	n, err := io.CopyBuffer(h, struct{ io.Reader }{ctxReader{ctx, f}}, buf)
 	if err != nil {

@@ -138,7 +138,7 @@ func (u *s3Upload) Write(b []byte) (int, error) {
 		}
 		last := len(u.buf) - 1
 		if last < 0 || len(u.buf[last]) == chunkSize {
-			u.buf = append(u.buf, chunks.get(chunkSize)[:0])
+			u.buf = append(u.buf, chunks.get(chunkSize, chunkSize)[:0])
 			last++
 		}
 		chunk := u.buf[last]

@@ -2,7 +2,9 @@ package s3test
 
 import (
 	"bufio"
+	"bytes"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -10,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/sluice-data/sluice/internal/objstore"
 )
 
 func TestServer(t *testing.T) {
@@ -110,4 +114,33 @@ func TestServerEndsWithItsProcess(t *testing.T) {
 func exists(path string) bool {
 	_, err := os.Stat(path)
 	return err == nil
+}
+
+// TestLink: requests cross the link whole, are counted, and take at least the round trip each.
+func TestLink(t *testing.T) {
+	s := Start(t)
+	const trip = 20 * time.Millisecond
+	p := s.Link(t, Link{RTT: trip, PerConn: 50e6, Total: 80e6})
+	body := bytes.Repeat([]byte("0123456789abcdef"), 1<<16)
+	info := s.Put(t, s.Bucket(t), "object", body)
+	store := s.Store(t, func(o *objstore.S3Options) { o.Endpoint = p.Endpoint })
+	begin := time.Now()
+	for i := range 3 {
+		r, err := store.ReadRange(t.Context(), info, 0, info.Size)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := io.ReadAll(r)
+		r.Close()
+		if err != nil || !bytes.Equal(got, body) {
+			t.Fatalf("%d bytes of %d, %v", len(got), len(body), err)
+		}
+		if p.Requests() != i+1 || p.Conns() != 1 || p.PeakInFlight() != 1 {
+			t.Errorf("%d requests on %d connections, at most %d at the same time", p.Requests(), p.Conns(), p.PeakInFlight())
+		}
+	}
+	// 3 MiB at 50 MB/s and three round trips: no machine is faster than its line
+	if least := 3*trip + 3<<20*time.Second/50e6 - 3*2*burst; time.Since(begin) < least {
+		t.Errorf("it took %v, the link gives it in %v", time.Since(begin), least)
+	}
 }
