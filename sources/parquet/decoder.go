@@ -41,6 +41,10 @@ func (d *decoder) Decode(ctx context.Context, c *pipeline.Chunk, rej *pipeline.R
 	d.row = c.Row + 1
 	f := d.src.files[p.file]
 	g := &f.groups[p.group]
+	if p.skip {
+		d.src.account(p.file, g.bytes, 1)
+		return nil
+	}
 	inputs, err := d.start(p)
 	if err != nil {
 		return fail.Wrap(fail.Internal, err)

@@ -86,6 +86,9 @@ func openFile(ctx context.Context, in *sources.Input) (*file, error) {
 	if f.cols, f.leaves, err = parseSchema(md.Schema); err != nil {
 		return nil, bad(err)
 	}
+	for i, l := range f.leaves {
+		l.typeOrder = i < len(md.TypeOrder) && md.TypeOrder[i]
+	}
 	var rows int64
 	for i := range md.RowGroups {
 		g := &md.RowGroups[i]
@@ -157,6 +160,7 @@ func (f *file) only(keep []*leaf) {
 		chunks := make([]meta.Column, len(keep))
 		for j, l := range keep {
 			chunks[j] = g.chunks[l.index]
+			chunks[j].Stats = chunks[j].Stats.Clone()
 		}
 		g.chunks = chunks
 	}

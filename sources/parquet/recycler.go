@@ -8,7 +8,7 @@ import (
 )
 
 // recycledBytes bounds what a decoder keeps of the memory of batches that were released.
-const recycledBytes = 16 << 20
+const recycledBytes = 8 << 20
 
 // recycler is a lane's allocator: it hands the memory of released batches out again, so that a batch is decoded into pages
 // that are mapped and into caches that are warm. Batches may be released on any goroutine, and after the decoder.

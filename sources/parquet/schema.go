@@ -50,6 +50,8 @@ type leaf struct {
 	maxDef uint8
 	maxRep uint8
 	kind   kind
+	// typeOrder: min_value and max_value are by the order of its type
+	typeOrder bool
 }
 
 // tree builds nodes from the footer's flat schema.

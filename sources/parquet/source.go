@@ -20,6 +20,7 @@ type source struct {
 	file      int // of the next row group
 	group     int
 	batchRows int
+	filters   []sources.Filter
 
 	mu       sync.Mutex // lanes report what they consumed
 	consumed func(int64)
@@ -36,6 +37,7 @@ type account struct {
 type part struct {
 	file  int
 	group int
+	skip  bool // all of it
 }
 
 // open reads the footers of all inputs, settles the schema and binds each file to it.
@@ -81,8 +83,7 @@ func open(ctx context.Context, req sources.Request) (pipeline.Source, error) {
 // Schema is that of the batches.
 func (s *source) Schema() *arrow.Schema { return s.schema }
 
-// Next returns the next row group that has rows. Row groups that a filter excludes are to be passed over here, where
-// those without rows are.
+// Next returns the next row group that has rows.
 func (s *source) Next(ctx context.Context) (*pipeline.Chunk, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fail.Wrap(fail.Temporary, err)
@@ -100,7 +101,13 @@ func (s *source) Next(ctx context.Context) (*pipeline.Chunk, error) {
 				s.account(s.file, g.bytes, 1)
 				continue
 			}
-			return &pipeline.Chunk{Input: f.in.URI, Row: g.first, Part: part{s.file, i}}, nil
+			c := &pipeline.Chunk{Input: f.in.URI, Row: g.first, Known: pipeline.Known{Records: g.rows}}
+			step := s.groupExcluded(f, g)
+			if step >= 0 {
+				c.Known.Skipped, c.Known.SkippedBy = g.rows, step
+			}
+			c.Part = part{file: s.file, group: i, skip: step >= 0}
+			return c, nil
 		}
 		s.file++
 		s.group = 0

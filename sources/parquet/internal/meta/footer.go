@@ -6,6 +6,7 @@
 package meta
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 
@@ -21,6 +22,9 @@ type File struct {
 	NumRows   int64
 	RowGroups []RowGroup
 	CreatedBy string
+	// TypeOrder says of each leaf column whether its statistics are by the order of its type, the only one defined; without it
+	// their order is not known.
+	TypeOrder []bool
 }
 
 // Element is a node of the schema tree.
@@ -101,6 +105,41 @@ type Column struct {
 	DictOffset   int64 // of the dictionary page, 0 if absent
 	Elsewhere    bool  // the chunk is in another file
 	Encrypted    bool
+	Stats        *Statistics // nil if absent
+	Offsets      Range       // of the offset index; N is 0 if there is none
+	Index        Range       // of the column index
+}
+
+// Range is where something is in the file.
+type Range struct {
+	Off int64
+	N   int32 // bytes
+}
+
+// Statistics are what a column chunk says of its values. Min and Max are in PLAIN encoding (of BYTE_ARRAY without the length);
+// they bound the values, and need not be among them. What is absent is nil.
+type Statistics struct {
+	Min, Max       []byte // min_value, max_value: by the column's order
+	OldMin, OldMax []byte // min, max: deprecated, compared as signed whatever the type
+	Nulls          int64  // None if absent
+}
+
+// maxBound is how long a bound may be to be kept.
+const maxBound = 256
+
+// Clone makes statistics that do not hold on to the footer's bytes. Long bounds are left out.
+func (s *Statistics) Clone() *Statistics {
+	if s == nil {
+		return nil
+	}
+	c := &Statistics{Nulls: s.Nulls}
+	if len(s.Min) <= maxBound && len(s.Max) <= maxBound {
+		c.Min, c.Max = bytes.Clone(s.Min), bytes.Clone(s.Max)
+	}
+	if len(s.OldMin) <= maxBound && len(s.OldMax) <= maxBound {
+		c.OldMin, c.OldMax = bytes.Clone(s.OldMin), bytes.Clone(s.OldMax)
+	}
+	return c
 }
 
 // ParseFooter decodes a footer (without its length and magic).
@@ -129,6 +168,16 @@ func ParseFooter(b []byte) (*File, error) {
 			}
 		case id == 6 && typ == tBinary:
 			f.CreatedBy = string(c.binary())
+		case id == 7 && typ == tList:
+			n, elem := c.list()
+			if elem != tStruct && n > 0 {
+				c.fail(errors.New("column orders are not a list of structs"))
+			}
+			for ; n > 0 && c.err == nil; n-- {
+				known := false
+				c.each(func(id int16, _ byte) bool { known = id == 1; return false })
+				f.TypeOrder = append(f.TypeOrder, known)
+			}
 		case id == 8:
 			c.fail(errors.New("columns are encrypted, which is not supported: decrypt the file first"))
 		default:
@@ -262,11 +311,21 @@ func (c *cursor) column() Column {
 					col.DataOffset = c.i64()
 				case id == 11 && typ == tI64:
 					col.DictOffset = c.i64()
+				case id == 12 && typ == tStruct:
+					col.Stats = c.statistics()
 				default:
 					return false
 				}
 				return true
 			})
+		case id == 4 && typ == tI64:
+			col.Offsets.Off = c.i64()
+		case id == 5 && typ == tI32:
+			col.Offsets.N = c.i32()
+		case id == 6 && typ == tI64:
+			col.Index.Off = c.i64()
+		case id == 7 && typ == tI32:
+			col.Index.N = c.i32()
 		case id == 8 || id == 9:
 			col.Encrypted = true
 			return false
@@ -279,4 +338,26 @@ func (c *cursor) column() Column {
 		c.fail(errors.New("a column chunk has no description"))
 	}
 	return col
+}
+
+func (c *cursor) statistics() *Statistics {
+	s := &Statistics{Nulls: None}
+	c.each(func(id int16, typ byte) bool {
+		switch {
+		case id == 1 && typ == tBinary:
+			s.OldMax = c.binary()
+		case id == 2 && typ == tBinary:
+			s.OldMin = c.binary()
+		case id == 3 && typ == tI64:
+			s.Nulls = c.i64()
+		case id == 5 && typ == tBinary:
+			s.Max = c.binary()
+		case id == 6 && typ == tBinary:
+			s.Min = c.binary()
+		default:
+			return false
+		}
+		return true
+	})
+	return s
 }

@@ -63,9 +63,15 @@ func TestFooter(t *testing.T) {
 	}
 	for i, g := range got.RowGroups {
 		for k, c := range g.Columns {
-			m := want.RowGroups[i].Columns[k].MetaData
+			o := want.RowGroups[i].Columns[k]
+			m := o.MetaData
 			w := Column{Type: m.Type, Codec: m.Codec, NumValues: m.NumValues, Compressed: m.TotalCompressedSize, Uncompressed: m.TotalUncompressedSize,
-				DataOffset: m.DataPageOffset, DictOffset: m.DictionaryPageOffset}
+				DataOffset: m.DataPageOffset, DictOffset: m.DictionaryPageOffset,
+				Stats:   &Statistics{Min: m.Statistics.MinValue, Max: m.Statistics.MaxValue, OldMin: m.Statistics.Min, OldMax: m.Statistics.Max, Nulls: m.Statistics.NullCount},
+				Offsets: Range{o.OffsetIndexOffset, o.OffsetIndexLength}, Index: Range{o.ColumnIndexOffset, o.ColumnIndexLength}}
+			if !got.TypeOrder[k] {
+				t.Errorf("column %d has no order", k)
+			}
 			if !reflect.DeepEqual(c, w) {
 				t.Errorf("row group %d column %d: %+v, want %+v", i, k, c, w)
 			}
