@@ -22,10 +22,13 @@ type Destination struct {
 
 // Request is what a destination gets to open a sink.
 type Request struct {
-	Schema *arrow.Schema
-	Store  objstore.Store
-	Dir    objstore.Ref // sink.uri as a prefix: Key is "" or ends in "/"
-	RunID  string       // names the run's objects
+	Schema *arrow.Schema // of the records; the partition columns among them are left out of the files
+	// PartitionBy names the columns of Schema by whose values the rows go to folders, in order; none is one place for all. Each
+	// record then has rows of one partition, and those of one come one after the other.
+	PartitionBy []string
+	Store       objstore.Store
+	Dir         objstore.Ref // sink.uri as a prefix: Key is "" or ends in "/"
+	RunID       string       // names the run's objects
 	// TargetFileSize is the size in bytes a file should have, about; 0 is the destination's default.
 	TargetFileSize int64
 	Parquet        ParquetOptions
@@ -44,6 +47,15 @@ type Sink interface {
 	pipeline.Sink
 	// Files are the objects that Commit published, in row order; nil before Commit succeeded.
 	Files() []File
+	// Tidy deletes the completed objects that dead attempts at the run left and this one does not have. It is for after a
+	// Commit that succeeded, before the run counts as committed. Folders are those, besides its own, that attempts had.
+	Tidy(ctx context.Context, folders []string) error
+	// AbortOthers aborts the open uploads that other attempts have on the run's objects. It is for when none of them may
+	// commit any more, and goes on after an error, of which it returns the first.
+	AbortOthers(ctx context.Context, folders []string) error
+	// Folders are the partitions that have rows, as paths below Dir with a slash at their end, in the order they came;
+	// nil without PartitionBy.
+	Folders() []string
 	// Memory is about how many bytes the sink, its encoders and the blocks in flight hold.
 	Memory() int64
 }
@@ -55,6 +67,8 @@ type File struct {
 	Size int64
 	Rows int64
 	ETag string
+	// Partition is the partition columns' values as text, nil for null; nil without PartitionBy.
+	Partition map[string]*string
 }
 
 var destinations = map[string]Destination{}

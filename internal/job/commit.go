@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"strings"
 
+	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/memory"
 
 	"github.com/sluice-data/sluice/internal/fail"
@@ -24,15 +25,17 @@ import (
 // has completed any over its own: after that look, nobody can. Nobody aborts uploads or deletes objects earlier: the other
 // attempt might be about to commit.
 type committer struct {
-	data     sinks.Sink
-	quar     *quarantine // nil when the first bad row fails the run
-	store    objstore.Store
-	dir      objstore.Ref
-	runID    string
-	in       *intake
-	force    bool
-	log      *slog.Logger
-	manifest func(l *pipeline.Ledger, files, quar []FileRef) *Manifest
+	data  sinks.Sink
+	quar  *quarantine // nil when the first bad row fails the run
+	store objstore.Store
+	dir   objstore.Ref
+	runID string
+	in    *intake
+	force bool
+	// partitioned says that files go to folders.
+	partitioned bool
+	log         *slog.Logger
+	manifest    func(l *pipeline.Ledger, files, quar []FileRef) *Manifest
 
 	done *Manifest // set when this attempt committed
 }
@@ -44,6 +47,12 @@ var (
 
 func (c *committer) NewEncoder(mem memory.Allocator) (pipeline.Encoder, error) {
 	return c.data.NewEncoder(mem)
+}
+
+// Apart is the data's, for a sink of several places.
+func (c *committer) Apart(a, b arrow.Record) bool {
+	d, ok := c.data.(pipeline.Divider)
+	return ok && d.Apart(a, b)
 }
 
 func (c *committer) Write(ctx context.Context, b pipeline.Block) error { return c.data.Write(ctx, b) }
@@ -65,6 +74,10 @@ func (c *committer) Commit(ctx context.Context, l *pipeline.Ledger) error {
 			return errors.Join(err, c.Abort(ctx))
 		}
 	}
+	folders, err := c.announce(ctx)
+	if err != nil {
+		return errors.Join(err, c.Abort(ctx))
+	}
 	if err := c.data.Commit(ctx, l); err != nil {
 		if errors.Is(err, objstore.ErrChanged) {
 			err = fmt.Errorf("%w: %w", errOverwritten, err)
@@ -78,10 +91,10 @@ func (c *committer) Commit(ctx context.Context, l *pipeline.Ledger) error {
 	if m.Ledger == nil {
 		m.Ledger = []pipeline.StepCount{} // no steps: an empty account, not none
 	}
-	if err := c.tidy(ctx, m); err != nil {
+	if err := c.tidy(ctx, m, folders); err != nil {
 		return err
 	}
-	if err := c.abortOthers(ctx, m); err != nil {
+	if err := c.abortOthers(ctx, m, folders); err != nil {
 		c.log.Warn("open uploads of earlier attempts may be left; a lifecycle rule that aborts incomplete multipart uploads removes them",
 			"run_id", m.RunID, "error", err.Error())
 	}
@@ -98,6 +111,7 @@ func (c *committer) Commit(ctx context.Context, l *pipeline.Ledger) error {
 		return err
 	}
 	c.done = m
+	c.retract(ctx)
 	return nil
 }
 
@@ -183,27 +197,24 @@ func (c *committer) withdraw(ctx context.Context) error {
 }
 
 // tidy deletes completed objects that a dead attempt left and this one does not have.
-func (c *committer) tidy(ctx context.Context, m *Manifest) error {
+func (c *committer) tidy(ctx context.Context, m *Manifest, folders []string) error {
+	if err := c.data.Tidy(ctx, folders); err != nil {
+		return fmt.Errorf("clear files of an earlier attempt: %w", err)
+	}
+	if len(m.Quarantine) == 0 {
+		return nil // where nothing is quarantined, its place need not be there
+	}
 	keep := map[string]bool{}
-	for _, f := range append(m.Files[:len(m.Files):len(m.Files)], m.Quarantine...) {
+	for _, f := range m.Quarantine {
 		keep[f.URI] = true
 	}
-	prefixes := []objstore.Ref{{Bucket: c.dir.Bucket, Key: c.dir.Key + "part-" + m.RunID + "-"}}
-	if len(m.Quarantine) > 0 { // where nothing is quarantined, its place need not be there
-		prefixes = append(prefixes, c.quar.prefix)
-	}
-	for _, prefix := range prefixes {
-		for info, err := range c.store.List(ctx, prefix) {
-			if errors.Is(err, objstore.ErrNotExist) {
-				break // no bucket, no leftovers: nothing was quarantined
-			}
-			if err != nil {
-				return fmt.Errorf("look for files of an earlier attempt: %w", err)
-			}
-			if !keep[info.Ref.String()] {
-				if err := c.store.Delete(ctx, info.Ref); err != nil {
-					return fmt.Errorf("delete file of an earlier attempt: %w", err)
-				}
+	for info, err := range c.store.List(ctx, c.quar.prefix) {
+		if err != nil {
+			return fmt.Errorf("look for files of an earlier attempt: %w", err)
+		}
+		if !keep[info.Ref.String()] {
+			if err := c.store.Delete(ctx, info.Ref); err != nil {
+				return fmt.Errorf("delete file of an earlier attempt: %w", err)
 			}
 		}
 	}
@@ -212,28 +223,23 @@ func (c *committer) tidy(ctx context.Context, m *Manifest) error {
 
 // abortOthers aborts the open uploads that other attempts have on the run's keys: they can never commit any more. A
 // dead attempt may have had more files than this one: numbers are tried until none is open.
-func (c *committer) abortOthers(ctx context.Context, m *Manifest) error {
-	abort := func(prefix objstore.Ref, format string, have int) error {
-		for i := 0; ; i++ {
-			ref := prefix
-			ref.Key += fmt.Sprintf(format, i)
-			n, err := c.store.AbortUploads(ctx, ref)
-			if err != nil {
-				return fmt.Errorf("abort uploads of an earlier attempt: %w", err)
-			}
-			if n == 0 && i >= have {
-				return nil
-			}
-		}
-	}
+func (c *committer) abortOthers(ctx context.Context, m *Manifest, folders []string) error {
 	if _, err := c.store.AbortUploads(ctx, reportRef(manifestRef(c.dir, m.RunID))); err != nil {
 		return fmt.Errorf("abort uploads of an earlier attempt: %w", err)
 	}
-	data := objstore.Ref{Bucket: c.dir.Bucket, Key: c.dir.Key + "part-" + m.RunID + "-"}
-	if err := abort(data, "%05d.parquet", len(m.Files)); err != nil || len(m.Quarantine) == 0 {
-		return err
+	if err := c.data.AbortOthers(ctx, folders); err != nil {
+		return fmt.Errorf("abort uploads of an earlier attempt: %w", err)
 	}
-	return abort(c.quar.prefix, "part-%05d.jsonl.gz", len(m.Quarantine))
+	for i := 0; len(m.Quarantine) > 0; i++ {
+		n, err := c.store.AbortUploads(ctx, quarantineRef(c.quar.prefix, i))
+		if err != nil {
+			return fmt.Errorf("abort uploads of an earlier attempt: %w", err)
+		}
+		if n == 0 && i >= len(m.Quarantine) {
+			break
+		}
+	}
+	return nil
 }
 
 // Abort gives up the quarantine and the data, within the time there is for that and whatever state ctx is in.
@@ -250,7 +256,7 @@ func (c *committer) Abort(ctx context.Context) error {
 func fileRefs(files []sinks.File) []FileRef {
 	out := make([]FileRef, len(files))
 	for i, f := range files {
-		out[i] = FileRef{URI: f.URI, Key: keyOf(f.URI), Size: f.Size, Rows: f.Rows, ETag: f.ETag}
+		out[i] = FileRef{URI: f.URI, Key: keyOf(f.URI), Size: f.Size, Rows: f.Rows, ETag: f.ETag, Partition: f.Partition}
 	}
 	return out
 }

@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/apache/arrow/go/v17/arrow"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/sluice-data/sluice/internal/fail"
 	"github.com/sluice-data/sluice/internal/objstore"
@@ -37,17 +39,27 @@ type Manifest struct {
 	Stages      *Stages              `json:"stages,omitempty"` // up to the commit
 }
 
-// ManifestColumn is a column of the files.
+// ManifestColumn is a column of the files, or a partition column, which is in the folders' names.
 type ManifestColumn struct {
-	Name     string `json:"name"`
-	Type     string `json:"type"`
-	Nullable bool   `json:"nullable"`
+	Name      string `json:"name"`
+	Type      string `json:"type"`
+	Nullable  bool   `json:"nullable"`
+	Partition bool   `json:"partition,omitempty"`
 }
 
-func columnsOf(s *arrow.Schema) []ManifestColumn {
-	out := make([]ManifestColumn, s.NumFields())
-	for i, f := range s.Fields() {
-		out[i] = ManifestColumn{Name: f.Name, Type: schema.TypeName(f), Nullable: f.Nullable}
+// columnsOf are the columns of the files in their order, then the partition columns in theirs.
+func columnsOf(s *arrow.Schema, partitionBy []string) []ManifestColumn {
+	out := make([]ManifestColumn, 0, s.NumFields())
+	add := func(f arrow.Field, partition bool) {
+		out = append(out, ManifestColumn{Name: f.Name, Type: schema.TypeName(f), Nullable: f.Nullable, Partition: partition})
+	}
+	for _, f := range s.Fields() {
+		if !slices.Contains(partitionBy, f.Name) {
+			add(f, false)
+		}
+	}
+	for _, name := range partitionBy {
+		add(s.Field(s.FieldIndices(name)[0]), true)
 	}
 	return out
 }
@@ -85,24 +97,40 @@ func readManifest(ctx context.Context, store objstore.Store, ref objstore.Ref) (
 	return m, nil
 }
 
-// verify checks that every file of the manifest is in the store as it was committed.
+// statsAtOnce is how many files are looked at at the same time: a partitioned run may have thousands.
+const statsAtOnce = 16
+
+// verify checks that every file of the manifest is in the store as it was committed. It says what is wrong with the first of
+// them that it finds wrong.
 func (m *Manifest) verify(ctx context.Context, store objstore.Store) error {
-	for _, f := range m.Files {
-		ref, err := objstore.ParseRef(f.URI)
-		if err != nil {
-			return err
-		}
-		info, err := store.Stat(ctx, ref, objstore.Pin{})
-		if errors.Is(err, objstore.ErrNotExist) {
-			return fail.Newf(fail.Data, "run %s is committed, but this file of it is gone; restore it, or use --force to write the run anew", m.RunID).In(f.URI)
-		}
-		if err != nil {
-			return fmt.Errorf("check committed file: %w", err)
-		}
-		if info.Size != f.Size || info.ETag != f.ETag {
-			return fail.Newf(fail.Data, "run %s is committed, but this file of it has changed since (%d bytes, ETag %s; committed were %d, %s); restore it, or use --force to write the run anew",
-				m.RunID, info.Size, info.ETag, f.Size, f.ETag).In(f.URI)
-		}
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(statsAtOnce)
+	for i := range m.Files {
+		g.Go(func() error {
+			if gctx.Err() != nil {
+				return context.Cause(gctx)
+			}
+			return fail.Guard("check committed file", func() error { return m.verifyFile(gctx, store, &m.Files[i]) })
+		})
+	}
+	return g.Wait()
+}
+
+func (m *Manifest) verifyFile(ctx context.Context, store objstore.Store, f *FileRef) error {
+	ref, err := objstore.ParseRef(f.URI)
+	if err != nil {
+		return err
+	}
+	info, err := store.Stat(ctx, ref, objstore.Pin{})
+	if errors.Is(err, objstore.ErrNotExist) {
+		return fail.Newf(fail.Data, "run %s is committed, but this file of it is gone; restore it, or use --force to write the run anew", m.RunID).In(f.URI)
+	}
+	if err != nil {
+		return fmt.Errorf("check committed file: %w", err)
+	}
+	if info.Size != f.Size || info.ETag != f.ETag {
+		return fail.Newf(fail.Data, "run %s is committed, but this file of it has changed since (%d bytes, ETag %s; committed were %d, %s); restore it, or use --force to write the run anew",
+			m.RunID, info.Size, info.ETag, f.Size, f.ETag).In(f.URI)
 	}
 	return nil
 }

@@ -190,6 +190,13 @@ func (b *binder) boundWith(env transforms.Env, in *arrow.Schema) ([]transforms.B
 		}
 		next(bd)
 	}
+	if len(b.pipe.Sink.PartitionBy) > 0 {
+		bd, err := transforms.BindPartition(env, b.pipe.Sink.PartitionAt, in)
+		if err != nil {
+			return nil, fail.Wrap(fail.Usage, err)
+		}
+		next(bd)
+	}
 	return out, nil
 }
 

@@ -91,9 +91,14 @@ func (q *quarantine) add(ctx context.Context, r *pipeline.Reject) error {
 	return nil
 }
 
+// quarantineRef is the run's nth quarantine object.
+func quarantineRef(prefix objstore.Ref, n int) objstore.Ref {
+	prefix.Key += fmt.Sprintf("part-%05d.jsonl.gz", n)
+	return prefix
+}
+
 func (q *quarantine) open(ctx context.Context) error {
-	ref := q.prefix
-	ref.Key += fmt.Sprintf("part-%05d.jsonl.gz", len(q.parts))
+	ref := quarantineRef(q.prefix, len(q.parts))
 	up, err := q.store.Upload(ctx, ref, "application/gzip")
 	if err != nil {
 		return err

@@ -53,6 +53,8 @@ type FileRef struct {
 	Size int64  `json:"size"`
 	Rows int64  `json:"rows"`
 	ETag string `json:"etag,omitempty"`
+	// Partition is the partition columns' values as text, null for null.
+	Partition map[string]*string `json:"partition,omitempty"`
 }
 
 // Rows is the row account: read = filtered + rejected + deduplicated + folded + what went on; with no aggregate, what

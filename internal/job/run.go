@@ -248,7 +248,7 @@ func (j *job) settleSink() error {
 	for _, later := range []struct {
 		key string
 		at  *spec.Node
-	}{{"partition_by", s.PartitionAt}, {"redshift", s.Redshift}, {"glue", s.Glue}} {
+	}{{"redshift", s.Redshift}, {"glue", s.Glue}} {
 		if later.at != nil {
 			return later.at.Errorf("sink.%s is not available in this version", later.key)
 		}
@@ -324,14 +324,14 @@ func (j *job) committer(ctx context.Context, p *plan, in *intake) (*committer, e
 	if !ok {
 		return nil, fail.Newf(fail.Internal, "the parquet sink is not built in")
 	}
-	data, err := dest.Open(ctx, sinks.Request{Schema: p.out, Store: j.store, Dir: j.dir, RunID: j.runID, TargetFileSize: s.TargetFileSize,
+	data, err := dest.Open(ctx, sinks.Request{Schema: p.out, PartitionBy: s.PartitionBy, Store: j.store, Dir: j.dir, RunID: j.runID, TargetFileSize: s.TargetFileSize,
 		Parquet:   sinks.ParquetOptions{Compression: s.Codec, Level: s.Level},
 		KeyValue:  map[string]string{"sluice.run_id": j.runID, "sluice.pipeline": j.pipe.Name},
 		CreatedBy: "sluice version " + j.opt.Version})
 	if err != nil {
 		return nil, err
 	}
-	c := &committer{data: data, store: j.store, dir: j.dir, runID: j.runID, in: in, force: j.opt.Force, log: j.opt.Log}
+	c := &committer{data: data, store: j.store, dir: j.dir, runID: j.runID, in: in, force: j.opt.Force, log: j.opt.Log, partitioned: len(s.PartitionBy) > 0}
 	if j.pipe.Errors.At != nil {
 		prefix, err := j.quarantinePrefix()
 		if err != nil {
@@ -341,7 +341,7 @@ func (j *job) committer(ctx context.Context, p *plan, in *intake) (*committer, e
 	}
 	c.manifest = func(l *pipeline.Ledger, files, quar []FileRef) *Manifest {
 		m := &Manifest{Version: 1, RunID: j.runID, Name: j.pipe.Name, CommittedAt: time.Now().UTC(), Engine: j.opt.Version, Lanes: j.sizes.lanes,
-			Input: inputRefs(j.infos), Files: files, Quarantine: quar, Schema: columnsOf(p.out), Rows: rowsOf(l), Ledger: l.Steps,
+			Input: inputRefs(j.infos), Files: files, Quarantine: quar, Schema: columnsOf(p.out, s.PartitionBy), Rows: rowsOf(l), Ledger: l.Steps,
 			Seconds: time.Since(j.started).Seconds(), PeakMemory: usage.PeakRSS(), CPU: usage.CPUSeconds(),
 			Stages: stagesOf(&j.progress.Stages, time.Since(j.started))}
 		m.Bytes.Read = in.consumed()

@@ -17,11 +17,16 @@ const magic = "PAR1"
 
 // file is a Parquet file that is being uploaded. Until its upload is completed nobody sees it.
 type file struct {
-	ref    objstore.Ref
-	upload objstore.Upload
-	off    int64 // bytes written
-	rows   int64
-	groups []format.RowGroup
+	ref       objstore.Ref
+	folder    string             // of its partition
+	partition map[string]*string // its values
+	ended     bool               // no block goes to it any more
+	waiting   []*block           // not yet written
+	held      int64              // bytes of those
+	upload    objstore.Upload    // nil until it is begun
+	off       int64              // bytes written
+	rows      int64
+	groups    []format.RowGroup
 	// the page index of the groups' chunks, which goes behind the data
 	columnIndex []byte
 	indexEnds   []int // of each chunk's column index in columnIndex
@@ -34,6 +39,17 @@ type file struct {
 	tail      int64 // where page index and footer begin
 	info      objstore.Info
 	completed bool
+}
+
+// has reports whether any rows went to the file.
+func (f *file) has() bool { return f.rows > 0 || len(f.waiting) > 0 }
+
+// release gives up the blocks that wait.
+func (f *file) release() {
+	for _, b := range f.waiting {
+		b.Release()
+	}
+	f.waiting, f.held = nil, 0
 }
 
 func (f *file) write(b []byte) error {

@@ -171,7 +171,7 @@ func TestFailureAtEveryCall(t *testing.T) {
 			t.Errorf("%s: deleted an object that another attempt may own", where)
 		}
 		store.failAt = -1
-		if err := Leftovers(t.Context(), store, dir, runID, nil); err != nil {
+		if err := leftovers(t, store, nil); err != nil {
 			t.Errorf("%s: leftovers: %v", where, err)
 		}
 		if len(store.objects) > 0 {
@@ -228,7 +228,7 @@ func TestAbortOfManyInTime(t *testing.T) {
 			t.Fatal(err)
 		}
 		for range n {
-			if _, err := s.open(t.Context()); err != nil {
+			if err := s.open(t.Context(), s.next(&partitionBlock{})); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -375,7 +375,21 @@ func (u *damagedUpload) Complete(ctx context.Context) (objstore.Info, error) {
 	return u.memUpload.Complete(ctx)
 }
 
-// Leftovers clears what dead attempts of this run left, and nothing else.
+// leftovers clears the way after a commit that published keep.
+func leftovers(t *testing.T, store objstore.Store, keep []sinks.File, by ...string) error {
+	t.Helper()
+	s, err := New(sinks.Request{Schema: byZone, PartitionBy: by, Store: store, Dir: dir, RunID: runID})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.published, s.numbers[""] = keep, len(keep)
+	return errors.Join(s.Tidy(t.Context(), nil), s.AbortOthers(t.Context(), nil))
+}
+
+// byZone is a table that can be partitioned.
+var byZone = arrow.NewSchema([]arrow.Field{{Name: "zone", Type: arrow.BinaryTypes.String, Nullable: true}, {Name: "n", Type: arrow.PrimitiveTypes.Int64}}, nil)
+
+// Tidy and AbortOthers clear what dead attempts of this run left, and nothing else.
 func TestLeftovers(t *testing.T) {
 	key := func(run string, n int) string { return fmt.Sprintf("out/part-%s-%05d.parquet", run, n) }
 	store := newMemStore()
@@ -390,7 +404,7 @@ func TestLeftovers(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := Leftovers(t.Context(), store, dir, runID, keep); err != nil {
+	if err := leftovers(t, store, keep); err != nil {
 		t.Fatal(err)
 	}
 	if len(store.objects) != len(others)+1 || store.objects[key(runID, 0)] == nil {
@@ -404,7 +418,7 @@ func TestLeftovers(t *testing.T) {
 		store := newMemStore()
 		store.objects[key(runID, 0)], store.objects[key(runID, 1)] = []byte("x"), []byte("x")
 		store.failAt, store.err = n, fail.Newf(fail.Permission, "no")
-		err := Leftovers(t.Context(), store, dir, runID, nil)
+		err := leftovers(t, store, nil)
 		if len(store.calls) <= n {
 			break
 		}
@@ -424,7 +438,7 @@ func TestDirectory(t *testing.T) {
 	recs, release := tripRecords(mem, 3, 500)
 	defer release()
 	store := objstore.NewDir(t.TempDir())
-	if err := Leftovers(t.Context(), store, dir, runID, nil); err != nil {
+	if err := leftovers(t, store, nil); err != nil {
 		t.Fatalf("nothing there yet: %v", err)
 	}
 	for range 2 { // a second attempt replaces the first one's files
@@ -435,7 +449,7 @@ func TestDirectory(t *testing.T) {
 		if l.Written != 1500 || len(s.Files()) != 3 {
 			t.Fatalf("%d rows in %d files", l.Written, len(s.Files()))
 		}
-		if err := Leftovers(t.Context(), store, dir, runID, s.Files()[:2]); err != nil {
+		if err := leftovers(t, store, s.Files()[:2]); err != nil {
 			t.Fatal(err)
 		}
 		var left []string

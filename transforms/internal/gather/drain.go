@@ -337,9 +337,16 @@ func (r *reader) emit(by []arrow.Array, emit func(pipeline.Batch) error) error {
 // by is the values of the partition columns, one of each.
 func (r *reader) by(p *partition) ([]arrow.Array, error) {
 	for k, id := range p.ids {
-		if id >= 0 {
-			return r.d.lanes[k].tab.Columns(int(id), int(id)+1)
+		if id < 0 {
+			continue
 		}
+		l := r.d.lanes[k]
+		at := &l.parts[id]
+		out := make([]arrow.Array, len(l.by[at.at]))
+		for i, a := range l.by[at.at] {
+			out[i] = array.NewSlice(a, int64(at.row), int64(at.row+1))
+		}
+		return out, nil
 	}
 	return nil, fail.Newf(fail.Internal, "partition %s: no lane has it", p.path)
 }

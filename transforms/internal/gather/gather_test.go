@@ -166,11 +166,11 @@ func newFold(t *testing.T, budget int64, dir string) *Fold {
 }
 
 // gathered runs chunks through so many lanes and returns the rows that come out, as text, and where records end.
-func gathered(t *testing.T, f *Fold, chunks [][]arrow.Record, lanes int) (rows []string, cuts []int) {
+func gathered(t *testing.T, mem memory.Allocator, f *Fold, chunks [][]arrow.Record, lanes int) (rows []string, cuts []int) {
 	t.Helper()
 	parts := make([]pipeline.Partial, lanes)
 	for i := range parts {
-		parts[i], _ = f.NewPartial(memory.DefaultAllocator)
+		parts[i], _ = f.NewPartial(mem)
 	}
 	var rej pipeline.Rejects
 	total := int64(0)
@@ -184,7 +184,7 @@ func gathered(t *testing.T, f *Fold, chunks [][]arrow.Record, lanes int) (rows [
 			total += rec.NumRows()
 		}
 	}
-	d, err := f.Drain(t.Context(), memory.DefaultAllocator, parts)
+	d, err := f.Drain(t.Context(), mem, parts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -265,7 +265,7 @@ func TestRowsComeOutByPartition(t *testing.T) {
 				dir := t.TempDir()
 				f := newFold(t, tc.budget, dir)
 				f.pieceRows, f.recordRows, f.recordBytes = tc.pieceRows, 100, 4000
-				rows, cuts := gathered(t, f, chunks, lanes)
+				rows, cuts := gathered(t, mem, f, chunks, lanes)
 				for i := range want {
 					if rows[i] != want[i].row {
 						t.Fatalf("%d lanes: row %d is\n%s\nwant\n%s", lanes, i, rows[i], want[i].row)

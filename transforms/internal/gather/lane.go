@@ -22,8 +22,9 @@ type lane struct {
 
 	enc   *keys.Encoder
 	tab   *keys.Table
-	parts []part // by number in tab
-	bad   int    // parts that are none
+	parts []part          // by number in tab
+	by    [][]arrow.Array // the partition columns of rows that began partitions
+	bad   int             // parts that are none
 
 	chunk  int64
 	window window
@@ -42,6 +43,8 @@ type lane struct {
 type part struct {
 	path string
 	rows int64
+	at   int // its values: row of by[at]
+	row  int
 	// why rows are in no partition, of which column and with what value
 	err   error
 	of    int
@@ -95,6 +98,10 @@ func (l *lane) Rows() int64 { return l.rows }
 
 func (l *lane) Close() {
 	l.window, l.kept, l.free, l.spare, l.order = window{}, nil, nil, column{}, nil
+	for _, by := range l.by {
+		release(by)
+	}
+	l.by = nil
 	if l.disk != nil {
 		l.disk.close()
 		l.disk = nil
@@ -185,15 +192,24 @@ func (l *lane) number(rec arrow.Record, ids []uint32) error {
 	if l.tab.Len() > MostPartitions {
 		return l.f.tooMany()
 	}
+	var first []int32 // the rows that began them
 	for i, id := range ids {
 		if int(id) < len(l.parts) {
 			continue
 		}
-		var p part // numbers are given in order of first appearance
+		p := part{at: len(l.by), row: len(first)} // numbers are given in order of first appearance
+		first = append(first, int32(i))
 		if p.path, p.of, p.value, p.err = l.f.cfg.Folder(by, i); p.err != nil {
 			l.bad++
 		}
 		l.parts = append(l.parts, p)
+	}
+	values := make([]arrow.Array, len(by))
+	l.by = append(l.by, values)
+	for i := range by {
+		if values[i], err = take.Array(by[i], first, l.mem); err != nil {
+			return err
+		}
 	}
 	return nil
 }
