@@ -7,18 +7,19 @@ import (
 
 const (
 	fastInput = 64  // fewer bytes than these are left to tail
-	inMargin  = 16  // what a turn of the loop may read behind where it begins
+	inMargin  = 24  // what a turn of the loop may read behind where it begins
 	slack     = 512 // what it may write behind where it begins
 )
 
 // loop is what decodes symbols while there is room for a whole turn on both sides. Fields in upper half are what a loop changes.
 //
-// Why it stays within bounds. Input: a turn begins at at <= last = len(in)-inMargin and refills at most twice; each time it reads 8 bytes from at and moves at
-// by at most 7, so it reads up to at+14 < len(in). Window: a turn begins at w < full = len(win)-slack, writes at most three entries of literals (4
-// bytes each, of which it keeps up to 3) and a match of up to 258 bytes in steps that write up to 31 too many: 9+4+258+31 < slack. It reads from
+// Why it stays within bounds. Input: a turn begins at at <= last = len(in)-inMargin and refills at most three times; each time it reads 8 bytes from at and moves at
+// by at most 7, so it reads up to at+21 < len(in). Window: a turn begins at w < full = len(win)-slack, writes at most four entries of literals (4
+// bytes each, of which it keeps up to 3) and a match of up to 258 bytes in steps that write up to 31 too many: 12+4+258+31 < slack. It reads from
 // w-distance, distance <= w. Tables: an index into a first table has as many bits as it, and build made the second ones that links lead to.
 type loop struct {
 	src, win unsafe.Pointer
+	first    *[litFirst]entry // of lit, the literals
 	lit      *[litSize]entry
 	dist     *[distSize]entry
 	at, last int
@@ -33,7 +34,7 @@ func (d *Reader) fast(in []byte) (int, verdict) {
 	if len(in) < inMargin {
 		return 0, goOn
 	}
-	l := loop{src: unsafe.Pointer(unsafe.SliceData(in)), win: unsafe.Pointer(&d.win), lit: &d.lit, dist: &d.dist, last: len(in) - inMargin,
+	l := loop{src: unsafe.Pointer(unsafe.SliceData(in)), win: unsafe.Pointer(&d.win), first: &d.first, lit: &d.lit, dist: &d.dist, last: len(in) - inMargin,
 		w: d.w, full: history + segment, bits: d.bits, n: d.nbits}
 	if hasAssembly {
 		l.assembly()
@@ -49,14 +50,19 @@ func (d *Reader) fast(in []byte) (int, verdict) {
 }
 
 func (l *loop) portable() {
-	src, win, lit, dist := l.src, l.win, l.lit, l.dist
+	src, win, first, lit, dist := l.src, l.win, l.first, l.lit, l.dist
 	at, w, bits, n := l.at, l.w, l.bits, l.n
 	v := goOn
 	for at <= l.last && w < l.full {
 		bits |= binary.LittleEndian.Uint64((*[8]byte)(unsafe.Add(src, at))[:]) << (n & 63)
 		at += int(7 - n>>3&7)
 		n |= 56
-		e := lit[bits&(litFirst-1)]
+		e := first[bits&(litFirst-1)]
+		bits >>= e & 63 // of a length, none and no bits
+		n -= uint64(e)
+		*(*uint32)(unsafe.Add(win, w)) = e >> 8
+		w += int(e >> 6 & 3)
+		e = lit[bits&(litFirst-1)]
 		if e&literalBits != 0 {
 			bits >>= e & 63
 			n -= uint64(e)
@@ -68,20 +74,13 @@ func (l *loop) portable() {
 				n -= uint64(e)
 				*(*uint32)(unsafe.Add(win, w)) = e >> 8
 				w += int(e >> 6 & 3)
-				e = lit[bits&(litFirst-1)]
-				if e&literalBits != 0 {
-					bits >>= e & 63
-					n -= uint64(e)
-					*(*uint32)(unsafe.Add(win, w)) = e >> 8
-					w += int(e >> 6 & 3)
-					continue
-				}
+				continue
 			}
 			bits |= binary.LittleEndian.Uint64((*[8]byte)(unsafe.Add(src, at))[:]) << (n & 63)
 			at += int(7 - n>>3&7)
 			n |= 56
 		}
-		// 56 bits are there, of which a length and a distance take at most 15+5 and 15+13
+		// at least 46 bits are there, of which a length takes at most 15+5, and a distance that needs no second table 10+13
 		if e&special != 0 {
 			if e&whichBits == linkWhich {
 				bits >>= litRoot
@@ -111,6 +110,9 @@ func (l *loop) portable() {
 		f := dist[bits&(distFirst-1)]
 		if f&special != 0 {
 			if f&whichBits == linkWhich {
+				bits |= binary.LittleEndian.Uint64((*[8]byte)(unsafe.Add(src, at))[:]) << (n & 63)
+				at += int(7 - n>>3&7)
+				n |= 56
 				bits >>= distRoot
 				n -= distRoot
 				f = dist[f>>16+entry(bits&(distSecond-1))]
@@ -148,11 +150,12 @@ func (l *loop) portable() {
 // repeat writes length bytes at to, each the one distance (1 to 15) before it. It writes up to 15 bytes more.
 func repeat(to unsafe.Pointer, distance, length int) {
 	from := unsafe.Add(to, -distance)
-	step := distance * ((15 + distance) / distance) // 16 to 30: whole repetitions
-	for i := range min(step, length) {
-		*(*byte)(unsafe.Add(to, i)) = *(*byte)(unsafe.Add(from, i))
+	done := 0
+	for ; distance < 16 && done < length; distance *= 2 { // what was written is a longer repetition
+		*(*[16]byte)(unsafe.Add(to, done)) = *(*[16]byte)(from)
+		done += distance
 	}
-	for i := step; i < length; i += 16 {
-		*(*[16]byte)(unsafe.Add(to, i)) = *(*[16]byte)(unsafe.Add(to, i-step))
+	for ; done < length; done += 16 {
+		*(*[16]byte)(unsafe.Add(to, done)) = *(*[16]byte)(unsafe.Add(to, done-distance))
 	}
 }

@@ -1,8 +1,8 @@
 #include "go_asm.h"
 #include "textflag.h"
 
-// AX bits, CX n, SI where the next input is, DI where the next output goes, R8 and R9 the ends of both for a turn's beginning, R10 and R11 the
-// tables, R12 the window. BX is the entry. DX, R13, R15 and X0 to X1 are scratch.
+// AX bits, CX n, SI where the next input is, DI where the next output goes, R8 and R9 the ends of both for a turn's beginning, R15, R10 and R11
+// the tables first, lit and dist, R12 the window. BX is the entry. DX, R13, BP, X0 and X1 are scratch; the assembler saves BP.
 
 // n, of which bits 0 to 5 count, becomes 56 to 63.
 #define REFILL \
@@ -35,10 +35,11 @@
 	ADDQ BX, DI
 
 // func decodeBMI2(l *loop)
-TEXT ·decodeBMI2(SB), NOSPLIT, $0-8
+TEXT ·decodeBMI2(SB), NOSPLIT, $8-8
 	MOVQ l+0(FP), BX
 	MOVQ loop_src(BX), SI
 	MOVQ loop_win(BX), R12
+	MOVQ loop_first(BX), R15
 	MOVQ loop_lit(BX), R10
 	MOVQ loop_dist(BX), R11
 	MOVQ loop_last(BX), R8
@@ -57,24 +58,13 @@ turn:
 	CMPQ DI, R9
 	JHS  more
 	REFILL
+	LOOKUP(R15, const_litFirst)
+	LITERALS                    // of a length, none and no bits
 	LOOKUP(R10, const_litFirst)
 	TESTB $const_literalBits, BX
-	JZ   length
-	LITERALS
-	LOOKUP(R10, const_litFirst)
-	TESTB $const_literalBits, BX
-	JZ   refill
-	LITERALS
-	LOOKUP(R10, const_litFirst)
-	TESTB $const_literalBits, BX
-	JZ   refill
-	LITERALS
-	JMP  turn
+	JNZ  literals
 
-refill:
-	REFILL
-
-length: // BX is no literal, and 56 bits are there, of which a length and a distance take at most 15+5 and 15+13
+length: // at least 46 bits are there, of which a length takes at most 15+5, and a distance that needs no second table 10+13
 	TESTL $const_special, BX
 	JNZ  specialLength
 
@@ -92,26 +82,24 @@ gotLength:
 	JNZ  specialDistance
 
 gotDistance:
-	BZHIQ BX, AX, R15
+	BZHIQ BX, AX, R13
 	CONSUME
-	MOVL BX, R13
-	SHRL $8, R13
-	SHRXQ R13, R15, R15
+	MOVL BX, BP
+	SHRL $8, BP
+	SHRXQ BP, R13, R13
 	SHRL $17, BX
-	ADDL BX, R15 // distance
+	ADDL R13, BX // distance
 	MOVQ DI, R13
-	SUBQ R12, R13
-	CMPQ R15, R13
-	JHI  badDistance
-	MOVQ DI, R13
-	SUBQ R15, R13 // from
-	CMPQ R15, $16
+	SUBQ BX, R13 // from
+	CMPQ R13, R12
+	JLO  badDistance
+	CMPQ BX, $32
 	JLO  near
 
 	MOVOU (R13), X0
+	MOVOU 16(R13), X1
 	MOVOU X0, (DI)
-	MOVOU 16(R13), X0
-	MOVOU X0, 16(DI)
+	MOVOU X1, 16(DI)
 	CMPQ DX, $32
 	JHI  long
 	ADDQ DX, DI
@@ -124,28 +112,55 @@ longMore:
 	ADDQ $32, DI
 	ADDQ $32, R13
 	MOVOU (R13), X0
+	MOVOU 16(R13), X1
 	MOVOU X0, (DI)
-	MOVOU 16(R13), X0
-	MOVOU X0, 16(DI)
+	MOVOU X1, 16(DI)
 	LEAQ 32(DI), BX
 	CMPQ DX, BX
 	JHI  longMore
 	MOVQ DX, DI
 	JMP  turn
 
-near: // distance 1 to 15: byte by byte, until 16 bytes or more are whole repetitions
+near: // Bytes that repeat after fewer than 32. What was written is a longer repetition: DI stays BX behind R13.
 	ADDQ DI, DX // end
-	MOVQ R13, BX
-	ADDQ $16, BX // from where on the distance from R13 is at least 16, once it is a multiple
 
-nearByte:
-	MOVB (R13), R15
-	MOVB R15, (DI)
-	INCQ R13
-	INCQ DI
+nearDouble:
+	CMPQ BX, $16
+	JHS  nearMore
+	MOVOU (R13), X0
+	MOVOU X0, (DI)
+	ADDQ BX, DI
+	SHLQ $1, BX
 	CMPQ DI, DX
-	JLO  nearByte
+	JLO  nearDouble
+	MOVQ DX, DI
 	JMP  turn
+
+nearMore:
+	MOVOU (R13), X0
+	MOVOU X0, (DI)
+	ADDQ $16, R13
+	ADDQ $16, DI
+	CMPQ DI, DX
+	JLO  nearMore
+	MOVQ DX, DI
+	JMP  turn
+
+literals:
+	LITERALS
+	LOOKUP(R10, const_litFirst)
+	TESTB $const_literalBits, BX
+	JZ   refill
+	LITERALS
+	LOOKUP(R10, const_litFirst)
+	TESTB $const_literalBits, BX
+	JZ   refill
+	LITERALS
+	JMP  turn
+
+refill:
+	REFILL
+	JMP  length
 
 specialLength:
 	MOVL BX, R13
@@ -181,6 +196,7 @@ specialDistance:
 	ANDL $const_whichBits, R13
 	CMPL R13, $const_linkWhich
 	JNE  badSymbol
+	REFILL
 	SHRQ $const_distRoot, AX
 	SUBQ $const_distRoot, CX
 	SHRL $16, BX

@@ -42,8 +42,9 @@ type Reader struct {
 	left  int    // bytes still to come of a stored block
 	bits  uint64 // taken from the source, but not used: fewer than 8, the next one lowest, 0 behind them
 	nbits uint64
-	r, w  int  // win[r:w] is decoded and not handed out; win[:w] is the history
-	fixed bool // the tables are those of the fixed codes
+	r, w  int             // win[r:w] is decoded and not handed out; win[:w] is the history
+	fixed bool            // the tables are those of the fixed codes
+	first [litFirst]entry // of lit, the literals
 	lit   [litSize]entry
 	dist  [distSize]entry
 	lens  [1 << lensRoot]entry
@@ -229,7 +230,7 @@ func (d *Reader) fixedCodes() {
 		}
 	}
 	build(d.lit[:], litRoot, lens[:numLit], litSymbols[:]) // both are whole codes
-	packLiterals(&d.lit)
+	packLiterals(&d.first, &d.lit)
 	build(d.dist[:], distRoot, lens[numLit:], distSymbols[:])
 	d.fixed = true
 }
@@ -287,7 +288,7 @@ func (d *Reader) dynamicCodes(b *bitReader) error {
 	if !build(d.lit[:], litRoot, lens[:nlit], litSymbols[:]) || !build(d.dist[:], distRoot, lens[nlit:nlit+ndist], distSymbols[:]) {
 		return ErrCode
 	}
-	packLiterals(&d.lit)
+	packLiterals(&d.first, &d.lit)
 	return nil
 }
 

@@ -6,7 +6,7 @@ import "math/bits"
 // of which a complete code has at most one for every two symbols: each of them holds at least two codes.
 const (
 	maxCode  = 15 // longest code, RFC 1951 section 3.2.7
-	litRoot  = 11
+	litRoot  = 10
 	distRoot = 10
 	lensRoot = 7 // the code of code lengths has no longer one
 
@@ -147,25 +147,25 @@ func with(symbol entry, l uint) entry {
 	return symbol + uint32(l) | uint32(l)<<8
 }
 
-// packLiterals joins up to three literals whose codes fit the first table into one entry.
-func packLiterals(table *[litSize]entry) {
+// packLiterals joins up to three literals whose codes fit the first table into one entry, and makes first: the entries of literals, and nothing (0)
+// for those of other symbols.
+func packLiterals(first *[litFirst]entry, table *[litSize]entry) {
 	// An entry looks at ones before it, which is why the last is the first to change.
-	for i := uint32(1<<litRoot - 1); i < 1<<litRoot; i-- {
+	for i := uint32(litFirst - 1); i < litFirst; i-- {
 		e := table[i]
 		if e&literalBits == 0 {
+			first[i] = 0
 			continue
 		}
 		n := e & 63
 		e2 := table[i>>n]
-		n2 := n + e2&63
-		if e2&literalBits == 0 || n2 > litRoot {
-			continue
+		if n2 := n + e2&63; e2&literalBits != 0 && n2 <= litRoot {
+			n, e = n2, 2<<6|e&0xff00|e2&0xff00<<8|n2
+			e3 := table[i>>n]
+			if n3 := n + e3&63; e3&literalBits != 0 && n3 <= litRoot {
+				e = 3<<6 | e&0xffff00 | e3&0xff00<<16 | n3
+			}
 		}
-		e = 2<<6 | e&0xff00 | e2&0xff00<<8 | n2
-		e3 := table[i>>n2]
-		if n3 := n2 + e3&63; e3&literalBits != 0 && n3 <= litRoot {
-			e = 3<<6 | e&0xffff00 | e3&0xff00<<16 | n3
-		}
-		table[i] = e
+		first[i], table[i] = e, e
 	}
 }
