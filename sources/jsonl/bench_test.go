@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"github.com/apache/arrow/go/v17/arrow/memory"
@@ -77,19 +78,68 @@ func benchmark(b *testing.B, data []byte, types string, need map[string]bool) {
 	}
 }
 
-func BenchmarkTrips(b *testing.B) { benchmark(b, trips(6000), tripTypes, nil) }
-func BenchmarkTrips3of18(b *testing.B) {
-	benchmark(b, trips(6000), tripTypes, map[string]bool{"pickup_at": true, "fare": true, "pu_location": true})
-}
-func BenchmarkTripsSpaced(b *testing.B) {
-	data := bytes.ReplaceAll(bytes.ReplaceAll(trips(6000), []byte(`":`), []byte(`": `)), []byte(`,"`), []byte(`, "`))
-	benchmark(b, data, tripTypes, nil)
+// logs are n lines of a service's log: half of the keys are there in some lines only.
+func logs(n int) []byte {
+	r := rand.New(rand.NewPCG(1, 2))
+	var b bytes.Buffer
+	for i := range n {
+		fmt.Fprintf(&b, `{"ts":"2026-01-%02dT%02d:%02d:%02d.%03dZ","level":"%s","msg":"request %d done","status":%d`,
+			1+r.IntN(28), r.IntN(24), r.IntN(60), r.IntN(60), r.IntN(1000), []string{"info", "warn", "error"}[r.IntN(3)], i, 200+r.IntN(300))
+		for _, c := range []struct {
+			one  int // in so many lines
+			text string
+		}{
+			{2, fmt.Sprintf(`,"user_id":%d`, r.IntN(100_000))}, {3, fmt.Sprintf(`,"path":"/api/v1/items/%d"`, r.IntN(1000))}, {2, fmt.Sprintf(`,"duration_ms":%.2f`, r.Float64()*100)},
+			{5, `,"error":"timeout \"upstream\""`}, {4, fmt.Sprintf(`,"bytes":%d`, r.IntN(1_000_000))},
+		} {
+			if r.IntN(c.one) == 0 {
+				b.WriteString(c.text)
+			}
+		}
+		b.WriteString("}\n")
+	}
+	return b.Bytes()
 }
 
-func BenchmarkNested(b *testing.B) {
-	line := `{"id":123456,"user":{"name":"someone","tags":["a","bc","def"],"geo":{"lat":52.5,"lon":13.25}},"items":[{"sku":"x-1","n":2},{"sku":"y-22","n":1}]}` + "\n"
-	benchmark(b, bytes.Repeat([]byte(line), 6000),
-		"id int64, user struct<name: string, tags: list<string>, geo: struct<lat: float64, lon: float64>>, items list<struct<sku: string, n: int32>>", nil)
+func BenchmarkJSONL(b *testing.B) {
+	data := trips(6000)
+	spaced := bytes.ReplaceAll(bytes.ReplaceAll(data, []byte(`":`), []byte(`": `)), []byte(`,"`), []byte(`, "`))
+	nested := `{"id":123456,"user":{"name":"someone","tags":["a","bc","def"],"geo":{"lat":52.5,"lon":13.25}},"items":[{"sku":"x-1","n":2},{"sku":"y-22","n":1}]}` + "\n"
+	const (
+		nestedTypes = "id int64, user struct<name: string, tags: list<string>, geo: struct<lat: float64, lon: float64>>, items list<struct<sku: string, n: int32>>"
+		logTypes    = "ts string, level string, msg string, status int64, user_id int64, path string, duration_ms float64, error string, bytes int64"
+	)
+	for _, c := range []struct {
+		name  string
+		data  []byte
+		types string
+		need  map[string]bool
+	}{
+		{"all", data, tripTypes, nil},
+		{"3columns", data, tripTypes, map[string]bool{"pickup_at": true, "fare": true, "pu_location": true}},
+		{"spaced", spaced, tripTypes, nil},
+		{"nested", bytes.Repeat([]byte(nested), 6000), nestedTypes, nil},
+		{"logs", logs(12_000), logTypes, nil},
+		{"instants", logs(12_000), strings.Replace(logTypes, "ts string", "ts timestamptz", 1), nil},
+	} {
+		b.Run(c.name, func(b *testing.B) { benchmark(b, c.data, c.types, c.need) })
+	}
+}
+
+func BenchmarkInfer(b *testing.B) {
+	data := logs(12_000)
+	b.SetBytes(int64(len(data)))
+	b.ReportAllocs()
+	for b.Loop() {
+		in := newInference()
+		for rest := data; len(rest) > 0; {
+			n := lineLen(rest)
+			if err := in.record(rest[:n]); err != nil {
+				b.Fatal(err)
+			}
+			rest = rest[n+1:]
+		}
+	}
 }
 
 // columns reads declarations like "a int64, b list<string>".

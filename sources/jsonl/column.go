@@ -49,7 +49,7 @@ type column struct {
 	exact            bool  // kFloat64: inferred, so only numbers that float64 shows as written
 	layout           *textval.Layout
 	format           string // of layout, for messages
-	plain            bool   // texts in format need no escapes
+	fixed19, fixedT  bool   // texts of 19 bytes are what textval.Fixed takes; with a T in the middle too
 
 	cap  int            // rows that vals has room for
 	vals *memory.Buffer // values, bits or offsets
@@ -84,8 +84,9 @@ func newColumn(mem memory.Allocator, f arrow.Field, format, tz string, inferred 
 	var err error
 	layout := func(k kind, width int) {
 		c.kind, c.width = k, width
-		c.plain = isPlain(format)
-		c.layout, err = textval.NewLayout(format, tz)
+		if c.layout, err = textval.NewLayout(format, tz); err == nil {
+			c.fixed19, c.fixedT = c.layout.Fixed(k == kTimestamptz)
+		}
 	}
 	signed := func(width int) {
 		c.kind, c.width = kInt, width

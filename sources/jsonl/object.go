@@ -27,7 +27,9 @@ type field struct {
 	mask  [3]uint64
 	col   *column
 	seen  uint64 // stamp of the object it was last seen in
-	next  *field // what followed it in the object before: the first guess
+	// next are fields that have followed it, those that did often first: the guesses. Most objects have the same keys in the same order, and
+	// where some may be missing, few of the others come after a key.
+	next [4]*field
 }
 
 // object is how a JSON object becomes the columns of a struct, or of the record itself.
@@ -37,7 +39,7 @@ type object struct {
 	fields  []*field        // those with a column come first
 	used    int             // how many those are
 	byName  map[string]*field
-	first   field // its next is the key that came first in the object before
+	first   field // its next are the keys that come first
 	// strangers are undeclared keys that are skipped, with the stamp of the object they were last seen in.
 	strangers map[string]uint64
 }
@@ -55,9 +57,9 @@ func (o *object) add(name string, col *column) {
 		f.key[0], f.mask[0] = 0, 0xff // no key begins with a zero byte
 	}
 	if n := len(o.fields); n > 0 {
-		o.fields[n-1].next = f
+		o.fields[n-1].next[0] = f
 	} else {
-		o.first.next = f
+		o.first.next[0] = f
 	}
 	o.fields = append(o.fields, f)
 	o.byName[name] = f
@@ -86,6 +88,37 @@ func hasToken(b []byte, i int, token string) bool {
 	return len(b)-i >= len(token) && string(b[i:i+len(token)]) == token
 }
 
+// follow notes that f came after p: last, so that it has to come again to be among the first guesses.
+func (p *field) follow(f *field) {
+	for k := range p.next {
+		if p.next[k] == nil || k == len(p.next)-1 {
+			p.next[k] = f
+			return
+		}
+	}
+}
+
+// starts reports whether f's key stands at b[i:] as it is.
+func (f *field) starts(b []byte, i int) bool {
+	if len(b)-i < keyReach {
+		return f.token != "" && hasToken(b, i, f.token)
+	}
+	q := (*[keyReach]byte)(b[i:])
+	w0, w1, w2 := binary.LittleEndian.Uint64(q[:]), binary.LittleEndian.Uint64(q[8:]), binary.LittleEndian.Uint64(q[16:])
+	return (w0^f.key[0])&f.mask[0]|(w1^f.key[1])&f.mask[1]|(w2^f.key[2])&f.mask[2] == 0 && (len(f.token) <= keyReach || hasToken(b, i, f.token))
+}
+
+// guess is the field among p's lesser guesses whose key is at b[i:], or nil. It moves up by one.
+func (p *field) guess(b []byte, i int) *field {
+	for k := 1; k < len(p.next) && p.next[k] != nil; k++ {
+		if f := p.next[k]; f.starts(b, i) {
+			p.next[k-1], p.next[k] = f, p.next[k-1]
+			return f
+		}
+	}
+	return nil
+}
+
 // key reads the key at i that was not the expected one, up to its value. A nil field with i >= 0 is a key to skip.
 func (d *decoder) key(o *object, prev *field, stamp uint64, i int) (*field, int) {
 	if at(d.s.b, i) != '"' {
@@ -104,7 +137,7 @@ func (d *decoder) key(o *object, prev *field, stamp uint64, i int) (*field, int)
 		return nil, -1
 	}
 	if f := o.byName[string(name)]; f != nil {
-		prev.next = f
+		prev.follow(f)
 		return f, i
 	}
 	switch {
@@ -149,15 +182,20 @@ func (d *decoder) object(o *object, row, i, depth int) int {
 		return d.missing(o, row, stamp, count, i+1)
 	}
 	prev := &o.first
-	f := prev.next
+	f := prev.next[0]
 	for {
 		known := false
-		if f != nil && len(b)-i >= keyReach {
+		if f != nil && len(b)-i >= keyReach { // starts, written out: a call costs as much as its work
 			q := (*[keyReach]byte)(b[i:])
 			w0, w1, w2 := binary.LittleEndian.Uint64(q[:]), binary.LittleEndian.Uint64(q[8:]), binary.LittleEndian.Uint64(q[16:])
 			known = (w0^f.key[0])&f.mask[0]|(w1^f.key[1])&f.mask[1]|(w2^f.key[2])&f.mask[2] == 0 && (len(f.token) <= keyReach || hasToken(b, i, f.token))
 		} else if f != nil {
 			known = f.token != "" && hasToken(b, i, f.token)
+		}
+		if !known && f != nil {
+			if f = prev.guess(b, i); f != nil {
+				known = true
+			}
 		}
 		if known {
 			i += len(f.token)
@@ -196,7 +234,12 @@ func (d *decoder) object(o *object, row, i, depth int) int {
 				end = c.shortClock(b, row, i)
 			}
 			if end < 0 {
-				end = d.value(c, row, i, depth)
+				if string(b[i:i+4]) == "null" {
+					c.setNull(row)
+					end = i + 4
+				} else {
+					end = d.value(c, row, i, depth)
+				}
 			}
 			i = end
 		}
@@ -216,7 +259,7 @@ func (d *decoder) object(o *object, row, i, depth int) int {
 			if at(b, i) <= ' ' {
 				i = space(b, i)
 			}
-			prev, f = f, f.next
+			prev, f = f, f.next[0]
 			continue
 		}
 		if c == '}' {

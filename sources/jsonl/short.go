@@ -3,6 +3,8 @@ package jsonl
 import (
 	"encoding/binary"
 	"math/bits"
+
+	"github.com/sluice-data/sluice/internal/textval"
 )
 
 // The readers here take the values that nearly all values are: a number of up to seven digits with its point, a string of up
@@ -88,57 +90,41 @@ func (c *column) shortFloat(b []byte, row, i int) int {
 	return end
 }
 
-// shortString reads a string of up to 15 ASCII bytes without escapes into row.
+// shortString reads a string of ASCII bytes without escapes into row, copying as it looks, where there is room for it.
 func (c *column) shortString(b []byte, row, i int) int {
-	x := word(b, i+1)
-	y := uint64(0)
-	n := 0
-	m := stops(x) | x&highs
-	if m == 0 {
-		y = word(b, i+9)
-		m = stops(y) | y&highs
-		n = 8
+	if b[i] != '"' {
+		return -1
+	}
+	off := int(c.i32[row])
+	i++
+	src, dst := b[i:], c.bytes[min(off, len(c.bytes)):]
+	for n := 0; n+8 <= len(src) && n+8 <= len(dst); n += 8 {
+		x := binary.LittleEndian.Uint64(src[n:])
+		binary.LittleEndian.PutUint64(dst[n:], x) // the bytes behind the string are written over by the next one
+		m := stops(x) | x&highs
 		if m == 0 {
+			continue
+		}
+		n += bits.TrailingZeros64(m) >> 3
+		if src[n] != '"' {
 			return -1
 		}
+		c.i32[row+1] = int32(off + n)
+		return i + n + 1
 	}
-	n += bits.TrailingZeros64(m) >> 3
-	end := i + 1 + n
-	off := int(c.i32[row])
-	if b[i] != '"' || b[end] != '"' || off+16 > len(c.bytes) {
-		return -1
-	}
-	dst := (*[16]byte)(c.bytes[off:])
-	binary.LittleEndian.PutUint64(dst[:], x) // the bytes behind the string are written over by the next one
-	binary.LittleEndian.PutUint64(dst[8:], y)
-	c.i32[row+1] = int32(off + n)
-	return end + 1
+	return -1
 }
 
-// shortClock reads a timestamp of 19 bytes into row. What a plain format takes has nothing in it that a JSON string would have
-// to escape, so the string need not be scanned for that.
+// shortClock reads a timestamp of 19 bytes into row. Its text has nothing in it that a JSON string would have to escape, so the string
+// need not be scanned for that.
 func (c *column) shortClock(b []byte, row, i int) int {
-	if b[i] != '"' || b[i+20] != '"' || !c.plain {
+	if b[i] != '"' || b[i+20] != '"' || !c.fixed19 || !c.fixedT && b[i+11] != ' ' {
 		return -1
 	}
-	var ok bool
-	if c.kind == kTimestamp {
-		c.i64[row], ok = c.layout.Micros(b[i+1 : i+20])
-	} else {
-		c.i64[row], ok = c.layout.Instant(b[i+1 : i+20])
-	}
+	us, ok := textval.Fixed(b[i+1 : i+20])
 	if !ok {
 		return -1
 	}
+	c.i64[row] = us
 	return i + 21
-}
-
-// isPlain reports whether the text that a time format takes is ASCII that stands in a JSON string as it is.
-func isPlain(format string) bool {
-	for i := range len(format) {
-		if c := format[i]; c < 0x20 || c >= 0x80 || c == '"' || c == '\\' {
-			return false
-		}
-	}
-	return true
 }
