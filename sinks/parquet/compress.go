@@ -44,6 +44,8 @@ const (
 	// A sample of so many bytes tells the efforts apart; where there is much less, it costs as much as it saves.
 	sampleBytes = 16 << 10
 	leastSample = 2 << 10
+	// smallDict is the size up to which a dictionary page is not worth a sample.
+	smallDict = 64 << 10
 	// longFrame is more than a frame of one segment should hold: readers may keep as much.
 	longFrame = 8 << 20
 )

@@ -116,27 +116,37 @@ func buildWords[W uint32 | uint64](d *dictionary, entries, v []W) []W {
 		entries = append(entries, x)
 		table[h] = uint32(len(entries))
 		idx[i] = uint32(len(entries) - 1)
-		// A table that is a quarter full has few entries out of place; the largest may be half full.
-		if len(entries) <= len(table)/4 || len(table) == cap(d.table) && len(entries) <= len(table)/2 {
-			continue
-		}
-		if d.hopeless(i, len(entries)) {
+		if len(entries)%512 == 0 && d.hopeless(i, len(entries)) {
 			return entries[:0]
 		}
-		table, shift = d.clean(bits.Len(uint(len(table))) + 1)
-		mask = uint32(len(table) - 1)
-		for j, y := range entries {
-			g := hashWord(y, shift)
-			for table[g] != 0 {
-				g = (g + 1) & mask
-			}
-			table[g] = uint32(j + 1)
+		if !d.full(len(entries), len(table)) {
+			continue
 		}
+		table, shift = grow(d, len(table), entries)
+		mask = uint32(len(table) - 1)
 	}
 	if d.hopeless(len(v), len(entries)) {
 		return entries[:0]
 	}
 	return entries
+}
+
+// full says whether a table with k entries should grow: one that is a quarter full has few of them out of place. There are
+// never so many that the largest is more than half full.
+func (d *dictionary) full(k, size int) bool { return k > size/4 && size < len(d.table) }
+
+// grow returns a table four times as large, with the entries in it, and its shift.
+func grow[W uint32 | uint64](d *dictionary, size int, entries []W) (table []uint32, shift int) {
+	table, shift = d.clean(bits.Len(uint(size)) + 1)
+	mask := uint32(len(table) - 1)
+	for j, y := range entries {
+		g := hashWord(y, shift) & mask
+		for table[g] != 0 {
+			g = (g + 1) & mask
+		}
+		table[g] = uint32(j + 1)
+	}
+	return table, shift
 }
 
 // hopeless says whether k distinct values among the first i are too many.
@@ -160,21 +170,29 @@ func hashWord[W uint32 | uint64](x W, shift int) uint32 {
 	return uint32((uint64(x) * 0x9E3779B97F4A7C15) >> (shift & 63))
 }
 
-// buildBytes numbers the byte strings of c in d.off and d.data; no entries when there are too many.
+// buildBytes numbers the byte strings of c in d.off and d.data; no entries when there are too many. d.w64 has a key of
+// each: what a string shorter than eight bytes is, or a hash of a longer one.
 func (d *dictionary) buildBytes(c *column, n int) {
-	d.off, d.data = append(d.off[:0], 0), d.data[:0]
+	d.off, d.data, d.w64 = append(d.off[:0], 0), d.data[:0], d.w64[:0]
 	if d.data == nil {
 		d.data = []byte{} // an empty entry is not nil
 	}
-	table, shift := d.clean(12)
+	table, shift := d.clean(10)
 	mask := uint32(len(table) - 1)
 	idx := d.idx[:n]
 	off := c.off[:n+1]
+	data := c.data
 	for i := range idx {
-		s := c.data[off[i]:off[i+1]]
-		h := uint32(hashBytes(s) >> (shift & 63))
+		lo, hi := off[i], off[i+1]
+		var key uint64
+		if n := uint(hi - lo); n < 8 && int(lo)+8 <= len(data) {
+			key = binary.LittleEndian.Uint64(data[lo:])&(1<<(8*n)-1) | uint64(n)<<56
+		} else {
+			key = keyOf(data[lo:hi])
+		}
+		h := hashWord(key, shift) & mask
 		t := table[h]
-		for t != 0 && string(d.data[d.off[t-1]:d.off[t]]) != string(s) {
+		for t != 0 && (d.w64[t-1] != key || hi-lo >= 8 && string(d.data[d.off[t-1]:d.off[t]]) != string(data[lo:hi])) {
 			h = (h + 1) & mask
 			t = table[h]
 		}
@@ -182,57 +200,54 @@ func (d *dictionary) buildBytes(c *column, n int) {
 			idx[i] = t - 1
 			continue
 		}
-		d.data = append(d.data, s...)
+		d.data = append(d.data, data[lo:hi]...)
 		d.off = append(d.off, int32(len(d.data)))
-		k := len(d.off) - 1
+		d.w64 = append(d.w64, key)
+		k := len(d.w64)
 		table[h] = uint32(k)
 		idx[i] = uint32(k - 1)
 		if len(d.data) > maxDictBytes {
 			d.off = d.off[:1]
 			return
 		}
-		if k <= len(table)/2 {
-			continue
-		}
-		if d.hopeless(i, k) {
+		if k%512 == 0 && d.hopeless(i, k) {
 			d.off = d.off[:1]
 			return
 		}
-		table, shift = d.clean(bits.Len(uint(len(table))) + 1)
-		mask = uint32(len(table) - 1)
-		for j := range k {
-			g := uint32(hashBytes(d.data[d.off[j]:d.off[j+1]]) >> (shift & 63))
-			for table[g] != 0 {
-				g = (g + 1) & mask
-			}
-			table[g] = uint32(j + 1)
+		if !d.full(k, len(table)) {
+			continue
 		}
+		table, shift = grow(d, len(table), d.w64)
+		mask = uint32(len(table) - 1)
 	}
 	if d.hopeless(n, len(d.off)-1) {
 		d.off = d.off[:1]
 	}
 }
 
-// hashBytes is a multiply-and-fold hash; it only spreads, every hit is compared.
+// keyOf is a key of b. That of a string shorter than eight bytes has its length on top and no other string has it; that of
+// a longer one is a hash with the top bit set.
+func keyOf(b []byte) uint64 {
+	if len(b) >= 8 {
+		return hashBytes(b) | 1<<63
+	}
+	x := uint64(len(b)) << 56
+	for i, c := range b {
+		x |= uint64(c) << (8 * i)
+	}
+	return x
+}
+
+// hashBytes is a multiply-and-fold hash of eight bytes or more; it only spreads, every hit is compared.
 func hashBytes(b []byte) uint64 {
-	n := len(b)
-	h := uint64(n) * 0x9E3779B97F4A7C15
+	h := uint64(len(b)) * 0x9E3779B97F4A7C15
+	last := binary.LittleEndian.Uint64(b[len(b)-8:]) // these may overlap those before
 	for len(b) > 8 {
 		hi, lo := bits.Mul64(h^binary.LittleEndian.Uint64(b), 0xD6E8FEB86659FD93)
 		h, b = hi^lo, b[8:]
 	}
-	// The last one to eight bytes, read as whole words that may overlap.
-	var tail uint64
-	switch k := len(b); {
-	case k == 8:
-		tail = binary.LittleEndian.Uint64(b)
-	case k >= 4:
-		tail = uint64(binary.LittleEndian.Uint32(b)) | uint64(binary.LittleEndian.Uint32(b[k-4:]))<<32
-	case k > 0:
-		tail = uint64(b[0]) | uint64(b[k/2])<<8 | uint64(b[k-1])<<16
-	}
-	hi, lo := bits.Mul64(h^tail, 0xA0761D6478BD642F)
-	return (hi ^ lo) * 0x9E3779B97F4A7C15
+	hi, lo := bits.Mul64(h^last, 0xA0761D6478BD642F)
+	return hi ^ lo
 }
 
 // page appends the dictionary page's body: the k entries in PLAIN encoding.

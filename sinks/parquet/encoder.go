@@ -264,15 +264,22 @@ func appendByteArrays(dst []byte, l *leaf, off []int32, data []byte) []byte {
 	if l.width > 0 {
 		return append(dst, data...)
 	}
-	at := len(dst)
-	dst = slices.Grow(dst, len(data)+4*(len(off)-1))[:at+len(data)+4*(len(off)-1)]
-	out := dst[at:]
+	at, size := len(dst), len(data)+4*(len(off)-1)
+	dst = slices.Grow(dst, size+16)[:at+size]
+	out := dst[at : at+size+16]
 	base := off[0]
+	k := 0
 	for i, end := range off[1:] {
-		s := data[off[i]-base : end-base]
-		binary.LittleEndian.PutUint32(out, uint32(len(s)))
-		copy(out[4:], s)
-		out = out[4+len(s):]
+		from := int(off[i] - base)
+		n := int(end-base) - from
+		binary.LittleEndian.PutUint32(out[k:], uint32(n))
+		k += 4
+		if n <= 16 && from+16 <= len(data) {
+			copy(out[k:k+16], data[from:from+16]) // what is too much is written over
+		} else {
+			copy(out[k:], data[from:from+n])
+		}
+		k += n
 	}
 	return dst
 }
@@ -292,7 +299,11 @@ func (e *encoder) emit(body *blockBody, ch *chunk, k, dictEnd int) error {
 		entries := layout{0, e.dict.stride(e.col.leaf)}
 		h := format.PageHeader{Type: format.DictionaryPage}
 		h.DictionaryPageHeader.Set(format.DictionaryPageHeader{NumValues: int32(k), Encoding: format.Plain})
-		if err := e.page(body, ch, &h, e.raw[:dictEnd], entries, e.codec.choose(e.raw[:dictEnd], entries)); err != nil {
+		effort := effortQuick
+		if dictEnd > smallDict {
+			effort = e.codec.choose(e.raw[:dictEnd], entries)
+		}
+		if err := e.page(body, ch, &h, e.raw[:dictEnd], entries, effort); err != nil {
 			return err
 		}
 		ch.dictEnd = len(body.buf)

@@ -8,29 +8,65 @@ import (
 
 // appendHybrid appends v in the RLE/bit-packing hybrid of the Parquet encodings specification, each value in w bits (1 to
 // 32): runs of equal values as a count and the value, all else in groups of eight packed from the least significant bit.
+// Runs begin at every eighth value only.
 func appendHybrid[T uint8 | uint32](dst []byte, v []T, w int) []byte {
-	// Shorter runs do not pay for breaking a packed run in two.
-	least := max(16, (64/w+7)&^7)
-	from, i := 0, 0
-	for i+least <= len(v) {
-		x := v[i]
-		if v[i+7] != x || v[i+least-1] != x {
-			i += 8
-			continue
+	// Shorter runs do not pay for breaking a packed run in two: a run of so many groups takes 64 bits packed.
+	least := max(2, (64/w+7)/8)
+	groups := len(v) / 8
+	from := 0
+	for g := 0; g < groups; {
+		n := min(64, groups-g)
+		same := sameGroups(v[8*g:], n)
+		starts := same
+		for k := 1; k < least; k++ {
+			starts &= same >> k
 		}
-		end := i + 1
-		for end < len(v) && v[end] == x {
-			end++
+		next := g + n
+		for starts != 0 {
+			at := g + bits.TrailingZeros64(starts)
+			end := runEnd(v, at)
+			if end-8*at < 8*least {
+				starts &= starts - 1 // its neighbours are of other values
+				continue
+			}
+			dst = appendPacked(dst, v[from:8*at], w)
+			dst = appendRun(dst, uint32(v[8*at]), end-8*at, w)
+			from = end
+			if end/8 >= next {
+				next = (end + 7) / 8
+				break
+			}
+			starts &^= 1<<(end/8-g) - 1
 		}
-		if end-i < least {
-			i += 8
-			continue
-		}
-		dst = appendPacked(dst, v[from:i], w)
-		dst = appendRun(dst, uint32(x), end-i, w)
-		from, i = end, end
+		g = next
 	}
 	return appendPacked(dst, v[from:], w)
+}
+
+// sameGroups has bit i set where the eight values of group i (up to 64 groups) are the same. It does not branch on them.
+func sameGroups[T uint8 | uint32](v []T, groups int) uint64 {
+	var same uint64
+	for i := range groups {
+		g := v[8*i : 8*i+8 : 8*i+8]
+		x := g[0]
+		d := (x ^ g[1]) | (x ^ g[2]) | (x ^ g[3]) | (x ^ g[4]) | (x ^ g[5]) | (x ^ g[6]) | (x ^ g[7])
+		same |= (uint64(d) - 1) >> 63 << (i & 63)
+	}
+	return same
+}
+
+// runEnd is where the run ends that begins with group at: after a whole group, or at the end of v.
+func runEnd[T uint8 | uint32](v []T, at int) int {
+	x := v[8*at]
+	i := 8*at + 8
+	for ; i+8 <= len(v) && v[i] == x && sameGroups(v[i:], 1) != 0; i += 8 {
+	}
+	if i+8 > len(v) {
+		for i < len(v) && v[i] == x {
+			i++
+		}
+	}
+	return i
 }
 
 // appendRun appends a run of n times x.
