@@ -53,7 +53,7 @@ type source struct {
 
 // Drain takes the lanes over, in their order, and closes them, also on error.
 func (f *Fold) Drain(mem memory.Allocator, lanes []*Lane) (*Drain, error) {
-	d := &Drain{f: f, mem: mem, lanes: lanes, enc: f.keys.NewEncoder(), in: stash{f: f, mem: mem}}
+	d := &Drain{f: f, mem: mem, lanes: lanes, enc: f.keys.NewEncoder(), in: stash{f: f}}
 	if err := d.begin(); err != nil {
 		d.Close()
 		return nil, err
@@ -84,6 +84,7 @@ func (d *Drain) begin() error {
 			}
 			l.scatter.close()
 		}
+		l.stash.pool.Drain()
 	}
 	for i := fanout - 1; i >= 0; i-- {
 		s := source{lane: i}

@@ -121,7 +121,7 @@ func (l *Lane) partition() error {
 	}
 	l.scatter = newScatter(l)
 	p := l.single
-	l.stash = newStash(l.f, p, l.mem)
+	l.stash = newStash(l.f, p)
 	l.single = nil
 	defer l.f.drop(p)
 	return l.f.split(p, 0, fanout, l.mem, func(i int, r *keys.Rows, states []arrow.Array) error {

@@ -272,10 +272,12 @@ func (s *scatter) flush(p int, mayKeep bool) error {
 	rows := s.buf[p*s.per*s.lay.stride:][:n*s.lay.stride]
 	stash := s.l.stash
 	if mayKeep && (stash.on || stash.defers(p, n, s.l.parts[p].tab.Len())) {
-		if err := s.l.makeRoom(stash.cost(rows, s.texts(p))); err != nil {
+		if err := s.l.makeRoom(stash.cost(p, s.lay, n, s.texts(p))); err != nil {
 			return err
 		}
-		stash.keep(p, s.lay, n, rows, s.texts(p))
+		if err := stash.keep(p, s.lay, n, rows, s.texts(p)); err != nil {
+			return err
+		}
 		s.emptied(p)
 		return nil
 	}

@@ -3,11 +3,13 @@ package group
 import (
 	"bytes"
 
-	"github.com/apache/arrow/go/v17/arrow/memory"
+	"github.com/apache/arrow/go/v17/arrow"
 
+	"github.com/sluice-data/sluice/internal/fail"
 	"github.com/sluice-data/sluice/transforms/agg"
 	"github.com/sluice-data/sluice/transforms/internal/hll"
 	"github.com/sluice-data/sluice/transforms/internal/keys"
+	"github.com/sluice-data/sluice/transforms/internal/slab"
 )
 
 // stash is rows kept as they are, by partition. While most rows are groups of their own, rows take less memory than tables and
@@ -15,7 +17,7 @@ import (
 // wait there until there are enough of them to visit a large partition for.
 type stash struct {
 	f      *Fold
-	mem    memory.Allocator
+	pool   slab.Pool
 	chunks [fanout][]chunk
 	size   [fanout]int64 // as accounted for in the budget
 	count  [fanout]int   // rows
@@ -34,13 +36,14 @@ type stash struct {
 type chunk struct {
 	lay    *layout
 	n      int
-	rows   []byte // of mem
+	rows   []byte
+	block  []byte // of the pool that rows lie in, if they do
 	arenas [][]byte
 }
 
 // newStash starts from the groups of a single table.
-func newStash(f *Fold, p *part, mem memory.Allocator) *stash {
-	s := &stash{f: f, mem: mem, on: p.tab.Len() > 0 && f.stash, seen: &hll.Registers{}}
+func newStash(f *Fold, p *part) *stash {
+	s := &stash{f: f, on: p.tab.Len() > 0 && f.stash, seen: &hll.Registers{}}
 	if !s.on {
 		return s
 	}
@@ -83,27 +86,61 @@ func (s *stash) groups(rows int) int {
 	return int(float64(rows) * s.seen.Estimate() / float64(s.total) * 1.05)
 }
 
-// cost is the bytes that keep takes.
-func (s *stash) cost(rows []byte, arenas [][]byte) int64 {
-	n := int64(len(rows)) + 64
-	for _, a := range arenas {
-		n += int64(len(a)) + 24
+// cost is about the bytes that keep takes.
+func (s *stash) cost(p int, lay *layout, n int, arenas [][]byte) int64 {
+	if t := s.tail(p, lay); t != nil && cap(t.rows)-len(t.rows) >= n*lay.stride {
+		return 0
 	}
-	return n
+	size := int64(max(n*lay.stride, slab.BlockSize)) + 64
+	for _, a := range arenas {
+		size += int64(len(a)) + 24
+	}
+	return size
 }
 
-// keep copies n rows of partition p.
-func (s *stash) keep(p int, lay *layout, n int, rows []byte, arenas [][]byte) {
-	size := s.cost(rows, arenas)
-	c := chunk{lay: lay, n: n, rows: s.mem.Allocate(len(rows)), arenas: arenas}
-	copy(c.rows, rows)
-	for i, a := range arenas {
-		arenas[i] = bytes.Clone(a)
+// tail is the last chunk of partition p if rows of the layout may be added to it.
+func (s *stash) tail(p int, lay *layout) *chunk {
+	if n := len(s.chunks[p]); n > 0 && lay.arenas == 0 && s.chunks[p][n-1].lay == lay {
+		return &s.chunks[p][n-1]
+	}
+	return nil
+}
+
+// keep copies n rows of partition p; arenas hold their texts.
+func (s *stash) keep(p int, lay *layout, n int, rows []byte, arenas [][]byte) error {
+	s.count[p] += n
+	s.rows += int64(n)
+	if t := s.tail(p, lay); t != nil {
+		fit := min((cap(t.rows)-len(t.rows))/lay.stride, n)
+		t.rows, t.n = append(t.rows, rows[:fit*lay.stride]...), t.n+fit
+		if rows, n = rows[fit*lay.stride:], n-fit; n == 0 {
+			return nil
+		}
+	}
+	c, size := chunk{lay: lay, n: n}, int64(64)
+	pooled := len(rows) <= slab.BlockSize && (lay.arenas == 0 || len(rows) > slab.BlockSize/2)
+	if pooled {
+		b, err := s.pool.Get()
+		if err != nil {
+			return fail.Newf(fail.Temporary, "aggregate: %w", err)
+		}
+		c.rows, c.block = append(b[:0], rows...), b
+	} else {
+		c.rows = arrow.GetBytes(make([]uint64, len(rows)/8))
+		copy(c.rows, rows)
+	}
+	size += int64(cap(c.rows))
+	for _, a := range arenas {
+		c.arenas = append(c.arenas, bytes.Clone(a))
+		size += int64(len(a)) + 24
 	}
 	s.chunks[p] = append(s.chunks[p], c)
-	s.count[p] += n
+	s.account(p, size)
+	return nil
+}
+
+func (s *stash) account(p int, size int64) {
 	s.size[p] += size
-	s.rows += int64(n)
 	s.held += size
 	s.f.used.Add(size)
 }
@@ -135,8 +172,8 @@ func (s *stash) foldChunk(c *chunk, p *part) error {
 }
 
 func (s *stash) free(c *chunk) {
-	if c.rows != nil {
-		s.mem.Free(c.rows)
+	if c.block != nil {
+		s.pool.Put(c.block)
 	}
 	*c = chunk{}
 }
@@ -147,9 +184,8 @@ func (s *stash) drop(i int) {
 		s.free(&s.chunks[i][j])
 	}
 	s.rows -= int64(s.count[i])
-	s.held -= s.size[i]
-	s.f.used.Add(-s.size[i])
-	s.chunks[i], s.count[i], s.size[i] = nil, 0, 0
+	s.account(i, -s.size[i])
+	s.chunks[i], s.count[i] = nil, 0
 }
 
 // close releases all rows.
@@ -157,6 +193,7 @@ func (s *stash) close() {
 	for i := range s.chunks {
 		s.drop(i)
 	}
+	s.pool.Close()
 }
 
 // reserve makes room for n more groups in p.
