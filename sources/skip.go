@@ -26,3 +26,10 @@ type Skipper interface {
 	// Skip is called before the first Next, if at all.
 	Skip(filters []Filter)
 }
+
+// Refuser is a source that was opened for all columns (Request.Need nil) and may have some that it cannot read. Whoever binds
+// a pipeline that needs all of them asks before the run.
+type Refuser interface {
+	// Refused is why the source will not give a chunk, or nil.
+	Refused() error
+}

@@ -60,7 +60,7 @@ func (b *binder) bind(ctx context.Context, fullScan bool) (p *plan, err error) {
 	}
 	need := b.needs(p)
 	if p.source != nil && (need == nil || len(need) >= p.read.NumFields()) {
-		return p, b.skip(p)
+		return p, b.settle(p)
 	}
 	if err := p.close(); err != nil {
 		return nil, err
@@ -72,7 +72,7 @@ func (b *binder) bind(ctx context.Context, fullScan bool) (p *plan, err error) {
 	if err := b.steps(p, p.source.Schema()); err != nil {
 		return nil, errors.Join(err, p.close())
 	}
-	return p, b.skip(p)
+	return p, b.settle(p)
 }
 
 func (p *plan) close() error {

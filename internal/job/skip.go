@@ -7,6 +7,16 @@ import (
 	"github.com/sluice-data/sluice/sources"
 )
 
+// settle ends the binding of a plan whose source reads just what the plan needs.
+func (b *binder) settle(p *plan) error {
+	if r, ok := p.source.(sources.Refuser); ok {
+		if err := r.Refused(); err != nil {
+			return err
+		}
+	}
+	return b.skip(p)
+}
+
 // skip tells the source which rows the filters at the head of the pipeline drop, as far as it can know without reading them.
 // Checks come before filters and reject rows, and so does a filter that raises errors: what is behind them is not looked at.
 func (b *binder) skip(p *plan) error {

@@ -112,3 +112,37 @@ func TestSkippedRowsAreAccountedFor(t *testing.T) {
 		})
 	}
 }
+
+// A column of a type that is not supported is in nobody's way until it is used; then it is named.
+func TestUnsupportedColumn(t *testing.T) {
+	data, err := os.ReadFile("../../sources/parquet/testdata/duckdb_interval.parquet")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for steps, want := range map[string]string{
+		"":                           `column "iv"`,
+		"  - select: [one]":          "",
+		"  - filter: one >= 0":       `column "iv"`,
+		"  - drop: [iv]":             `column "iv"`,
+		"  - derive: {n: iv || 'x'}": `column "iv"`,
+		"  - aggregate: {by: [one], measures: {n: count(*)}}": "",
+	} {
+		t.Run(steps, func(t *testing.T) {
+			dir := t.TempDir()
+			for name, b := range map[string][]byte{"in/x.parquet": data, "p.yaml": []byte("version: 1\nname: interval\nsteps:\n" + steps + "\n")} {
+				if err := os.MkdirAll(filepath.Join(dir, filepath.Dir(name)), 0o755); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.WriteFile(filepath.Join(dir, name), b, 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			var log bytes.Buffer
+			_, err := Run(t.Context(), Options{Pipeline: filepath.Join(dir, "p.yaml"), LocalRoot: dir, Inputs: []string{"s3://in/x.parquet"}, Output: "s3://out/",
+				Lanes: 2, MemoryLimit: "1GiB", Version: "test", Getenv: func(string) string { return "" }, Stdin: strings.NewReader(""), Log: slog.New(slog.NewTextHandler(&log, nil))})
+			if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+				t.Errorf("got %v, want %q", err, want)
+			}
+		})
+	}
+}

@@ -38,8 +38,7 @@ func settleSchema(spec sources.SchemaSpec, files []*file) ([]arrow.Field, error)
 			have[name] = true
 			c, ok := declared[name]
 			switch {
-			case ok && n.err != nil:
-				return nil, fail.Newf(fail.Input, "%w", n.err).In(f.in.URI)
+			case ok && n.err != nil: // it counts only if the column is needed
 			case ok:
 				if _, err := bind(n, c.Field, spec.Mode != sources.Strict); err != nil {
 					return nil, fail.Newf(fail.Data, "%w", err).In(f.in.URI).Of(name, "")
@@ -154,27 +153,31 @@ func project(fields []arrow.Field, need map[string]bool) []arrow.Field {
 	return out
 }
 
-// bindFile makes the plans of one file for the fields of the result; a nil plan is a column the file does not have.
-func bindFile(f *file, fields []arrow.Field, spec sources.SchemaSpec) ([]*plan, error) {
+// bindFile makes the plans of one file for the fields of the result; a nil plan is a column the file does not have, or one of
+// a type that is not supported, of which refused tells the first.
+func bindFile(f *file, fields []arrow.Field, spec sources.SchemaSpec) (plans []*plan, refused, err error) {
 	byName := map[string]*node{}
 	for _, n := range f.cols {
 		byName[n.field.Name] = n
 	}
 	partial := spec.Mode != sources.Strict || len(spec.Columns) == 0
-	plans := make([]*plan, len(fields))
+	plans = make([]*plan, len(fields))
 	for i, field := range fields {
 		n, ok := byName[field.Name]
 		if !ok {
 			continue
 		}
+		if n.err != nil { // names the column itself
+			if refused == nil {
+				refused = fail.Newf(fail.Input, "%w", n.err).In(f.in.URI)
+			}
+			continue
+		}
 		p, err := bind(n, field, partial)
 		if err != nil {
-			if n.err != nil { // names the column itself
-				return nil, fail.Newf(fail.Input, "%w", err).In(f.in.URI)
-			}
-			return nil, fail.Newf(fail.Data, "%w", err).In(f.in.URI).Of(field.Name, "")
+			return nil, nil, fail.Newf(fail.Data, "%w", err).In(f.in.URI).Of(field.Name, "")
 		}
 		plans[i] = p
 	}
-	return plans, nil
+	return plans, refused, nil
 }

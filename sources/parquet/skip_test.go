@@ -222,7 +222,9 @@ func TestSkipsNothingOnDoubt(t *testing.T) {
 			})
 		}, 0},
 		{"of another width", "ID", func(md *format.FileMetaData) {
-			columnStats(md, id, func(s *format.Statistics) { s.MinValue, s.MaxValue, s.Min, s.Max = s.MinValue[:3], s.MaxValue[:3], nil, nil })
+			columnStats(md, id, func(s *format.Statistics) {
+				s.MinValue, s.MaxValue, s.Min, s.Max = s.MinValue[:3], s.MaxValue[:3], nil, nil
+			})
 		}, 0},
 		{"smallest above the largest", "ID", func(md *format.FileMetaData) {
 			columnStats(md, id, func(s *format.Statistics) { s.MinValue = binary.LittleEndian.AppendUint64(nil, 1<<40) })

@@ -21,6 +21,7 @@ type source struct {
 	group     int
 	batchRows int
 	filters   []sources.Filter
+	refused   error // a column of an unsupported type is among those to read
 
 	mu       sync.Mutex // lanes report what they consumed
 	consumed func(int64)
@@ -60,8 +61,12 @@ func open(ctx context.Context, req sources.Request) (pipeline.Source, error) {
 	fields = project(fields, req.Need)
 	s.schema = arrow.NewSchema(fields, nil)
 	for _, f := range s.files {
-		if f.plans, err = bindFile(f, fields, req.Schema); err != nil {
+		var refused error
+		if f.plans, refused, err = bindFile(f, fields, req.Schema); err != nil {
 			return nil, err
+		}
+		if s.refused == nil {
+			s.refused = refused
 		}
 		var keep []*leaf
 		for _, p := range f.plans {
@@ -72,6 +77,9 @@ func open(ctx context.Context, req sources.Request) (pipeline.Source, error) {
 		f.only(keep)
 		f.cols = nil
 		s.accounts = append(s.accounts, account{f.in.Info.Size, len(f.groups)})
+	}
+	if s.refused != nil && req.Need != nil {
+		return nil, s.refused
 	}
 	// many columns make smaller batches: a lane's batch stays at some tens of MiB of fixed-width values
 	if n := len(fields); n > 0 {
@@ -85,6 +93,9 @@ func (s *source) Schema() *arrow.Schema { return s.schema }
 
 // Next returns the next row group that has rows.
 func (s *source) Next(ctx context.Context) (*pipeline.Chunk, error) {
+	if s.refused != nil {
+		return nil, s.refused
+	}
 	if err := ctx.Err(); err != nil {
 		return nil, fail.Wrap(fail.Temporary, err)
 	}
@@ -131,8 +142,15 @@ func (s *source) account(file int, n int64, groups int) {
 	}
 }
 
+// Refused names the column of a type that is not supported if the source was opened for all columns and there is one. It
+// stands in the schema as a string, so that a pipeline can be bound which does not use it.
+func (s *source) Refused() error { return s.refused }
+
 // NewDecoder makes a lane's decoder.
 func (s *source) NewDecoder(mem memory.Allocator) (pipeline.Decoder, error) {
+	if s.refused != nil {
+		return nil, s.refused
+	}
 	return &decoder{src: s, mem: mem, pool: &recycler{mem: mem}, open: -1}, nil
 }
 
