@@ -302,16 +302,32 @@ func (z *reader) decode(p []byte) (n int, err error) {
 
 // fault turns a decoder's error into one that names object, codec and place.
 func (z *reader) fault(err error) error {
+	var before errAt // found in what was read ahead: what the source did since then is later
+	if errors.As(err, &before) {
+		return z.faultAt(before.err, before.at, false)
+	}
 	if z.src.err != nil && z.src.err != io.EOF {
 		return z.src.err // the object could not be read: not the stream's fault
 	}
-	at := z.src.consumed()
+	return z.faultAt(err, z.src.consumed(), z.src.err == io.EOF)
+}
+
+// errAt is a fault that was found before compressed byte at, though more has been read.
+type errAt struct {
+	err error
+	at  int64
+}
+
+func (e errAt) Error() string { return e.err.Error() }
+
+// faultAt is fault with the place; ended says that the decoder wanted more than there is.
+func (z *reader) faultAt(err error, at int64, ended bool) error {
 	var w errWindow
 	var e *fail.Error
 	switch {
 	case errors.Is(err, errChecksum), errors.Is(err, errTrailing), errors.As(err, &w):
 		e = fail.Newf(fail.Data, "%s %w (at compressed byte %d)", z.name, err, at)
-	case errors.Is(err, io.ErrUnexpectedEOF), z.src.err == io.EOF: // some libraries call it corrupt that they ran out of bytes
+	case errors.Is(err, io.ErrUnexpectedEOF), ended: // some libraries call it corrupt that they ran out of bytes
 		e = fail.Newf(fail.Data, "%s stream ends in the middle, at compressed byte %d: the object is cut short; upload it again", z.name, at)
 	default:
 		e = fail.Newf(fail.Data, "%s stream is damaged before compressed byte %d: %w", z.name, at, err)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"runtime"
 
 	"github.com/sluice-data/sluice/internal/compress/inflate"
 )
@@ -20,9 +21,13 @@ type gunzip struct {
 	crc    uint32 // of the member so far
 	size   uint32 // of the member so far, modulo 1<<32
 	member int    // 1-based number of the current one
+	buf    [gzipTextMax]byte
 }
 
 func openGzip(src *source, _ Options) (io.ReadCloser, error) {
+	if size, _, err := peekBlock(ahead{src}); err == nil && size > 0 && runtime.GOMAXPROCS(0) > 1 {
+		return newBlocks(src), nil
+	}
 	g := &gunzip{src: src}
 	return g, g.next()
 }
@@ -40,11 +45,10 @@ func (a ahead) Peek(n int) ([]byte, error) {
 // next begins the member that is next in src.
 func (g *gunzip) next() error {
 	g.member++
-	if _, err := readGzipHeader(g.src); err != nil {
-		if errors.Is(err, errGzipHeader) {
-			return fmt.Errorf("%w of member %d is not valid", err, g.member)
-		}
-		return noEOF(err)
+	if err := g.header(); errors.Is(err, errGzipHeader) {
+		return fmt.Errorf("%w of member %d is not valid", err, g.member)
+	} else if err != nil {
+		return err
 	}
 	g.crc, g.size = 0, 0
 	g.z.Reset(ahead{g.src})
@@ -68,15 +72,20 @@ func (g *gunzip) Read(p []byte) (int, error) {
 	}
 }
 
-// end is called after a member: io.EOF if it was the last, nil if another one has begun.
+// end is called after a member's content: io.EOF if it was the last member, nil if another one has begun.
 func (g *gunzip) end() error {
-	var tail [8]byte
-	if _, err := io.ReadFull(g.src, tail[:]); err != nil {
+	tail := g.buf[:gzipTail]
+	if _, err := io.ReadFull(g.src, tail); err != nil {
 		return noEOF(err)
 	}
-	if binary.LittleEndian.Uint32(tail[:]) != g.crc || binary.LittleEndian.Uint32(tail[4:]) != g.size {
+	if binary.LittleEndian.Uint32(tail) != g.crc || binary.LittleEndian.Uint32(tail[4:]) != g.size {
 		return fmt.Errorf("member %d: %w", g.member, errChecksum)
 	}
+	return g.after()
+}
+
+// after is called after a whole member, with the results of end.
+func (g *gunzip) after() error {
 	zeros := false
 	for {
 		b, err := g.src.Peek(1)
@@ -111,34 +120,34 @@ const (
 // gzipTextMax bounds a name or comment, its final zero included.
 const gzipTextMax = 512
 
-// readGzipHeader reads a member's header and returns the size of the member where the header gives it (see bgzfSize), else 0.
-func readGzipHeader(src io.Reader) (size int, err error) {
-	var buf [gzipTextMax]byte
+// gzipTail is the size of what follows a member's content: CRC-32 and size of it.
+const gzipTail = 8
+
+// header reads a member's header.
+func (g *gunzip) header() error {
 	var crc uint32
 	read := func(n int) ([]byte, error) {
-		_, err := io.ReadFull(src, buf[:n])
-		crc = crc32.Update(crc, crc32.IEEETable, buf[:n])
-		return buf[:n], err
+		b := g.buf[:n]
+		_, err := io.ReadFull(g.src, b)
+		crc = crc32.Update(crc, crc32.IEEETable, b)
+		return b, noEOF(err)
 	}
 	h, err := read(10)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	if h[0] != 0x1f || h[1] != 0x8b || h[2] != 8 {
-		return 0, errGzipHeader
+		return errGzipHeader
 	}
 	flags := h[3]
 	if flags&gzipExtra != 0 {
 		if h, err = read(2); err != nil {
-			return 0, err
+			return err
 		}
-		left := int(binary.LittleEndian.Uint16(h))
-		for left > 0 {
-			h, err = read(min(left, len(buf)))
-			if err != nil {
-				return 0, noEOF(err)
+		for left := int(binary.LittleEndian.Uint16(h)); left > 0; left -= len(h) {
+			if h, err = read(min(left, len(g.buf))); err != nil {
+				return err
 			}
-			left -= len(h)
 		}
 	}
 	for _, text := range []byte{gzipName, gzipComment} {
@@ -147,10 +156,10 @@ func readGzipHeader(src io.Reader) (size int, err error) {
 		}
 		for n := 0; ; n++ {
 			if n == gzipTextMax {
-				return 0, errGzipHeader
+				return errGzipHeader
 			}
 			if h, err = read(1); err != nil {
-				return 0, noEOF(err)
+				return err
 			}
 			if h[0] == 0 {
 				break
@@ -160,11 +169,11 @@ func readGzipHeader(src io.Reader) (size int, err error) {
 	if flags&gzipHeaderCRC != 0 {
 		want := uint16(crc)
 		if h, err = read(2); err != nil {
-			return 0, noEOF(err)
+			return err
 		}
 		if binary.LittleEndian.Uint16(h) != want {
-			return 0, errGzipHeader
+			return errGzipHeader
 		}
 	}
-	return size, nil
+	return nil
 }
