@@ -270,6 +270,21 @@ func table(rows, cols int, cell func(b []byte, r uint64, c int) []byte, types ..
 	return text, columns
 }
 
+// BenchmarkInfer looks at every value for its type.
+func BenchmarkInfer(b *testing.B) {
+	text, _ := trips(20_000)
+	req := sources.Request{ChunkBytes: 1 << 20, MaxRecord: 1 << 20, FullScan: true, Inputs: []sources.Input{textInput("f", string(text))}}
+	b.SetBytes(int64(len(text)))
+	b.ReportAllocs()
+	for b.Loop() {
+		src, err := open(context.Background(), req, false)
+		if err != nil {
+			b.Fatal(err)
+		}
+		src.Close()
+	}
+}
+
 func BenchmarkIndex(b *testing.B) {
 	text, _ := trips(2_000)
 	text = text[:128<<10]

@@ -262,6 +262,34 @@ func FuzzAgainstStandardLibrary(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) { checkAgainstStandard(t, text) })
 }
 
+// TestGuessesOfColumns: what a column's loop takes from its cells is what classify says of each.
+func TestGuessesOfColumns(t *testing.T) {
+	cell := rapid.OneOf(rapid.SampledFrom([]string{"", "0", "1", "-1", "00", "007", "0.5", "00.5", ".5", "5.", ".", "1.50", "-0", "-0.5", "12345678", "123456789", "1234567.", "1.2.3", "1e5", "true", "x",
+		"2026-01-02", "2026-01-02 03:04:05", "2026-01-02T03:04:05", "2026-01-02 03:04:60", "2026-01-02 03:04:05Z", "03:04:05", "9223372036854775808", "9007199254740993", "0.12345678901234567890", `"1"`, `""`}),
+		rapid.StringMatching(`[0-9.]{1,9}`), rapid.StringMatching(`[0-9]{4}-[01][0-9]-[0-3][0-9]( [0-2][0-9]:[0-6][0-9]:[0-6][0-9])?`))
+	rapid.Check(t, func(t *rapid.T) {
+		cells := rapid.SliceOfN(cell, 1, 6).Draw(t, "cells")
+		s := &source{settings: &settings{nulls: newNullTexts(rapid.SampledFrom([][]string{nil, {}, {"", "0"}}).Draw(t, "nulls"))}}
+		lay := layout{dialect: dialect{delim: ',', quote: '"', term: '\n'}, fields: 2, names: []string{"v", "w"}, header: true}
+		f, want := newFinder(s), &guess{}
+		h := &headed{layout: lay}
+		f.add(h)
+		var text strings.Builder
+		for _, c := range cells {
+			text.WriteString(c + ",long enough to have eight bytes before\n")
+			f.value(want, h, []byte(c), nil)
+		}
+		f.observe(h, []byte(text.String()), true, len(cells))
+		got := f.guesses["v"]
+		if want.seen[kindText] {
+			got.digits, got.scale, got.large, got.inexact, got.neg, got.seen = want.digits, want.scale, want.large, want.inexact, want.neg, want.seen
+		}
+		if *got != *want {
+			t.Fatalf("%q: %+v, want %+v", cells, *got, *want)
+		}
+	})
+}
+
 // FuzzRead looks for a panic, a leak, a lost record or one read twice.
 func FuzzRead(f *testing.F) {
 	for _, s := range []string{"a,b\n1,2\n", "a\r1\r", "\xef\xbb\xbfa\n\"", "#\n\n,\n", "\xff\xfea\x00", "a,b\n\"x\"y,2\n1,2,3\n"} {

@@ -113,6 +113,8 @@ type finder struct {
 	s       *source
 	order   []string
 	guesses map[string]*guess
+	x       index
+	scratch []byte
 }
 
 func newFinder(s *source) *finder { return &finder{s: s, guesses: map[string]*guess{}} }
@@ -160,7 +162,7 @@ func (f *finder) add(h *headed) {
 	}
 }
 
-// observe looks at the values of up to most records of b.
+// observe looks at the values of up to most sound records of b.
 func (f *finder) observe(h *headed, b []byte, eof bool, most int) {
 	names := f.s.namesOf(h)
 	to := make([]*guess, h.fields) // nil: declared, or not wanted
@@ -174,23 +176,64 @@ func (f *finder) observe(h *headed, b []byte, eof bool, most int) {
 			to[i] = nil
 		}
 	}
-	var ends []uint32
-	var scratch []byte
-	for pos := h.skip(b, 0, h.fields == 1); pos < len(b) && most > 0; most-- {
-		var sp span
-		ends, sp = h.record(b, pos, ends[:0])
-		if !sp.whole && !eof {
-			return
+	for pos, size := 0, pieceBytes; pos < len(b) && most > 0; {
+		limit := min(pos+size, len(b))
+		x := &f.x
+		x.build(b, pos, limit, eof && limit == len(b), &h.layout)
+		if x.next == pos {
+			if limit == len(b) {
+				return
+			}
+			size *= 2 // a record longer than a piece
+			continue
 		}
-		if sp.fault == sound && len(ends) == h.fields {
-			for i, e := range ends {
-				if to[i] != nil {
-					scratch = f.value(to[i], h, b[pos:e], scratch)
-				}
-				pos = int(e) + 1
+		r := run{b: b, x: x, d: &h.dialect, fields: h.fields, n: min(x.rows, most)}
+		for i, g := range to {
+			if r.field = i; g != nil && r.n > 0 {
+				f.column(g, h, &r)
 			}
 		}
-		pos = h.skip(b, sp.next, h.fields == 1)
+		most -= r.n
+		pos, size = x.next, pieceBytes
+	}
+}
+
+// column adds r's cells to g. The usual ones are classified here, as classify would, the others by value.
+func (f *finder) column(g *guess, h *headed, r *run) {
+	lo, hi, step, add := r.cells()
+	b := r.b
+	empty, plain := f.s.nulls.empty, len(f.s.nulls.other) == 0
+	var j, k int
+	for range r.n {
+		if g.seen[kindText] {
+			return // it is a string whatever else comes
+		}
+		s, e := int(lo[j]+add), int(hi[k])
+		j, k = j+step, k+r.fields
+		n := e - s
+		switch {
+		case n == 0 && empty:
+			continue
+		case !plain:
+		case uint(n-1) < 8 && e >= 8:
+			if _, point, ok := short(b, e, n); ok && !leadingZero(b, s, e) {
+				g.any = true
+				if point == 8 {
+					g.seen[kindInt] = true
+					g.digits = max(g.digits, n)
+				} else {
+					g.seen[kindFloat] = true
+					g.digits, g.scale = max(g.digits, n-8+point), max(g.scale, 7-point)
+				}
+				continue
+			}
+		case n == 19:
+			if _, ok := textval.Fixed(b[s:e]); ok {
+				g.any, g.seen[kindTimestamp] = true, true
+				continue
+			}
+		}
+		f.scratch = f.value(g, h, b[s:e], f.scratch)
 	}
 }
 
