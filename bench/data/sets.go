@@ -30,7 +30,7 @@ var Sets = []Set{
 	{Name: "trips.jsonl.gz", Format: "jsonl", From: "trips.jsonl", Rows: half, Row: 46, build: gzipped},
 	{Name: "trips.zstd.parquet", Format: "parquet", From: "trips.csv", Rows: trip, Row: 27, build: parquet("zstd, COMPRESSION_LEVEL 3")},
 	{Name: "trips.snappy.parquet", Format: "parquet", From: "trips.csv", Rows: trip, Row: 36, build: parquet("snappy")},
-	{Name: "wide.csv", Format: "csv", Rows: wide, Row: 6600, build: writer(trips.WriteMany)},
+	{Name: "wide.csv", Format: "csv", Rows: wide, Row: 8800, build: writer(trips.WriteMany)},
 	{Name: "narrow.csv", Format: "csv", Rows: func(s Size) int { return 5 * s.Trips }, Row: 24, build: writer(trips.WriteFew)},
 	{Name: "nested.parquet", Format: "parquet", Rows: half, Row: 60, build: nested},
 	{Name: "objects/", Format: "csv", Rows: func(s Size) int { return max(1, s.Trips/1000) * objectRows }, Row: 118, build: objects},
@@ -107,36 +107,50 @@ FROM range(%d) t(i)) TO %s (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 
 const objectRows = 850
 
 // objects is a folder of small files with a header each.
-func objects(ctx context.Context, b *build) error {
-	var all bytes.Buffer
-	if err := trips.Write(&all, b.rows); err != nil {
-		return err
-	}
-	head, rest, _ := bytes.Cut(all.Bytes(), []byte("\n"))
-	for n := 0; len(rest) > 0; n++ {
-		if err := ctx.Err(); err != nil {
-			return err
+func objects(_ context.Context, b *build) error {
+	s := splitter{dir: b.path}
+	return errors.Join(trips.Write(&s, b.rows), s.flush())
+}
+
+// splitter writes what comes, lines under a header, into files of objectRows lines with a header each.
+type splitter struct {
+	dir          string
+	header, text []byte // of the file that is being filled
+	lines, files int
+}
+
+func (s *splitter) Write(p []byte) (int, error) {
+	for rest := p; len(rest) > 0; {
+		end := bytes.IndexByte(rest, '\n') + 1
+		if end == 0 {
+			s.text = append(s.text, rest...)
+			break
 		}
-		end := 0
-		for range objectRows {
-			if i := bytes.IndexByte(rest[end:], '\n'); i >= 0 {
-				end += i + 1
-			}
-		}
-		err := create(filepath.Join(b.path, fmt.Sprintf("part-%05d.csv", n)), func(w io.Writer) error {
-			for _, part := range [][]byte{head, []byte("\n"), rest[:end]} {
-				if _, err := w.Write(part); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-		if err != nil {
-			return err
-		}
+		s.text = append(s.text, rest[:end]...)
 		rest = rest[end:]
+		if s.header == nil {
+			s.header, s.text = s.text, nil
+			continue
+		}
+		if s.lines++; s.lines == objectRows {
+			if err := s.flush(); err != nil {
+				return 0, err
+			}
+		}
 	}
-	return nil
+	return len(p), nil
+}
+
+// flush writes the file that is being filled.
+func (s *splitter) flush() error {
+	if s.lines == 0 {
+		return nil
+	}
+	name := filepath.Join(s.dir, fmt.Sprintf("part-%05d.csv", s.files))
+	err := os.WriteFile(name, append(bytes.Clone(s.header), s.text...), 0o644)
+	s.text, s.lines = s.text[:0], 0
+	s.files++
+	return err
 }
 
 const (

@@ -111,8 +111,8 @@ func (f *flags) command() string {
 func table(ctx context.Context, args []string) error {
 	f := newFlags("table", 1_000_000)
 	f.IntVar(&f.o.Size.Wide, "wide-rows", 0, "rows of the input of 1,000 columns (default one for 50 of trips)")
-	f.DurationVar(&f.o.Budget, "budget", 75*time.Second, "begin no further run of a workload after that long")
-	f.BoolVar(&f.o.Allocs, "allocs", true, "run each workload once more with --profile, to count allocations")
+	f.DurationVar(&f.o.Budget, "budget", time.Minute, "begin no further run of a workload after that long")
+	f.BoolVar(&f.o.Allocs, "allocs", true, "run each workload of less than 30 s once more with --profile, to count allocations")
 	only := f.String("only", "", "these workloads, comma between them")
 	if err := f.parse(args); err != nil {
 		return err

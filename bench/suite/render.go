@@ -123,7 +123,7 @@ func (r *Records) Write(results string, docs ...string) error {
 // Markdown writes what was measured.
 func (s *Scaling) Markdown(b *strings.Builder) {
 	fmt.Fprintf(b, "```\n%s\n```\n\n%s. %s\n\n", s.Command, s.Date, s.Machine)
-	fmt.Fprintf(b, "Lanes, over %d rows, with all processors; the last column compares with the fewest seconds of any number of lanes up to that of processors:\n\n", s.LaneRows)
+	fmt.Fprintf(b, "Lanes, over %d rows, GOMAXPROCS left alone; the last column compares with the best that no more lanes than processors do:\n\n", s.LaneRows)
 	t := table{left: 1, head: []string{"workload", "lanes", "seconds", "CPU s", "peak MiB", "seconds ÷ best"}}
 	for _, l := range s.Lanes {
 		best := 0.0

@@ -29,7 +29,7 @@ type Options struct {
 	Threads int
 	Budget  time.Duration // no further run of a workload is begun after that long
 	Discard int64         // inputs larger than that, in bytes, are removed after their last workload; 0 is none
-	Allocs  bool          // run each workload once more, to count allocations
+	Allocs  bool          // run each workload that is not too long once more, to count allocations
 	Log     io.Writer     // progress
 }
 
@@ -102,6 +102,9 @@ func readStages(text json.RawMessage) *Stages {
 	}
 	return s
 }
+
+// maxAllocs is how long a run may take to be worth another one for its allocations.
+const maxAllocs = 30 * time.Second
 
 // session is a folder to work in, the engines and the inputs.
 type session struct {
@@ -203,11 +206,12 @@ func (s *session) measure(ctx context.Context, db *sql.DB, w workload.Workload, 
 	if r.DuckDB.Failed == "" {
 		source = theirs.output(w)
 	}
+	begin = time.Now()
 	if r.Values, err = verdict(ctx, db, w, in.Path, source, ours.output(w)); err != nil {
 		return fmt.Errorf("the results differ: %w", err)
 	}
-	fmt.Fprintf(s.Log, "%-8s values: %s\n", w.Name, r.Values)
-	if s.Allocs {
+	fmt.Fprintf(s.Log, "%-8s values: %s (%.1f s)\n", w.Name, r.Values, time.Since(begin).Seconds())
+	if s.Allocs && ours.usage.Wall < maxAllocs {
 		a, err := s.allocations(ctx, w, in)
 		if err != nil {
 			return err
