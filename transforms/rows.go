@@ -28,7 +28,8 @@ func pass(b pipeline.Batch) pipeline.Batch {
 	return b
 }
 
-// keep is the rows idx (ascending) of b with rec (lent) in place of its record. Nothing is copied when all rows are kept.
+// keep is the rows idx (ascending) of b with rec (lent) in place of its record. Nothing is copied when all rows are kept. The result
+// uses idx as long as it lives: until the stage is given the next batch.
 func keep(b pipeline.Batch, rec arrow.Record, idx []int32, mem memory.Allocator) (pipeline.Batch, error) {
 	b.Rec = rec
 	if len(idx) == int(rec.NumRows()) {
@@ -43,12 +44,13 @@ func keep(b pipeline.Batch, rec arrow.Record, idx []int32, mem memory.Allocator)
 		b.Sel = nil
 		return b, nil
 	}
+	if b.Sel == nil {
+		b.Sel = idx
+		return b, nil
+	}
 	sel := make([]int32, len(idx))
 	for i, x := range idx {
-		sel[i] = x
-		if b.Sel != nil {
-			sel[i] = b.Sel[x]
-		}
+		sel[i] = b.Sel[x]
 	}
 	b.Sel = sel
 	return b, nil

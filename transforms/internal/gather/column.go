@@ -53,7 +53,6 @@ type column struct {
 	data  []byte
 	ends  []uint32 // of texts in data
 	valid []uint8  // nil while no value is null
-	node  *node    // of nested
 }
 
 func newColumns(lays []layout) []column {
@@ -70,9 +69,6 @@ func (c *column) reset() {
 
 // size is the bytes of the values.
 func (c *column) size() int64 { return int64(len(c.data) + 4*len(c.ends) + len(c.valid)) }
-
-// room is the bytes held.
-func (c *column) room() int64 { return int64(cap(c.data) + 4*cap(c.ends) + cap(c.valid)) }
 
 // hasNulls reports whether validity is kept.
 func (c *column) hasNulls() bool { return len(c.valid) > 0 }
@@ -247,66 +243,4 @@ func (c *column) textSize(lo, hi int) int {
 		from = c.ends[lo-1]
 	}
 	return int(c.ends[hi-1] - from)
-}
-
-// addSpan appends values [lo, hi) of src, a column of the same layout.
-func (c *column) addSpan(src *column, lo, hi int) {
-	if src.hasNulls() || c.hasNulls() {
-		c.marks()
-		if src.hasNulls() {
-			c.valid = append(c.valid, src.valid[lo:hi]...)
-		} else {
-			c.valid = ones(c.valid, hi-lo)
-		}
-	}
-	c.n += hi - lo
-	if !c.lay.isText() {
-		w := c.lay.width
-		c.data = append(c.data, src.data[lo*w:hi*w]...)
-		return
-	}
-	from := uint32(0)
-	if lo > 0 {
-		from = src.ends[lo-1]
-	}
-	shift := uint32(len(c.data)) - from
-	c.data = append(c.data, src.data[from:src.ends[hi-1]]...)
-	for _, end := range src.ends[lo:hi] {
-		c.ends = append(c.ends, end+shift)
-	}
-}
-
-// array makes an Arrow array of the values, which it takes over.
-func (c *column) array() (arrow.Array, error) {
-	n, data, ends := c.n, c.data, c.ends
-	var valid []uint8
-	if c.hasNulls() {
-		valid = c.valid
-	}
-	c.n, c.data, c.ends, c.valid = 0, nil, nil, nil
-	switch c.lay.kind {
-	case fixed:
-		return col.NewSized(c.lay.typ, n, data, valid), nil
-	case bools:
-		return col.NewBool(data, valid), nil
-	case text:
-		off := make([]int32, n+1)
-		for i, end := range ends {
-			off[i+1] = int32(end)
-		}
-		return col.NewVar(c.lay.typ, off, data, valid), nil
-	}
-	b := newNode(c.lay.typ)
-	from := uint32(0)
-	for i, end := range ends {
-		if valid != nil && valid[i] == 0 {
-			b.null()
-		} else if rest, err := b.read(data[from:end]); err != nil {
-			return nil, err
-		} else if len(rest) != 0 {
-			return nil, errShort
-		}
-		from = end
-	}
-	return b.array(), nil
 }

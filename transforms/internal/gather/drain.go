@@ -19,6 +19,7 @@ import (
 // drain hands out the partitions in the order of their folders; the lanes of the next segment read them.
 type drain struct {
 	f     *Fold
+	mem   memory.Allocator
 	lanes []*lane
 	todo  []partition
 	next  int
@@ -84,6 +85,9 @@ func (d *drain) Close() {
 		r.Release()
 	}
 	d.out = nil
+	if d.own != nil {
+		d.own.Close()
+	}
 	for _, l := range d.lanes {
 		l.Close()
 	}
@@ -109,7 +113,7 @@ func (d *drain) Next(ctx context.Context) (arrow.Record, error) {
 			return nil, err
 		}
 		if d.own == nil {
-			if d.own, err = d.NewDecoder(memory.DefaultAllocator); err != nil {
+			if d.own, err = d.NewDecoder(d.mem); err != nil {
 				return nil, err
 			}
 		}
@@ -128,11 +132,12 @@ func (d *drain) Next(ctx context.Context) (arrow.Record, error) {
 
 // NewDecoder makes the reader of one lane.
 func (d *drain) NewDecoder(mem memory.Allocator) (pipeline.Decoder, error) {
-	r := &reader{d: d, mem: mem, cols: newColumns(d.f.lays), cursors: make([]cursor, len(d.lanes))}
+	r := &reader{d: d, mem: mem, cols: make([]built, len(d.f.lays)), cursors: make([]cursor, len(d.lanes))}
 	for i := range r.cursors {
 		r.cursors[i].cols = newColumns(d.f.lays)
 	}
 	for i := range d.f.lays {
+		r.cols[i].lay, r.cols[i].mem = &d.f.lays[i], mem
 		if !d.f.lays[i].isText() {
 			r.fixed += int64(d.f.lays[i].width)
 		} else {
@@ -148,7 +153,7 @@ type reader struct {
 	mem     memory.Allocator
 	cursors []cursor
 	open    []*cursor
-	cols    []column // of the record in the making
+	cols    []built // the record in the making
 	rows    int
 	text    int64 // bytes of its texts
 	fixed   int64 // bytes of a row's other columns
@@ -162,7 +167,12 @@ type span struct {
 	lo, hi int
 }
 
-func (r *reader) Close() {}
+// Close gives up what was not emitted.
+func (r *reader) Close() {
+	for i := range r.cols {
+		r.cols[i].drop()
+	}
+}
 
 // Decode emits the records of a partition. They are cut at the same rows whatever the lanes.
 func (r *reader) Decode(ctx context.Context, c *pipeline.Chunk, _ *pipeline.Rejects, emit func(pipeline.Batch) error) error {
@@ -170,7 +180,7 @@ func (r *reader) Decode(ctx context.Context, c *pipeline.Chunk, _ *pipeline.Reje
 	if !ok {
 		return fail.Newf(fail.Internal, "partition: the chunk holds a %T", c.Part)
 	}
-	r.open, r.left = r.open[:0], p.rows
+	r.open, r.spans, r.left = r.open[:0], r.spans[:0], p.rows
 	r.start()
 	by, err := r.by(p)
 	if err != nil {
@@ -196,7 +206,9 @@ func (r *reader) Decode(ctx context.Context, c *pipeline.Chunk, _ *pipeline.Reje
 		}
 		full, done := r.take()
 		if full || done != nil {
-			r.copy()
+			if err := r.copy(); err != nil {
+				return err
+			}
 		}
 		if done != nil {
 			if err := done.load(); err != nil {
@@ -228,14 +240,8 @@ func (r *reader) start() {
 	r.rows, r.text = 0, 0
 	n := int(min(r.left, int64(r.d.f.recordRows), max(1, r.d.f.recordBytes/max(1, r.fixed))))
 	for i := range r.cols {
-		c := &r.cols[i]
-		c.reset()
-		if c.lay.isText() {
-			c.ends = make([]uint32, 0, n)
-		} else {
-			c.data = make([]byte, 0, n*c.lay.width)
-		}
-		c.valid = nil
+		r.cols[i].drop()
+		r.cols[i].start(n)
 	}
 }
 
@@ -298,14 +304,17 @@ func (c *cursor) texts(lo, hi int) int {
 }
 
 // copy appends what was noted to the record.
-func (r *reader) copy() {
+func (r *reader) copy() error {
 	for i := range r.cols {
 		dst := &r.cols[i]
 		for _, s := range r.spans {
-			dst.addSpan(&s.c.cols[i], s.lo, s.hi)
+			if err := dst.addSpan(&s.c.cols[i], s.lo, s.hi); err != nil {
+				return fail.Newf(fail.Internal, "partition: %w", err)
+			}
 		}
 	}
 	r.spans = r.spans[:0]
+	return nil
 }
 
 // emit lends the record to the engine and starts the next.
@@ -330,7 +339,10 @@ func (r *reader) emit(by []arrow.Array, emit func(pipeline.Batch) error) error {
 	defer rec.Release()
 	r.d.rows.Add(int64(r.rows))
 	r.left -= int64(r.rows)
-	r.start()
+	r.rows, r.text = 0, 0
+	if r.left > 0 {
+		r.start()
+	}
 	return emit(pipeline.Batch{Rec: rec})
 }
 

@@ -35,7 +35,7 @@ type Config struct {
 
 const (
 	// mostMemory is where holding more in memory stops to pay: a spilled row costs a copy each way.
-	mostMemory = 128 << 20
+	mostMemory = 64 << 20
 	// MostPartitions of a run: a file for each of many more rows than that is a mistake.
 	MostPartitions = 100_000
 	leastWindow    = 256 << 10
@@ -106,7 +106,7 @@ func (f *Fold) share() int64 { return f.limit / max(1, f.lanes.Load()) }
 
 // Drain puts the lanes' rows together; see the package.
 func (f *Fold) Drain(ctx context.Context, mem memory.Allocator, parts []pipeline.Partial) (pipeline.Drain, error) {
-	d := &drain{f: f}
+	d := &drain{f: f, mem: mem}
 	for _, p := range parts {
 		l, ok := p.(*lane)
 		if !ok {

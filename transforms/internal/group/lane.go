@@ -125,6 +125,7 @@ func (l *Lane) partition() error {
 	l.single = nil
 	defer l.f.drop(p)
 	return l.f.split(p, 0, fanout, l.mem, func(i int, r *keys.Rows, states []arrow.Array) error {
+		l.f.makeFor(l.parts[i], r.N+r.N/2)
 		if err := l.f.merge(l.parts[i], r, states); err != nil {
 			return err
 		}

@@ -5,8 +5,10 @@ import (
 
 	"github.com/apache/arrow/go/v17/arrow"
 
+	"github.com/sluice-data/sluice/internal/fail"
 	"github.com/sluice-data/sluice/transforms/internal/col"
 	"github.com/sluice-data/sluice/transforms/internal/keys"
+	"github.com/sluice-data/sluice/transforms/internal/slab"
 )
 
 // scatter buffers rows by partition, so that a partition's table and states are visited for many rows at a time and are in the
@@ -37,22 +39,24 @@ const (
 )
 
 func newScatter(l *Lane) *scatter {
-	s := &scatter{l: l}
-	s.alloc(newLayout(l.f.cfg.Args, false, false, false))
-	return s
+	return &scatter{l: l, lay: newLayout(l.f.cfg.Args, false, false, false)}
 }
 
 // alloc makes the buffer for rows of a layout. A 32nd of the budget for each lane's buffer at most.
-func (s *scatter) alloc(lay *layout) {
+func (s *scatter) alloc(lay *layout) (err error) {
 	s.lay = lay
+	slab.Unmap(s.buf)
 	for s.per = 1024; s.per > 16 && (s.per*lay.stride > bufferBytes || int64(s.per*lay.stride*fanout) > s.l.f.limit/32); s.per /= 2 {
 	}
-	s.buf = arrow.GetBytes(make([]uint64, fanout*s.per*lay.stride/8))
+	if s.buf, err = slab.Map(fanout * s.per * lay.stride); err != nil {
+		return fail.Newf(fail.Temporary, "aggregate: %w", err)
+	}
 	s.arenas = make([][][]byte, lay.arenas)
 	for i := range s.arenas {
 		s.arenas[i] = make([][]byte, fanout)
 	}
 	s.account()
+	return nil
 }
 
 // account tells the budget what the buffers hold.
@@ -68,6 +72,7 @@ func (s *scatter) account() {
 }
 
 func (s *scatter) close() {
+	slab.Unmap(s.buf)
 	s.l.f.used.Add(-s.size)
 	s.size, s.buf, s.arenas = 0, nil, nil
 }
@@ -104,14 +109,13 @@ func (s *scatter) suit(r *keys.Rows, args []arrow.Array) error {
 	for _, a := range args {
 		nulls = nulls || a.NullN() > 0
 	}
-	if bytes == s.lay.bytes && w1 == s.lay.w1 && nulls == s.lay.nulls {
+	if s.buf != nil && bytes == s.lay.bytes && w1 == s.lay.w1 && nulls == s.lay.nulls {
 		return nil
 	}
 	if err := s.flushAll(true); err != nil {
 		return err
 	}
-	s.alloc(newLayout(s.lay.types, w1, bytes, nulls))
-	return nil
+	return s.alloc(newLayout(s.lay.types, w1, bytes, nulls))
 }
 
 // boundText empties all buffers when their text takes more than their share.

@@ -201,7 +201,11 @@ func (f *Fold) reserve(p *part, n int) {
 	if n <= 1024 {
 		return // small tables grow cheaply
 	}
-	n += p.tab.Len()
+	f.makeFor(p, p.tab.Len()+n)
+}
+
+// makeFor makes room for n groups in all.
+func (f *Fold) makeFor(p *part, n int) {
 	p.tab.Reserve(n)
 	for _, a := range p.accs {
 		if r, ok := a.(agg.Reserver); ok {

@@ -31,11 +31,10 @@ func (p *Pool) Get() ([]byte, error) {
 		return b, nil
 	}
 	if len(p.fresh) == 0 {
-		r, err := mapRegion(regionSize)
+		r, err := Map(regionSize)
 		if err != nil {
 			return nil, err
 		}
-		tellRuntime(regionSize)
 		p.regions, p.fresh = append(p.regions, r), r
 	}
 	b := p.fresh[:BlockSize:BlockSize]
@@ -63,10 +62,26 @@ func (p *Pool) Drain() {
 // Close frees all blocks. The pool may be used again.
 func (p *Pool) Close() {
 	for _, r := range p.regions {
-		unmapRegion(r)
-		tellRuntime(-regionSize)
+		Unmap(r)
 	}
 	*p = Pool{}
+}
+
+// Map gives n zeroed bytes that begin at a page, until Unmap. The error is the operating system's: no memory.
+func Map(n int) ([]byte, error) {
+	b, err := mapRegion(n)
+	if err == nil {
+		tellRuntime(int64(n))
+	}
+	return b, err
+}
+
+// Unmap frees what Map gave; nil is nothing.
+func Unmap(b []byte) {
+	if b != nil {
+		unmapRegion(b)
+		tellRuntime(-int64(len(b)))
+	}
 }
 
 var told struct {
