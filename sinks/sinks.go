@@ -7,6 +7,7 @@ import (
 
 	"github.com/apache/arrow/go/v17/arrow"
 
+	"github.com/sluice-data/sluice/internal/hive"
 	"github.com/sluice-data/sluice/internal/objstore"
 	"github.com/sluice-data/sluice/pipeline"
 )
@@ -67,8 +68,8 @@ type File struct {
 	Size int64
 	Rows int64
 	ETag string
-	// Partition is the partition columns' values as text, nil for null; nil without PartitionBy.
-	Partition map[string]*string
+	// Partition is the partition columns' values; nil without PartitionBy.
+	Partition map[string]hive.Value
 }
 
 var destinations = map[string]Destination{}

@@ -3,6 +3,7 @@
 package hive
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -23,6 +24,20 @@ const Null = "__HIVE_DEFAULT_PARTITION__"
 type Value struct {
 	Text string
 	Null bool
+}
+
+// MarshalJSON is the text, or null.
+func (v Value) MarshalJSON() ([]byte, error) {
+	if v.Null {
+		return []byte("null"), nil
+	}
+	return json.Marshal(v.Text)
+}
+
+// UnmarshalJSON reads what MarshalJSON wrote.
+func (v *Value) UnmarshalJSON(b []byte) error {
+	*v = Value{Null: string(b) == "null"}
+	return json.Unmarshal(b, &v.Text)
 }
 
 // CheckField says why f cannot be a partition column, or nil: its name must be one that all readers find, its type one whose

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/sluice-data/sluice/internal/fail"
+	"github.com/sluice-data/sluice/internal/hive"
 	"github.com/sluice-data/sluice/pipeline"
 )
 
@@ -54,7 +55,7 @@ type FileRef struct {
 	Rows int64  `json:"rows"`
 	ETag string `json:"etag,omitempty"`
 	// Partition is the partition columns' values as text, null for null.
-	Partition map[string]*string `json:"partition,omitempty"`
+	Partition map[string]hive.Value `json:"partition,omitempty"`
 }
 
 // Rows is the row account: read = filtered + rejected + deduplicated + folded + what went on; with no aggregate, what

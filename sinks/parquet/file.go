@@ -10,6 +10,7 @@ import (
 	"github.com/parquet-go/parquet-go/format"
 
 	"github.com/sluice-data/sluice/internal/fail"
+	"github.com/sluice-data/sluice/internal/hive"
 	"github.com/sluice-data/sluice/internal/objstore"
 )
 
@@ -18,13 +19,13 @@ const magic = "PAR1"
 // file is a Parquet file that is being uploaded. Until its upload is completed nobody sees it.
 type file struct {
 	ref       objstore.Ref
-	folder    string             // of its partition
-	partition map[string]*string // its values
-	ended     bool               // no block goes to it any more
-	waiting   []*block           // not yet written
-	held      int64              // bytes of those
-	upload    objstore.Upload    // nil until it is begun
-	off       int64              // bytes written
+	folder    string                // of its partition
+	partition map[string]hive.Value // its values
+	ended     bool                  // no block goes to it any more
+	waiting   []*block              // not yet written
+	held      int64                 // bytes of those
+	upload    objstore.Upload       // nil until it is begun
+	off       int64                 // bytes written
 	rows      int64
 	groups    []format.RowGroup
 	// the page index of the groups' chunks, which goes behind the data

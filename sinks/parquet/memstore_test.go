@@ -55,6 +55,8 @@ func (m *memStore) ReadRange(_ context.Context, info objstore.Info, off, n int64
 	if err := m.call("read", info.Ref); err != nil {
 		return nil, err
 	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	b := m.objects[info.Key]
 	return io.NopCloser(bytes.NewReader(b[min(off, int64(len(b))):min(off+n, int64(len(b)))])), nil
 }
@@ -66,11 +68,13 @@ func (m *memStore) List(_ context.Context, prefix objstore.Ref) iter.Seq2[objsto
 			return
 		}
 		var found []objstore.Info
+		m.mu.Lock()
 		for k := range m.objects {
 			if strings.HasPrefix(k, prefix.Key) {
 				found = append(found, m.info(objstore.Ref{Bucket: prefix.Bucket, Key: k}))
 			}
 		}
+		m.mu.Unlock()
 		slices.SortFunc(found, func(a, b objstore.Info) int { return cmp.Compare(a.Key, b.Key) })
 		for _, info := range found {
 			if !yield(info, nil) {
@@ -89,6 +93,8 @@ func (m *memStore) Upload(_ context.Context, ref objstore.Ref, _ string) (objsto
 	if err := m.call("upload", ref); err != nil {
 		return nil, err
 	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	u := &memUpload{store: m, ref: ref}
 	m.open[u] = true
 	return u, nil
@@ -98,6 +104,8 @@ func (m *memStore) AbortUploads(_ context.Context, ref objstore.Ref) (int, error
 	if err := m.call("abort-uploads", ref); err != nil {
 		return 0, err
 	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	n := 0
 	for u := range m.open {
 		if u.ref == ref {
@@ -112,6 +120,8 @@ func (m *memStore) Delete(_ context.Context, ref objstore.Ref) error {
 	if err := m.call("delete", ref); err != nil {
 		return err
 	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	delete(m.objects, ref.Key)
 	return nil
 }
@@ -149,6 +159,8 @@ func (u *memUpload) Complete(ctx context.Context) (objstore.Info, error) {
 	if err := u.store.call("complete", u.ref); err != nil {
 		return objstore.Info{}, err
 	}
+	u.store.mu.Lock()
+	defer u.store.mu.Unlock()
 	if !u.store.open[u] {
 		return objstore.Info{}, fail.Newf(fail.Temporary, "complete: %w", objstore.ErrLost)
 	}

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/sluice-data/sluice/internal/fail"
+	"github.com/sluice-data/sluice/internal/hive"
 	"github.com/sluice-data/sluice/internal/objstore"
 	"github.com/sluice-data/sluice/pipeline"
 	"github.com/sluice-data/sluice/sinks"
@@ -196,12 +197,9 @@ func (s *Sink) current() *file {
 func (s *Sink) next(b *partitionBlock) *file {
 	f := &file{folder: b.folder, ref: part(s.req.Dir, b.folder, s.req.RunID, s.numbers[b.folder])}
 	if s.parts != nil {
-		f.partition = make(map[string]*string, len(b.values))
+		f.partition = make(map[string]hive.Value, len(b.values))
 		for i, v := range b.values {
-			f.partition[s.parts.names[i]] = nil
-			if !v.Null {
-				f.partition[s.parts.names[i]] = &v.Text
-			}
+			f.partition[s.parts.names[i]] = v
 		}
 		if s.numbers[b.folder] == 0 {
 			s.folders = append(s.folders, b.folder)

@@ -1,0 +1,156 @@
+package gather
+
+import (
+	"math"
+
+	"github.com/apache/arrow/go/v17/arrow"
+	"github.com/apache/arrow/go/v17/arrow/array"
+	"github.com/apache/arrow/go/v17/arrow/memory"
+
+	"github.com/sluice-data/sluice/transforms/internal/col"
+)
+
+// built is a column of a record in the making, in memory of the lane's allocator.
+type built struct {
+	lay   *layout
+	mem   memory.Allocator
+	n     int
+	data  []byte  // values, or the bytes of texts, and room for more
+	used  int     // bytes of data
+	off   []byte  // of texts: where value i begins, as int32
+	valid []uint8 // nil while no value is null; reused
+}
+
+// start makes room for n values.
+func (b *built) start(n int) {
+	b.n, b.used, b.valid = 0, 0, b.valid[:0]
+	if b.lay.isText() {
+		b.off = b.mem.Allocate(4 * (n + 1))
+		as[int32](b.off)[0] = 0
+		b.data = b.mem.Allocate(8 * n)
+	} else {
+		b.data = b.mem.Allocate(n * b.lay.width)
+	}
+}
+
+// drop gives the memory back.
+func (b *built) drop() {
+	if b.data != nil {
+		b.mem.Free(b.data)
+	}
+	if b.off != nil {
+		b.mem.Free(b.off)
+	}
+	b.data, b.off = nil, nil
+}
+
+// addSpan appends values [lo, hi) of src, a column of the same layout. There is room for them, but for the bytes of texts.
+func (b *built) addSpan(src *column, lo, hi int) error {
+	if src.hasNulls() || len(b.valid) > 0 {
+		b.valid = ones(b.valid, b.n-len(b.valid))
+		if src.hasNulls() {
+			b.valid = append(b.valid, src.valid[lo:hi]...)
+		} else {
+			b.valid = ones(b.valid, hi-lo)
+		}
+	}
+	at := b.n
+	b.n += hi - lo
+	if !b.lay.isText() {
+		w := b.lay.width
+		b.used = b.n * w
+		copy(b.data[at*w:b.used], src.data[lo*w:hi*w])
+		return nil
+	}
+	from := uint32(0)
+	if lo > 0 {
+		from = src.ends[lo-1]
+	}
+	size := b.used
+	b.used += int(src.ends[hi-1] - from)
+	if b.used > math.MaxInt32 {
+		return errHuge
+	}
+	if b.used > len(b.data) {
+		b.data = b.mem.Reallocate(b.used+b.used/2, b.data)
+	}
+	copy(b.data[size:b.used], src.data[from:])
+	off := as[int32](b.off)[at+1 : b.n+1]
+	shift := int32(size) - int32(from)
+	for i, end := range src.ends[lo:hi] {
+		off[i] = int32(end) + shift
+	}
+	return nil
+}
+
+// array is the values as an Arrow array, which takes the memory over.
+func (b *built) array() (arrow.Array, error) {
+	var valid *memory.Buffer
+	missing := 0
+	if len(b.valid) > 0 {
+		var bits []byte
+		bits, missing = col.Bitmap(b.valid)
+		valid = memory.NewBufferBytes(bits)
+	}
+	switch b.lay.kind {
+	case bools:
+		defer b.drop()
+		if missing == 0 {
+			return col.NewBool(b.data[:b.used], nil), nil
+		}
+		return col.NewBool(b.data[:b.used], b.valid), nil
+	case nested:
+		defer b.drop()
+		return b.nested()
+	}
+	bufs := []*memory.Buffer{valid}
+	if b.lay.kind == text {
+		if id := b.lay.typ.ID(); id == arrow.LARGE_STRING || id == arrow.LARGE_BINARY {
+			wide := make([]int64, b.n+1)
+			for i, o := range as[int32](b.off)[:b.n+1] {
+				wide[i] = int64(o)
+			}
+			b.mem.Free(b.off)
+			bufs = append(bufs, memory.NewBufferBytes(arrow.GetBytes(wide)))
+		} else {
+			bufs = append(bufs, b.buffer(b.off, 4*(b.n+1)))
+		}
+	}
+	bufs = append(bufs, b.buffer(b.data, b.used))
+	b.data, b.off = nil, nil
+	d := array.NewData(b.lay.typ, b.n, bufs, nil, missing, 0)
+	for _, buf := range bufs {
+		if buf != nil {
+			buf.Release()
+		}
+	}
+	defer d.Release()
+	return array.MakeFromData(d), nil
+}
+
+// buffer is the first n bytes of raw, which it takes over. Its length is what is in it: blocks are cut by that.
+func (b *built) buffer(raw []byte, n int) *memory.Buffer {
+	if n == 0 {
+		b.mem.Free(raw)
+		return memory.NewBufferBytes(nil)
+	}
+	if n < len(raw) {
+		raw = b.mem.Reallocate(n, raw)
+	}
+	return memory.NewBufferWithAllocator(raw, b.mem)
+}
+
+func (b *built) nested() (arrow.Array, error) {
+	node := newNode(b.lay.typ)
+	off := as[int32](b.off)
+	for i := range b.n {
+		if len(b.valid) > 0 && b.valid[i] == 0 {
+			node.null()
+		} else if rest, err := node.read(b.data[off[i]:off[i+1]]); err != nil {
+			return nil, err
+		} else if len(rest) != 0 {
+			return nil, errShort
+		}
+	}
+	return node.array(), nil
+}
