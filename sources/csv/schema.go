@@ -1,6 +1,7 @@
 package csv
 
 import (
+	"bytes"
 	"context"
 	"io"
 
@@ -15,6 +16,7 @@ import (
 const (
 	inferBytes = 1 << 20 // of the first input's head
 	inferRows  = 20_000
+	maxSpread  = 4 // inputs of which more is looked at than the head, if they are large
 )
 
 // plan is a column of the source and how its cells are read.
@@ -115,9 +117,12 @@ type finder struct {
 	guesses map[string]*guess
 	x       index
 	scratch []byte
+	spread  int // inputs of which more than the head may still be looked at
 }
 
-func newFinder(s *source) *finder { return &finder{s: s, guesses: map[string]*guess{}} }
+func newFinder(s *source) *finder {
+	return &finder{s: s, guesses: map[string]*guess{}, spread: maxSpread}
+}
 
 // head looks at the first n bytes of in, or as many more as its header takes.
 func (f *finder) head(ctx context.Context, in sources.Input, n int) error {
@@ -148,8 +153,50 @@ func (f *finder) head(ctx context.Context, in sources.Input, n int) error {
 			f.s.known = h.names
 		}
 		f.observe(&h, head[h.begin:], eof, inferRows)
-		return nil
+		if f.s.req.FullScan || f.spread == 0 {
+			return nil // everything will be looked at, or enough was
+		}
+		pieces, err := sources.Spread(ctx, in, head)
+		if len(pieces) > 0 {
+			f.spread--
+		}
+		for i, b := range pieces {
+			last := i == len(pieces)-1
+			f.observe(&h, b[h.entry(b, last):], last, inferRows)
+		}
+		return err
 	}
+}
+
+// entry is where in b, which starts anywhere in the input, a record seems to start: before a few that are sound and have as many fields as
+// they should. It is b's length if there is no such place. (Inside quoted text there may be one; what is taken for a value there is at
+// worst a reason to read the column as text.)
+func (h *headed) entry(b []byte, eof bool) int {
+	const few, tries = 5, 100
+	var ends []uint32
+	pos := 0
+	for range tries {
+		i := bytes.IndexByte(b[pos:], h.term)
+		if i < 0 {
+			break
+		}
+		pos += i + 1
+		at, good := pos, 0
+		for ; good < few; good++ {
+			if at = h.skip(b, at, h.fields == 1); at == len(b) && eof {
+				return pos
+			}
+			var s span
+			if ends, s = h.record(b, at, ends[:0]); s.fault != sound || !s.whole && !eof || len(ends) != h.fields {
+				break
+			}
+			at = s.next
+		}
+		if good == few {
+			return pos
+		}
+	}
+	return len(b)
 }
 
 // add notes h's columns.

@@ -256,6 +256,7 @@ func infer(ctx context.Context, req sources.Request) ([]arrow.Field, error) {
 		return req.FullScan || rows < headRows && size < headBytes || len(in.root.keys) == 0 && len(req.Schema.Columns) == 0
 	}
 	var refused *fail.Error // the first line that is no record
+	var head []byte         // of the first input
 	for more() {
 		c, err := chunks.Next(ctx)
 		if errors.Is(err, io.EOF) {
@@ -265,6 +266,9 @@ func infer(ctx context.Context, req sources.Request) ([]arrow.Field, error) {
 			return nil, err
 		}
 		line := c.Line
+		if head == nil && c.Offset == 0 && c.Input == req.Inputs[0].URI {
+			head = bytes.Clone(c.Data[:min(len(c.Data), 64)])
+		}
 		for b := c.Data; len(b) > 0 && more(); rows++ {
 			n := lineLen(b)
 			in.s.why = ""
@@ -282,6 +286,11 @@ func infer(ctx context.Context, req sources.Request) ([]arrow.Field, error) {
 		}
 		c.Release()
 	}
+	if !req.FullScan && len(head) > 0 {
+		if err := in.spread(ctx, req.Inputs[0], head); err != nil {
+			return nil, err
+		}
+	}
 	switch {
 	case len(in.root.keys) > 0 || len(req.Schema.Columns) > 0 || len(req.Inputs) == 0:
 		return in.root.fields(), nil
@@ -291,4 +300,25 @@ func infer(ctx context.Context, req sources.Request) ([]arrow.Field, error) {
 		return nil, fail.Newf(fail.Data, "is empty, so there are no columns to infer: declare schema.columns").In(req.Inputs[0].URI)
 	}
 	return nil, fail.Newf(fail.Data, "the records have no keys, so there are no columns to infer: declare schema.columns").In(req.Inputs[0].URI)
+}
+
+// spread looks at lines further on in a large input.
+func (in *inference) spread(ctx context.Context, input sources.Input, head []byte) error {
+	pieces, err := sources.Spread(ctx, input, head)
+	if err != nil {
+		return err
+	}
+	for _, b := range pieces {
+		for b = b[min(lineLen(b)+1, len(b)):]; ; { // the first line is cut in two
+			n := lineLen(b)
+			if n == len(b) {
+				break // the last one too
+			}
+			if err := in.record(b[:n]); err != nil {
+				return err
+			}
+			b = b[n+1:]
+		}
+	}
+	return nil
 }

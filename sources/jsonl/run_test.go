@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/memory"
 	"go.uber.org/goleak"
 	"pgregory.net/rapid"
@@ -46,6 +47,15 @@ type result struct {
 	records int
 }
 
+// describe writes a schema as columns reads it.
+func describe(s *arrow.Schema) string {
+	var fields []string
+	for _, f := range s.Fields() {
+		fields = append(fields, f.Name+" "+schema.TypeName(f))
+	}
+	return strings.Join(fields, ", ")
+}
+
 // run reads req to its end, and checks that nothing leaks and that each batch is sound.
 func run(t rapid.TB, req sources.Request) (result, error) {
 	t.Helper()
@@ -58,12 +68,7 @@ func run(t rapid.TB, req sources.Request) (result, error) {
 		return res, err
 	}
 	defer src.Close()
-	for i, f := range src.Schema().Fields() {
-		if i > 0 {
-			res.types += ", "
-		}
-		res.types += f.Name + " " + schema.TypeName(f)
-	}
+	res.types = describe(src.Schema())
 	dec, err := src.NewDecoder(mem)
 	if err != nil {
 		return res, err
