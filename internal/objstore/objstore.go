@@ -58,7 +58,7 @@ type Store interface {
 // Upload is an open multipart upload. Exactly one of Complete and Abort must be called.
 type Upload interface {
 	// Write appends b as part data; it buffers to parts (of equal size, 8 MiB growing for very large objects so that 10,000
-	// parts suffice) and may send in the background, at most two parts in flight. b may be reused after Write returns.
+	// parts suffice) and sends in the background, two parts at a time or more where the link rewards it. b may be reused then.
 	Write(b []byte) (int, error)
 	// Flush sends what is buffered and waits until the store has all parts; after it Complete is one small request.
 	// A Write after it is an error, since only the last part may be short.

@@ -31,7 +31,7 @@ type S3Options struct {
 	Endpoint     string        // "" means AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, or AWS itself
 	PathStyle    bool          // bucket in the path; implied for an endpoint that is an IP address or has no domain
 	Region       string        // "" means AWS_REGION, the profile's, or us-east-1 with an endpoint of one's own
-	MaxConns     int           // idle connections kept for reuse; default 64
+	MaxConns     int           // idle connections kept for reuse; default 128
 	MaxAttempts  int           // of each request; default 10
 	MaxBackoff   time.Duration // longest pause between two of them; default 20 s (45 s for all ten)
 	StallTimeout time.Duration // a request without progress for this long is broken and tried again; default 60 s
@@ -39,7 +39,7 @@ type S3Options struct {
 
 func (o S3Options) withDefaults() S3Options {
 	if o.MaxConns <= 0 {
-		o.MaxConns = 64
+		o.MaxConns = 128
 	}
 	if o.MaxAttempts <= 0 {
 		o.MaxAttempts = 10
@@ -58,6 +58,7 @@ type s3Store struct {
 	opt       S3Options
 	checksums bool // parts are sent with CRC32 and listed with it at the end
 	http      *http.Client
+	width     *width
 }
 
 var _ Store = (*s3Store)(nil)
@@ -73,7 +74,7 @@ func NewS3(ctx context.Context, opt S3Options) (Store, error) {
 	if err != nil {
 		return nil, fail.Newf(fail.Usage, "read AWS configuration: %w", err)
 	}
-	s := &s3Store{opt: opt}
+	s := &s3Store{opt: opt, width: newWidth(time.Now)}
 	s.http, err = httpClient(cfg, opt)
 	if err != nil {
 		return nil, err
@@ -86,6 +87,7 @@ func NewS3(ctx context.Context, opt S3Options) (Store, error) {
 		o.HTTPClient = &stallClient{inner: s.http, limit: opt.StallTimeout}
 		o.Retryer = newRetryer(opt)
 		o.DisableLogOutputChecksumValidationSkipped = true
+		o.ContinueHeaderThresholdBytes = -1 // asking first whether a part may be sent costs each a round trip
 		foreign := false
 		if o.BaseEndpoint != nil {
 			u, err := url.Parse(*o.BaseEndpoint)

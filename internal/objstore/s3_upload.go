@@ -17,11 +17,8 @@ import (
 	"github.com/sluice-data/sluice/internal/fail"
 )
 
-const (
-	partsInFlight = 2
-	// chunkSize is the unit in which an upload buffers: many open uploads take what they hold, not a part each.
-	chunkSize = 256 << 10
-)
+// chunkSize is the unit in which an upload buffers: many open uploads take what they hold, not a part each.
+const chunkSize = 256 << 10
 
 // partSizes is how parts grow: S3 takes 10,000 parts of 5 MiB to 5 GiB (S3 user guide, "Multipart upload limits"). Some
 // other stores want all parts but the last equal, so up to 31 GiB they are; four steps then reach 250 GiB while no more
@@ -52,7 +49,6 @@ type s3Upload struct {
 	run    context.Context // the caller's: when it ends, nothing more is sent
 	ctx    context.Context // of the parts under way, which outlive the run's by Abort's patience
 	cancel context.CancelFunc
-	slots  chan struct{} // holds one for each part under way
 	wait   sync.WaitGroup
 
 	part    int32 // number of the part that buf is for
@@ -62,10 +58,12 @@ type s3Upload struct {
 	flushed bool
 	done    bool // completed: there is nothing to abort
 
-	mu    sync.Mutex
-	parts []types.CompletedPart
-	ended bool // by Abort
-	err   error
+	mu     sync.Mutex
+	under  int           // parts under way
+	change chan struct{} // closed, and made anew, when one ends
+	parts  []types.CompletedPart
+	ended  bool // by Abort
+	err    error
 }
 
 // abortPatience is how long Abort lets the parts under way arrive. One that is cut off while the store takes it in can
@@ -78,7 +76,7 @@ func (s *s3Store) Upload(ctx context.Context, ref Ref, contentType string) (Uplo
 	if ref.Key == "" {
 		return nil, failf(fail.Usage, ref, "%s: it names a bucket and no object", verb)
 	}
-	u := &s3Upload{store: s, ref: ref, run: ctx, tag: rand.Text(), part: 1, slots: make(chan struct{}, partsInFlight)}
+	u := &s3Upload{store: s, ref: ref, run: ctx, tag: rand.Text(), part: 1, change: make(chan struct{})}
 	in := &s3.CreateMultipartUploadInput{Bucket: &ref.Bucket, Key: &ref.Key, Metadata: map[string]string{putTag: u.tag}}
 	if contentType != "" {
 		in.ContentType = &contentType
@@ -150,30 +148,60 @@ func (u *s3Upload) Write(b []byte) (int, error) {
 	return written, nil
 }
 
-// send hands the buffer to a goroutine when one of the slots is free.
+// send hands the buffer to a goroutine when the parts under way leave room for one more.
 func (u *s3Upload) send(ctx context.Context) error {
-	select {
-	case u.slots <- struct{}{}:
-	case <-ctx.Done():
-		return u.fail(cancelled(ctx, u.ref, "send part"))
-	case <-u.run.Done():
-		return u.fail(cancelled(u.run, u.ref, "send part"))
+	var begin time.Time
+	for {
+		u.mu.Lock()
+		if u.err != nil { // seen under the lock that Abort takes before it waits: no part begins behind its back
+			defer u.mu.Unlock()
+			return u.err
+		}
+		if ok, extra := u.store.width.admit(u.under, u.held); ok {
+			u.begin(extra)
+			u.mu.Unlock()
+			if !begin.IsZero() {
+				u.store.width.waits(time.Since(begin))
+			}
+			return nil
+		}
+		change := u.change
+		u.mu.Unlock()
+		if begin.IsZero() {
+			begin = time.Now()
+		}
+		select {
+		case <-change:
+		case <-ctx.Done():
+			return u.fail(cancelled(ctx, u.ref, "send part"))
+		case <-u.run.Done():
+			return u.fail(cancelled(u.run, u.ref, "send part"))
+		}
 	}
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if u.err != nil { // seen under the lock that Abort takes before it waits: no part begins behind its back
-		<-u.slots
-		return u.err
-	}
-	number, body := u.part, &partBody{chunks: u.buf, size: u.held}
+}
+
+// begin sends the buffer as the next part. Callers hold mu.
+func (u *s3Upload) begin(extra bool) {
+	number, size, body := u.part, u.held, &partBody{chunks: u.buf, size: u.held}
 	u.part, u.buf, u.held = u.part+1, nil, 0
+	u.under++
 	u.wait.Go(func() {
-		defer func() { <-u.slots }()
+		defer func() {
+			if extra {
+				u.store.width.leave(size)
+			}
+			u.mu.Lock()
+			u.under--
+			close(u.change)
+			u.change = make(chan struct{})
+			u.mu.Unlock()
+		}()
 		if err := fail.Guard("send part of "+u.ref.String(), func() error { return u.sendPart(number, body) }); err != nil {
 			u.fail(err)
+			return
 		}
+		u.store.width.sent(size)
 	})
-	return nil
 }
 
 func (u *s3Upload) sendPart(number int32, body *partBody) error {
@@ -214,20 +242,19 @@ func (u *s3Upload) Flush(ctx context.Context) error {
 
 // idle waits until no part is under way, and says no if ctx ends first.
 func (u *s3Upload) idle(ctx context.Context) bool {
-	held := 0
-	defer func() {
-		for range held {
-			<-u.slots
+	for {
+		u.mu.Lock()
+		under, change := u.under, u.change
+		u.mu.Unlock()
+		if under == 0 {
+			return ctx.Err() == nil
 		}
-	}()
-	for ; held < partsInFlight; held++ {
 		select {
-		case u.slots <- struct{}{}:
+		case <-change:
 		case <-ctx.Done():
 			return false
 		}
 	}
-	return ctx.Err() == nil
 }
 
 func (u *s3Upload) Complete(ctx context.Context) (Info, error) {
