@@ -48,6 +48,7 @@ type columnReader struct {
 	leaf     *leaf
 	sink     sink
 	in       *chunkInput
+	next     *chunkInput // what follows in: the data pages, where only some are read
 	d        *decompressor
 	codec    format.CompressionCodec
 	perEntry float64 // bytes, on average
@@ -62,17 +63,59 @@ type columnReader struct {
 	// nested columns: levels of the batch, then (from taken on) those decoded ahead, of the current page
 	defs, reps []uint8
 	taken      int
+
+	// where only some of the pages are read
+	pages *pages // nil: all are read
+	at    int    // number of the next data page
+	skip  int64  // rows of the first one that are not wanted
+	extra int64  // rows of the last one that are not wanted
+	flats bool   // rows are read by flat
 }
 
-// open starts on a column chunk.
-func (c *columnReader) open(in *chunkInput, chunk *meta.Column) {
-	c.in, c.codec, c.left = in, chunk.Codec, chunk.NumValues
+// open starts on a column chunk; its bytes are given to in.
+func (c *columnReader) open(chunk *meta.Column) {
+	c.in, c.next, c.codec, c.left = nil, nil, chunk.Codec, chunk.NumValues
+	c.pages, c.skip, c.extra = nil, 0, 0
 	c.page, c.nonNull, c.taken = 0, -1, 0
 	c.perEntry = float64(chunk.Uncompressed) / float64(max(chunk.NumValues, 1))
 	c.defs, c.reps = c.defs[:0], c.reps[:0]
 	c.vals = pageValues{phys: c.leaf.phys, width: c.leaf.width, last: c.vals.last[:0]}
 	c.def.max, c.rep.max = c.leaf.maxDef, c.leaf.maxRep
 	c.sink.forget()
+}
+
+// only reduces an opened chunk to rows [from, to), and gives where their pages and their dictionary are.
+func (c *columnReader) only(p *pages, from, to int64) (dict, data span) {
+	i, j := p.overlapping(from, to)
+	last := p.locs[j-1]
+	c.pages, c.at = p, i
+	c.left = p.first(j) - p.first(i)
+	c.skip, c.extra = from-p.first(i), p.first(j)-to
+	return p.dict, span{p.locs[i].Off, last.Off + int64(last.Size)}
+}
+
+// discard decodes and drops the rows before those that are wanted.
+func (c *columnReader) discard(ctx context.Context) error {
+	for c.skip > 0 {
+		n, got := int(min(c.skip, batchRows)), 0
+		c.sink.begin(n)
+		var err error
+		if c.flats {
+			v := validity{mem: memory.DefaultAllocator, rows: n}
+			got, _, err = c.flat(ctx, n, &v)
+		} else {
+			got, err = c.nested(ctx, n, true)
+		}
+		c.sink.abandon()
+		if err == nil && got == 0 {
+			err = errors.New("column chunk has fewer rows than its row group")
+		}
+		if err != nil {
+			return errorAt{c.leaf.path, err}
+		}
+		c.skip -= int64(got)
+	}
+	return nil
 }
 
 // nextPage goes to the next data page with levels in it; the current one must be used up.
@@ -83,6 +126,9 @@ func (c *columnReader) nextPage(ctx context.Context) error {
 	for {
 		if c.left == 0 {
 			return errors.New("column chunk has fewer rows than its row group")
+		}
+		if c.in.pos >= c.in.end && c.next != nil {
+			c.in, c.next = c.next, nil
 		}
 		if c.in.pos >= c.in.end {
 			return fmt.Errorf("column chunk ends %d values short of what the footer says", c.left)
@@ -105,6 +151,9 @@ func (c *columnReader) nextPage(ctx context.Context) error {
 			if int64(h.NumValues) > c.left {
 				return fmt.Errorf("page of %d values where the footer leaves %d", h.NumValues, c.left)
 			}
+			if err := c.expected(&h); err != nil {
+				return err
+			}
 			c.left -= int64(h.NumValues)
 			c.page = h.NumValues
 			if h.Type == format.DataPage {
@@ -120,6 +169,18 @@ func (c *columnReader) nextPage(ctx context.Context) error {
 			return err
 		}
 	}
+}
+
+// expected holds a data page to what the offset index says of it: rows would be told wrongly otherwise.
+func (c *columnReader) expected(h *meta.Page) error {
+	if c.pages == nil || h.NumValues == 0 {
+		return nil
+	}
+	if want := c.pages.first(c.at+1) - c.pages.first(c.at); int64(h.NumValues) != want {
+		return fmt.Errorf("page of %d rows where the offset index says %d", h.NumValues, want)
+	}
+	c.at++
+	return nil
 }
 
 func (c *columnReader) header(ctx context.Context) (meta.Page, error) {
@@ -433,6 +494,12 @@ func (c *columnReader) decodeLevels(n int) error {
 
 // end checks that the column chunk held no more rows than were read.
 func (c *columnReader) end() error {
+	if c.extra > 0 {
+		if rest := c.left + int64(c.page) + int64(len(c.defs)-c.taken); rest != c.extra {
+			return fmt.Errorf("%d rows are left of the last page, want %d", rest, c.extra)
+		}
+		return nil
+	}
 	if c.left > 0 || c.page > 0 || c.taken < len(c.defs) {
 		return errors.New("column chunk has more rows than its row group")
 	}

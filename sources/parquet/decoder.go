@@ -40,9 +40,8 @@ func (d *decoder) Decode(ctx context.Context, c *pipeline.Chunk, rej *pipeline.R
 	}
 	d.row = c.Row + 1
 	f := d.src.files[p.file]
-	g := &f.groups[p.group]
 	if p.skip {
-		d.src.account(p.file, g.bytes, 1)
+		d.src.done(p)
 		return nil
 	}
 	inputs, err := d.start(p)
@@ -59,14 +58,22 @@ func (d *decoder) Decode(ctx context.Context, c *pipeline.Chunk, rej *pipeline.R
 			in.close()
 		}
 	}()
-	for left := g.rows; left > 0; {
+	for i, col := range d.cols {
+		if col == nil {
+			continue
+		}
+		if err := d.guard(ctx, func() error { return col.discard(ctx) }); err != nil {
+			return d.damaged(f, p.group, i, err)
+		}
+	}
+	for left := p.to - p.from; left > 0; {
 		n := int(min(left, int64(d.src.batchRows)))
 		for i, col := range d.cols {
 			if col == nil {
 				continue
 			}
 			if col.cur == nil {
-				if err := d.fill(ctx, col, n, left); err != nil {
+				if err := d.guard(ctx, func() error { return col.fill(ctx, n, left) }); err != nil {
 					return d.damaged(f, p.group, i, err)
 				}
 			}
@@ -82,7 +89,7 @@ func (d *decoder) Decode(ctx context.Context, c *pipeline.Chunk, rej *pipeline.R
 			return d.damaged(f, p.group, -1, errorAt{r.leaf.path, err})
 		}
 	}
-	d.src.account(p.file, g.bytes, 1)
+	d.src.done(p)
 	return nil
 }
 
@@ -106,26 +113,41 @@ func (d *decoder) start(p part) ([]*chunkInput, error) {
 		d.open = p.file
 	}
 	g := &f.groups[p.group]
-	order := make([]int, len(d.readers)) // chunks in file order
-	for i := range order {
-		order[i] = i
+	type wanted struct {
+		span
+		to **chunkInput
 	}
-	spanOf := func(i int) span { return chunkSpan(&g.chunks[d.readers[i].leaf.index]) }
-	sort.Slice(order, func(a, b int) bool { return spanOf(order[a]).off < spanOf(order[b]).off })
-	spans := make([]span, len(order))
-	for i, k := range order {
-		spans[i] = spanOf(k)
+	var want []wanted // in file order
+	for _, r := range d.readers {
+		r.open(&g.chunks[r.leaf.index])
+		if p.pages == nil {
+			want = append(want, wanted{chunkSpan(&g.chunks[r.leaf.index]), &r.in})
+			continue
+		}
+		dict, data := r.only(p.pages[r.leaf.index], p.from, p.to)
+		switch {
+		case dict.off == dict.end: // there is none
+			want = append(want, wanted{data, &r.in})
+		case dict.end == data.off:
+			want = append(want, wanted{span{dict.off, data.end}, &r.in})
+		default:
+			want = append(want, wanted{dict, &r.in}, wanted{data, &r.next})
+		}
+	}
+	sort.Slice(want, func(a, b int) bool { return want[a].off < want[b].off })
+	spans := make([]span, len(want))
+	for i, w := range want {
+		spans[i] = w.span
 	}
 	inputs := planInputs(f.in, spans, &d.loads)
-	for i, k := range order {
-		r := d.readers[k]
-		r.open(inputs[i], &g.chunks[r.leaf.index])
+	for i, w := range want {
+		*w.to = inputs[i]
 	}
 	return inputs, nil
 }
 
-// fill decodes a column's next rows. A panic there is taken for damage that no check foresaw.
-func (d *decoder) fill(ctx context.Context, col *column, n int, left int64) (err error) {
+// guard decodes. A panic there is taken for damage that no check foresaw.
+func (d *decoder) guard(ctx context.Context, decode func() error) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("decoding panicked: %v", r)
@@ -134,7 +156,7 @@ func (d *decoder) fill(ctx context.Context, col *column, n int, left int64) (err
 	if err := ctx.Err(); err != nil {
 		return fail.Wrap(fail.Temporary, err)
 	}
-	return col.fill(ctx, n, left)
+	return decode()
 }
 
 // damaged is the error for a row group that does not decode. Errors of reading the object stay what they are.

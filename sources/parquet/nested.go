@@ -28,7 +28,20 @@ func newColumn(mem memory.Allocator, p *plan, d *decompressor) (*column, error) 
 	if err := c.addReaders(p, d); err != nil {
 		return nil, err
 	}
+	if l := p.leaf; l != nil && l.maxRep == 0 && l.maxDef <= 1 {
+		c.readers[0].flats = true
+	}
 	return c, nil
+}
+
+// discard passes over the rows of a part's first pages that are not its own.
+func (c *column) discard(ctx context.Context) error {
+	for _, r := range c.readers {
+		if err := r.discard(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (c *column) addReaders(p *plan, d *decompressor) error {
@@ -71,7 +84,7 @@ func (c *column) drop() {
 func (c *column) fill(ctx context.Context, n int, left int64) error {
 	c.drop()
 	r := c.readers[0]
-	if c.plan.leaf != nil && r.leaf.maxRep == 0 && r.leaf.maxDef <= 1 {
+	if r.flats {
 		return c.fillFlat(ctx, r, n)
 	}
 	for _, r := range c.readers {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"io"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/memory"
@@ -20,6 +22,11 @@ type source struct {
 	file      int // of the next row group
 	group     int
 	batchRows int
+	fewGroups bool // too few row groups for the lanes: they are split
+	queue     []*pipeline.Chunk
+	splitRows int64
+	slow      bool // the store takes its time for small ranges
+	patience  time.Duration
 	filters   []sources.Filter
 	refused   error // a column of an unsupported type is among those to read
 
@@ -36,14 +43,16 @@ type account struct {
 
 // part is what a decoder needs of a row group.
 type part struct {
-	file  int
-	group int
-	skip  bool // all of it
+	file, group int
+	from, to    int64         // rows of the row group
+	skip        bool          // all of them
+	pages       []*pages      // of the file's leaves, where not all rows of the row group are read
+	open        *atomic.Int32 // parts of the row group that are not done
 }
 
 // open reads the footers of all inputs, settles the schema and binds each file to it.
 func open(ctx context.Context, req sources.Request) (pipeline.Source, error) {
-	s := &source{consumed: req.Consumed, batchRows: batchRows}
+	s := &source{consumed: req.Consumed, batchRows: batchRows, patience: scanPatience, splitRows: splitRows}
 	if req.ChunkRows > 0 {
 		s.batchRows = min(s.batchRows, req.ChunkRows)
 	}
@@ -81,6 +90,11 @@ func open(ctx context.Context, req sources.Request) (pipeline.Source, error) {
 	if s.refused != nil && req.Need != nil {
 		return nil, s.refused
 	}
+	groups := 0
+	for _, f := range s.files {
+		groups += len(f.groups)
+	}
+	s.fewGroups = req.Lanes > 1 && groups < 4*req.Lanes
 	// many columns make smaller batches: a lane's batch stays at some tens of MiB of fixed-width values
 	if n := len(fields); n > 0 {
 		s.batchRows = min(s.batchRows, max(1024, groupBudget/(8*n)))
@@ -91,7 +105,7 @@ func open(ctx context.Context, req sources.Request) (pipeline.Source, error) {
 // Schema is that of the batches.
 func (s *source) Schema() *arrow.Schema { return s.schema }
 
-// Next returns the next row group that has rows.
+// Next returns the next row group that has rows, or a part of it.
 func (s *source) Next(ctx context.Context) (*pipeline.Chunk, error) {
 	if s.refused != nil {
 		return nil, s.refused
@@ -99,31 +113,64 @@ func (s *source) Next(ctx context.Context) (*pipeline.Chunk, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fail.Wrap(fail.Temporary, err)
 	}
-	for s.file < len(s.files) {
+	for len(s.queue) == 0 && s.file < len(s.files) {
 		f := s.files[s.file]
 		if s.group == 0 {
 			s.account(s.file, f.footer, 0)
 		}
-		for s.group < len(f.groups) {
-			i := s.group
-			s.group++
-			g := &f.groups[i]
-			if g.rows == 0 {
-				s.account(s.file, g.bytes, 1)
-				continue
-			}
-			c := &pipeline.Chunk{Input: f.in.URI, Row: g.first, Known: pipeline.Known{Records: g.rows}}
-			step := s.groupExcluded(f, g)
-			if step >= 0 {
-				c.Known.Skipped, c.Known.SkippedBy = g.rows, step
-			}
-			c.Part = part{file: s.file, group: i, skip: step >= 0}
-			return c, nil
+		if s.group == len(f.groups) {
+			s.file++
+			s.group = 0
+			continue
 		}
-		s.file++
-		s.group = 0
+		if err := s.cut(ctx, f, s.group); err != nil {
+			return nil, err
+		}
+		s.group++
 	}
-	return nil, io.EOF
+	if len(s.queue) == 0 {
+		return nil, io.EOF
+	}
+	c := s.queue[0]
+	s.queue = s.queue[1:]
+	return c, nil
+}
+
+// cut queues the parts of a row group.
+func (s *source) cut(ctx context.Context, f *file, group int) error {
+	g := &f.groups[group]
+	if g.rows == 0 {
+		s.account(s.file, g.bytes, 1)
+		return nil
+	}
+	pieces, at, err := s.pieces(ctx, f, g)
+	if err != nil {
+		return err
+	}
+	open := new(atomic.Int32)
+	open.Store(int32(len(pieces)))
+	for _, p := range pieces {
+		c := &pipeline.Chunk{Input: f.in.URI, Row: g.first + p.from, Known: pipeline.Known{Records: p.to - p.from}}
+		part := part{file: s.file, group: group, from: p.from, to: p.to, skip: p.step >= 0, open: open}
+		if part.skip {
+			c.Known.Skipped, c.Known.SkippedBy = p.to-p.from, p.step
+		} else if len(pieces) > 1 {
+			part.pages = at
+		}
+		c.Part = part
+		s.queue = append(s.queue, c)
+	}
+	return nil
+}
+
+// done reports a part's share of its row group as consumed, and with the last one all of it.
+func (s *source) done(p part) {
+	g := &s.files[p.file].groups[p.group]
+	groups := 0
+	if p.open.Add(-1) == 0 {
+		groups = 1
+	}
+	s.account(p.file, int64(float64(g.bytes)*(float64(p.to-p.from)/float64(g.rows))), groups)
 }
 
 // account reports n bytes of a file as consumed, and with its last row group all that is left of it, so that the sum is
