@@ -6,6 +6,8 @@ import (
 	"os"
 	"strings"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/sluice-data/sluice/internal/event"
 	"github.com/sluice-data/sluice/internal/fail"
 	"github.com/sluice-data/sluice/internal/objstore"
@@ -17,11 +19,18 @@ type request struct {
 	ev   event.Event
 	vars map[string]string // for the pipeline file
 	uris []string          // --input
+	head *head             // filled by resolve
 }
+
+// head is the first bytes of the first input, where describing it brought them along.
+type head struct{ bytes []byte }
+
+// headBytes is what the formats look at before they read on.
+const headBytes = 256 << 10
 
 // readRequest takes the first of --input, --event or WORKER_EVENT, and INPUT_* that is set.
 func readRequest(o *Options) (request, error) {
-	var r request
+	r := request{head: &head{}}
 	var err error
 	for _, u := range o.Inputs {
 		if !event.Unset(u) {
@@ -100,43 +109,81 @@ const maxEvent = 64 << 20
 func resolve(ctx context.Context, store objstore.Store, r request, p *spec.Pipeline) ([]objstore.Info, error) {
 	switch {
 	case len(r.uris) > 0:
-		return expand(ctx, store, r.uris)
+		return expand(ctx, store, r.uris, r.head)
 	case len(r.ev.Objects) > 0:
-		var out []objstore.Info
-		for _, obj := range r.ev.Objects {
-			ref := objstore.Ref{Bucket: obj.Bucket, Key: obj.Key}
-			info, err := store.Stat(ctx, ref, objstore.Pin{ETag: obj.ETag, VersionID: obj.VersionID})
-			if err != nil {
-				return nil, err
-			}
-			out = append(out, info)
+		refs, pins := make([]objstore.Ref, len(r.ev.Objects)), make([]objstore.Pin, len(r.ev.Objects))
+		for i, obj := range r.ev.Objects {
+			refs[i], pins[i] = objstore.Ref{Bucket: obj.Bucket, Key: obj.Key}, objstore.Pin{ETag: obj.ETag, VersionID: obj.VersionID}
 		}
-		return out, nil
+		return stat(ctx, store, refs, pins, r.head)
 	case p.Source.URIErr != nil:
 		return nil, p.Source.URIErr
 	case p.Source.URI != "" && !event.Unset(p.Source.URI):
-		return expand(ctx, store, []string{p.Source.URI})
+		return expand(ctx, store, []string{p.Source.URI}, r.head)
 	}
 	return nil, errNoInput
 }
 
 var errNoInput = fail.Newf(fail.Usage, "no input: give --input URI, --event, INPUT_BUCKET and INPUT_KEY, or source.uri in the pipeline file")
 
-// expand resolves URIs with globs and prefixes. One that matches nothing is an error: an empty result would look like
-// success.
-func expand(ctx context.Context, store objstore.Store, uris []string) ([]objstore.Info, error) {
-	var out []objstore.Info
-	for _, u := range uris {
-		ref, err := objstore.ParseRef(u)
+// statAtOnce is how many objects are described at the same time.
+const statAtOnce = 32
+
+// stat describes the objects at refs, in that order; the error is that of the first one that has one. The head of the very
+// first comes along.
+func stat(ctx context.Context, store objstore.Store, refs []objstore.Ref, pins []objstore.Pin, first *head) ([]objstore.Info, error) {
+	infos, errs := make([]objstore.Info, len(refs)), make([]error, len(refs))
+	var g errgroup.Group
+	g.SetLimit(statAtOnce)
+	for i, ref := range refs {
+		g.Go(func() error {
+			errs[i] = fail.Guard("stat object", func() (err error) {
+				if i == 0 {
+					infos[i], first.bytes, err = objstore.StatHead(ctx, store, ref, pins[i], headBytes)
+				} else {
+					infos[i], err = store.Stat(ctx, ref, pins[i])
+				}
+				return err
+			})
+			return nil
+		})
+	}
+	_ = g.Wait() // the errors are in errs
+	for _, err := range errs {
 		if err != nil {
 			return nil, err
 		}
-		if !objstore.HasGlob(ref.Key) && !strings.HasSuffix(ref.Key, "/") && ref.Key != "" {
-			info, err := store.Stat(ctx, ref, objstore.Pin{})
+	}
+	return infos, nil
+}
+
+// expand resolves URIs with globs and prefixes. One that matches nothing is an error: an empty result would look like
+// success.
+func expand(ctx context.Context, store objstore.Store, uris []string, first *head) ([]objstore.Info, error) {
+	var out []objstore.Info
+	for i := 0; i < len(uris); i++ {
+		ref, err := objstore.ParseRef(uris[i])
+		if err != nil {
+			return nil, err
+		}
+		if names(ref) {
+			refs := []objstore.Ref{ref}
+			for ; i+1 < len(uris); i++ { // a shell may have made thousands of them
+				next, err := objstore.ParseRef(uris[i+1])
+				if err != nil || !names(next) {
+					break
+				}
+				refs = append(refs, next)
+			}
+			of := first
+			if len(out) > 0 {
+				of = &head{}
+			}
+			infos, err := stat(ctx, store, refs, make([]objstore.Pin, len(refs)), of)
 			if err != nil {
 				return nil, err
 			}
-			out = append(out, info)
+			out = append(out, infos...)
 			continue
 		}
 		before := len(out)
@@ -147,10 +194,15 @@ func expand(ctx context.Context, store objstore.Store, uris []string) ([]objstor
 			out = append(out, info)
 		}
 		if len(out) == before {
-			return nil, fail.Newf(fail.Input, "no object matches it").In(u)
+			return nil, fail.Newf(fail.Input, "no object matches it").In(uris[i])
 		}
 	}
 	return unique(out), nil
+}
+
+// names says that ref is one object's name, no glob or prefix.
+func names(ref objstore.Ref) bool {
+	return !objstore.HasGlob(ref.Key) && !strings.HasSuffix(ref.Key, "/") && ref.Key != ""
 }
 
 // unique keeps the first of objects that several URIs name: a row is read once.

@@ -2,6 +2,7 @@ package job
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"io"
 	"path"
@@ -24,6 +25,7 @@ type intake struct {
 	codec    string // source.compression
 	sizes    sizes
 	readers  *objstore.Readers
+	first    []byte // first bytes of input 0, if they are known already
 	progress *pipeline.Progress
 	seekable atomic.Int64   // bytes a seekable format says it consumed
 	streamed []atomic.Int64 // object bytes consumed by the stream of each input that came to its end
@@ -31,9 +33,14 @@ type intake struct {
 
 // intake is the job's inputs, not yet read. Close it when all that reads them has ended.
 func (j *job) intake() *intake {
-	return &intake{store: j.store, infos: j.infos, codec: j.pipe.Source.Compression, sizes: j.sizes, progress: j.progress,
+	in := &intake{store: j.store, infos: j.infos, codec: j.pipe.Source.Compression, sizes: j.sizes, progress: j.progress,
 		readers:  objstore.NewReaders(j.store, j.infos, objstore.ReaderOptions{PartSize: j.sizes.readPart}),
 		streamed: make([]atomic.Int64, len(j.infos))}
+	if j.req.head != nil && len(j.infos) > 0 && len(j.req.head.bytes) > 0 {
+		in.first = j.req.head.bytes
+		in.readers.SetHead(0, in.first)
+	}
+	return in
 }
 
 // close stops what is being read ahead.
@@ -69,17 +76,25 @@ func (in *intake) size() int64 {
 
 func (in *intake) inputs() []sources.Input {
 	out := make([]sources.Input, len(in.infos))
-	for i, info := range in.infos {
-		out[i] = sources.Input{
-			URI:    info.Ref.String(),
-			Info:   info,
-			Stream: func(ctx context.Context) (io.ReadCloser, error) { return in.stream(ctx, i) },
-			ReadRange: func(ctx context.Context, off, n int64) (io.ReadCloser, error) {
-				return in.readRange(ctx, info, off, n)
-			},
-		}
+	for i := range out {
+		out[i] = in.input(i)
 	}
 	return out
+}
+
+func (in *intake) input(i int) sources.Input {
+	info := in.infos[i]
+	return sources.Input{
+		URI:    info.Ref.String(),
+		Info:   info,
+		Stream: func(ctx context.Context) (io.ReadCloser, error) { return in.stream(ctx, i) },
+		ReadRange: func(ctx context.Context, off, n int64) (io.ReadCloser, error) {
+			if i == 0 && off >= 0 && n >= 0 && off+n <= int64(len(in.first)) {
+				return io.NopCloser(bytes.NewReader(in.first[off : off+n])), nil
+			}
+			return in.readRange(ctx, info, off, n)
+		},
+	}
 }
 
 // stream opens input i decompressed. Its clean end is proof that every byte of the object was consumed.
@@ -231,7 +246,7 @@ func (in *intake) format(ctx context.Context, p *spec.Pipeline) (sources.Format,
 // head is the first decompressed bytes of input i.
 func (in *intake) head(ctx context.Context, i int) (head []byte, eof bool, err error) {
 	info := in.infos[i]
-	rc, err := in.store.ReadRange(ctx, info, 0, min(info.Size, detectBytes))
+	rc, err := in.input(i).ReadRange(ctx, 0, min(info.Size, detectBytes))
 	if err != nil {
 		return nil, false, err
 	}

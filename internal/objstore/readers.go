@@ -71,6 +71,24 @@ func (r *Readers) Close() {
 	}
 }
 
+// StatHead is Stat, with the first n bytes of the object (fewer if it has no more) where the store gives them in the same
+// request; nil else. The bytes are of the version that the Info describes.
+func StatHead(ctx context.Context, store Store, ref Ref, pin Pin, n int64) (Info, []byte, error) {
+	at := store
+	if r, ok := at.(*router); ok {
+		s, err := r.pick(ref)
+		if err != nil {
+			return Info{}, nil, err
+		}
+		at = s
+	}
+	if s, ok := at.(*s3Store); ok && ref.Key != "" && n > 0 {
+		return s.statHead(ctx, ref, pin, n)
+	}
+	info, err := store.Stat(ctx, ref, pin)
+	return info, nil, err
+}
+
 // objReader hands out one object of a train.
 type objReader struct {
 	ctx   context.Context

@@ -2,6 +2,7 @@ package objstore
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -202,6 +203,33 @@ func (s *s3Store) Stat(ctx context.Context, ref Ref, pin Pin) (Info, error) {
 		return Info{}, changed(ref, verb, pin, info)
 	}
 	return info, nil
+}
+
+// statHead is Stat and the first bytes of the object in one request. Whatever is unusual about the answer is left to Stat.
+func (s *s3Store) statHead(ctx context.Context, ref Ref, pin Pin, n int64) (Info, []byte, error) {
+	in := &s3.GetObjectInput{Bucket: &ref.Bucket, Key: &ref.Key, Range: aws.String(fmt.Sprintf("bytes=0-%d", n-1))}
+	if pin.VersionID != "" {
+		in.VersionId = &pin.VersionID
+	}
+	out, err := s.client.GetObject(ctx, in)
+	if err != nil {
+		info, err := s.Stat(ctx, ref, pin)
+		return info, nil, err
+	}
+	defer out.Body.Close()
+	var last, total int64
+	_, err = fmt.Sscanf(aws.ToString(out.ContentRange), "bytes 0-%d/%d", &last, &total)
+	etag := etag(out.ETag)
+	if err != nil || last != min(n, total)-1 || etag == "" || pin.ETag != "" && etag != strings.Trim(pin.ETag, `"`) {
+		info, err := s.Stat(ctx, ref, pin)
+		return info, nil, err
+	}
+	info := Info{Ref: ref, Size: total, ETag: etag, VersionID: cmp.Or(pin.VersionID, aws.ToString(out.VersionId)), ModTime: aws.ToTime(out.LastModified)}
+	head := make([]byte, last+1)
+	if _, err := io.ReadFull(out.Body, head); err != nil {
+		return info, nil, cancelled(ctx, ref, "read object") // the connection broke: the reader asks again
+	}
+	return info, head, nil
 }
 
 func (s *s3Store) head(ctx context.Context, ref Ref, version string) (Info, error) {
