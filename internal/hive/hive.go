@@ -125,10 +125,14 @@ func Folder(names []string, values []Value) string {
 	for i, name := range names {
 		escape(&b, name)
 		b.WriteByte('=')
-		if values[i].Null {
+		switch text := values[i].Text; {
+		case values[i].Null:
 			b.WriteString(Null)
-		} else {
-			escape(&b, values[i].Text)
+		case strings.EqualFold(text, "null"): // DuckDB takes the bare word for null; all readers decode %XX of any character
+			encode(&b, text[0])
+			b.WriteString(text[1:])
+		default:
+			escape(&b, text)
 		}
 		b.WriteByte('/')
 	}
@@ -148,14 +152,18 @@ func Escape(s string) string {
 }
 
 func escape(b *strings.Builder, s string) {
-	const hex = "0123456789ABCDEF"
 	for i := range len(s) {
 		if c := s[i]; c < ' ' || strings.IndexByte(escaped, c) >= 0 {
-			b.WriteByte('%')
-			b.WriteByte(hex[c>>4])
-			b.WriteByte(hex[c&15])
+			encode(b, c)
 		} else {
 			b.WriteByte(c)
 		}
 	}
+}
+
+func encode(b *strings.Builder, c byte) {
+	const hex = "0123456789ABCDEF"
+	b.WriteByte('%')
+	b.WriteByte(hex[c>>4])
+	b.WriteByte(hex[c&15])
 }

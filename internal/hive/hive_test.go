@@ -31,6 +31,8 @@ func TestFolder(t *testing.T) {
 		{Value{Text: "\x00\t\n\x1f\x7f"}, "k=%00%09%0A%1F%7F/"},
 		{Value{Text: `"#'*?\{[]^}`}, "k=%22%23%27%2A%3F%5C%7B%5B%5D%5E}/"},
 		{Value{Text: ".."}, "k=../"},
+		{Value{Text: "Null"}, "k=%4Eull/"},
+		{Value{Text: "nullable"}, "k=nullable/"},
 	} {
 		if got := Folder([]string{"k"}, []Value{c.value}); got != c.want {
 			t.Errorf("%+v: %s, want %s", c.value, got, c.want)
