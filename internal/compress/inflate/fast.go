@@ -14,7 +14,7 @@ const (
 // loop is what decodes symbols while there is room for a whole turn on both sides. Fields in upper half are what a loop changes.
 //
 // Why it stays within bounds. Input: a turn begins at at <= last = len(in)-inMargin and refills at most three times; each time it reads 8 bytes from at and moves at
-// by at most 7, so it reads up to at+21 < len(in). Window: a turn begins at w < full = len(win)-slack, writes at most four entries of literals (4
+// by at most 7, so it reads up to at+21 < len(in). Window: a turn begins at w < full <= len(d.buf)-slack, writes at most four entries of literals (4
 // bytes each, of which it keeps up to 3) and a match of up to 258 bytes in steps that write up to 31 too many: 12+4+258+31 < slack. It reads from
 // w-distance, distance <= w. Tables: an index into a first table has as many bits as it, and build made the second ones that links lead to.
 type loop struct {
@@ -28,14 +28,14 @@ type loop struct {
 	verdict  verdict
 }
 
-// fast decodes symbols from in, which has at least fastInput bytes, until few are left, the window is full or the block ends, and says how
+// fast decodes symbols from in, which has at least fastInput bytes, until few are left, d.buf is full or the block ends, and says how
 // many bytes it used. Bits left over are in d.bits.
 func (d *Reader) fast(in []byte) (int, verdict) {
 	if len(in) < inMargin {
 		return 0, goOn
 	}
-	l := loop{src: unsafe.Pointer(unsafe.SliceData(in)), win: unsafe.Pointer(&d.win), first: &d.first, lit: &d.lit, dist: &d.dist, last: len(in) - inMargin,
-		w: d.w, full: history + segment, bits: d.bits, n: d.nbits}
+	l := loop{src: unsafe.Pointer(unsafe.SliceData(in)), win: unsafe.Pointer(unsafe.SliceData(d.buf)), first: &d.first, lit: &d.lit, dist: &d.dist, last: len(in) - inMargin,
+		w: d.w, full: d.full, bits: d.bits, n: d.nbits}
 	if hasAssembly {
 		l.assembly()
 	} else {

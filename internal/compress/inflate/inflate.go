@@ -27,12 +27,14 @@ type Source interface {
 }
 
 const (
-	history = 32 << 10  // the farthest distance
-	segment = 192 << 10 // bytes decoded in between two moves of the history
-	headMax = 1 << 10   // no less than the longest header of a block, of 286+30 code lengths of 14 bits, and a bit buffer
+	history = 32 << 10    // the farthest distance
+	segment = 64 << 10    // most bytes decoded in between two moves of the history
+	least   = 4 << 10     // bytes decoded at a time, however few are asked for
+	direct  = 4 * history // reads of at least so much are decoded in place
+	headMax = 1 << 10     // no less than the longest header of a block, of 286+30 code lengths of 14 bits, and a bit buffer
 )
 
-// Reader decodes one stream after the other. The zero value is ready for Reset. It allocates nothing but itself (300 KiB).
+// Reader decodes one stream after the other. The zero value is ready for Reset. It allocates nothing but itself (130 KiB).
 type Reader struct {
 	src   Source
 	err   error // what follows win[r:w]
@@ -42,7 +44,10 @@ type Reader struct {
 	left  int    // bytes still to come of a stored block
 	bits  uint64 // taken from the source, but not used: fewer than 8, the next one lowest, 0 behind them
 	nbits uint64
-	r, w  int             // win[r:w] is decoded and not handed out; win[:w] is the history
+	buf   []byte          // what is decoded into: win, or what Read was given
+	w     int             // buf[:w] is decoded, the history
+	full  int             // at most len(buf)-slack: no symbol is begun at w >= full
+	r     int             // win[r:w] is not handed out
 	fixed bool            // the tables are those of the fixed codes
 	first [litFirst]entry // of lit, the literals
 	lit   [litSize]entry
@@ -62,21 +67,26 @@ const (
 
 // Reset begins a new stream, whose first byte is the next one of src.
 func (d *Reader) Reset(src Source) {
-	d.src, d.err, d.end, d.state, d.final, d.left, d.bits, d.nbits, d.r, d.w = src, nil, nil, atHeader, false, 0, 0, 0, 0, 0
+	d.src, d.err, d.end, d.state, d.final, d.left, d.bits, d.nbits = src, nil, nil, atHeader, false, 0, 0, 0
+	d.buf, d.r, d.w = d.win[:], 0, 0
 }
 
 // Read decodes into p. It is io.EOF at the end of the stream, when exactly the stream's bytes are taken from the source, and
 // io.ErrUnexpectedEOF if the source ends before. Bytes before a fault are handed out before the fault; an error of the source is
-// handed out unchanged.
+// handed out unchanged. Large reads (128 KiB and more) save copying.
 func (d *Reader) Read(p []byte) (int, error) {
-	for d.r == d.w && d.err == nil {
-		if len(p) == 0 {
-			return 0, nil
-		}
-		if d.w >= history+segment { // all of it is handed out
+	if len(p) == 0 {
+		return 0, nil
+	}
+	if d.r == d.w && d.err == nil {
+		if d.w > segment { // all of it is handed out
 			copy(d.win[:history], d.win[d.w-history:d.w])
 			d.r, d.w = history, history
 		}
+		if len(p) >= direct {
+			return d.direct(p)
+		}
+		d.full = min(d.w+max(len(p), least), history+segment)
 		d.err = d.fill()
 	}
 	if d.r == d.w {
@@ -87,9 +97,29 @@ func (d *Reader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// fill decodes until the window is full or there is an error, io.EOF at the end of the stream.
+// direct decodes most of what it gives in p itself: all but as much as the farthest match behind it may reach back to.
+func (d *Reader) direct(p []byte) (int, error) {
+	d.full = d.w + history
+	d.err = d.fill()
+	n := copy(p, d.win[d.r:d.w])
+	d.r = d.w
+	if d.err != nil {
+		if n == 0 {
+			return 0, d.err
+		}
+		return n, nil
+	}
+	d.buf, d.w, d.full = p, n, len(p)-slack
+	d.err = d.fill()
+	n = d.w
+	copy(d.win[:history], p[n-history:n])
+	d.buf, d.r, d.w = d.win[:], history, history
+	return n, nil
+}
+
+// fill decodes until buf is full or there is an error, io.EOF at the end of the stream.
 func (d *Reader) fill() (err error) {
-	for d.w < history+segment && err == nil {
+	for d.w < d.full && err == nil {
 		switch d.state {
 		case atHeader:
 			err = d.header()
@@ -295,7 +325,7 @@ func (d *Reader) dynamicCodes(b *bitReader) error {
 // stored copies bytes of a stored block.
 func (d *Reader) stored() error {
 	for d.left > 0 {
-		n := min(d.left, history+segment-d.w)
+		n := min(d.left, d.full-d.w)
 		if n == 0 {
 			return nil
 		}
@@ -303,7 +333,7 @@ func (d *Reader) stored() error {
 		if len(b) == 0 {
 			return d.cut()
 		}
-		n = copy(d.win[d.w:d.w+n], b)
+		n = copy(d.buf[d.w:d.w+n], b)
 		d.take(n)
 		d.w += n
 		d.left -= n
@@ -312,9 +342,9 @@ func (d *Reader) stored() error {
 	return nil
 }
 
-// codes decodes symbols until the window is full, the block ends or there is an error.
+// codes decodes symbols until buf is full, the block ends or there is an error.
 func (d *Reader) codes() error {
-	for d.w < history+segment {
+	for d.w < d.full {
 		in := d.input(fastInput)
 		if len(in) < fastInput {
 			return d.tail(in)
@@ -371,7 +401,7 @@ func (d *Reader) tail(in []byte) error {
 		return e, was & (1<<n - 1)
 	}
 	v := goOn
-	for d.w < history+segment && v == goOn {
+	for d.w < d.full && v == goOn {
 		e, extra := next(d.lit[:], litRoot)
 		switch {
 		case b.short():
@@ -380,7 +410,7 @@ func (d *Reader) tail(in []byte) error {
 			n := int(e >> 6 & 3)
 			var lits [4]byte
 			binary.LittleEndian.PutUint32(lits[:], e>>8)
-			d.w += copy(d.win[d.w:d.w+n], lits[:])
+			d.w += copy(d.buf[d.w:d.w+n], lits[:])
 			continue
 		case e&(special|whichBits) == endOfBlock:
 			v = blockEnd
@@ -404,7 +434,7 @@ func (d *Reader) tail(in []byte) error {
 			continue
 		}
 		for range length {
-			d.win[d.w] = d.win[d.w-distance]
+			d.buf[d.w] = d.buf[d.w-distance]
 			d.w++
 		}
 	}

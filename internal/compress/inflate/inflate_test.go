@@ -92,6 +92,8 @@ func unpack(stream io.Reader) (text []byte, left []byte, err error) {
 	return text, left, err
 }
 
+var inPlace = make([]byte, direct)
+
 var shared Reader // what one test leaves in it must not matter to the next
 
 // bothLoops runs the test with the loop of this processor, if there is one, and with the portable one.
@@ -112,12 +114,15 @@ func TestDecode(t *testing.T) {
 		for name, text := range texts() {
 			for level := flate.HuffmanOnly; level <= 9; level++ {
 				packed := append(pack(t, text, level), "what follows"...)
-				for how, wrap := range map[string]func(io.Reader) io.Reader{"whole": func(r io.Reader) io.Reader { return r },
-					"random": func(r io.Reader) io.Reader { return randomReader{r, rng} }, "end with data": iotest.DataErrReader} {
-					got, left, err := unpack(wrap(bytes.NewReader(packed)))
-					if err != nil || !bytes.Equal(got, text) || string(left) != "what follows" {
-						t.Errorf("%s, level %d, %s: %d bytes of %d, %v; %q is left", name, level, how, len(got), len(text), err, left)
-					}
+				sources := []func(io.Reader) io.Reader{func(r io.Reader) io.Reader { return r }, func(r io.Reader) io.Reader { return randomReader{r, rng} }, iotest.DataErrReader}
+				got, left, err := unpack(sources[(level+2)%3](bytes.NewReader(packed)))
+				if err != nil || !bytes.Equal(got, text) || string(left) != "what follows" {
+					t.Errorf("%s, level %d: %d bytes of %d, %v; %q is left", name, level, len(got), len(text), err, left)
+				}
+				shared.Reset(bufio.NewReader(bytes.NewReader(packed)))
+				got, err = readLarge(&shared, rng)
+				if err != nil || !bytes.Equal(got, text) {
+					t.Errorf("%s, level %d, in large reads: %d bytes of %d, %v", name, level, len(got), len(text), err)
 				}
 			}
 			var d Reader
@@ -128,6 +133,25 @@ func TestDecode(t *testing.T) {
 			}
 		}
 	})
+}
+
+// readLarge reads in pieces of which most are decoded in place.
+func readLarge(r io.Reader, rng *rand.Rand) (out []byte, err error) {
+	for {
+		p := make([]byte, direct/2+rng.IntN(3*direct))
+		n, err := r.Read(p)
+		for i := range p[n:] { // what is behind is scratch
+			p[n+i] = 'x'
+		}
+		if out = append(out, p[:n]...); err == io.EOF {
+			return out, nil
+		} else if err != nil {
+			return out, err
+		}
+		for i := range p { // and all of it is the caller's
+			p[i] = 'y'
+		}
+	}
 }
 
 // randomReader reads up to 999 bytes at a time, now and then none.
@@ -178,6 +202,11 @@ func sameAsStd(t *testing.T, what string, stream []byte) {
 		t.Fatalf("%s: %d bytes and %d left, want %d and %d\n%x", what, len(got), len(left), len(want), src.Len(), stream)
 	case !bytes.HasPrefix(got, want) && !bytes.HasPrefix(want, got):
 		t.Fatalf("%s: other bytes before the fault\n%x", what, stream)
+	}
+	shared.Reset(bufio.NewReader(bytes.NewReader(stream)))
+	n, err2 := io.ReadFull(&shared, inPlace)
+	if !bytes.Equal(inPlace[:n], got[:min(len(got), len(inPlace))]) || n < len(inPlace) && err != nil && err2 != err {
+		t.Fatalf("%s: decoded in place, %d bytes and %v, in the window %d and %v\n%x", what, n, err2, len(got), err, stream)
 	}
 }
 
