@@ -77,45 +77,64 @@ func pair(want, got relation) ([]column, error) {
 // quote is a name as SQL has it.
 func quote(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
 
-// sameRows holds two bags of rows to each other, in any order, by the number of rows and, for each column and for whole rows, the number of values and
-// the sum of their 64-bit hashes.
+// sameRows holds two bags of rows to each other, in any order, by their number and the sum of a 64-bit hash of each.
 func sameRows(ctx context.Context, db *sql.DB, want, got relation) (rows int64, err error) {
 	columns, err := pair(want, got)
 	if err != nil {
 		return 0, err
 	}
-	exprs, casts := []string{"count(*)"}, make([]string, len(columns))
+	casts := make([]string, len(columns))
 	for i, c := range columns {
 		casts[i] = fmt.Sprintf("%s::%s", quote(c.name), c.typ)
-		exprs = append(exprs, "count("+quote(c.name)+")", "coalesce(sum(hash("+casts[i]+")), 0)")
 	}
-	exprs = append(exprs, "coalesce(sum(hash("+strings.Join(casts, ", ")+")), 0)")
-	var prints [2][]any
-	for i, r := range []relation{want, got} {
-		t, err := bench.Query(ctx, db, "SELECT "+strings.Join(exprs, ", ")+" FROM "+r.from)
-		if err != nil {
-			return 0, err
-		}
-		prints[i] = t.Rows[0]
+	w, g, err := both(ctx, db, want, got, "count(*), coalesce(sum(hash(hash("+strings.Join(casts, ", ")+"))), 0)")
+	if err != nil {
+		return 0, err
 	}
-	w, g := prints[0], prints[1]
-	if n, ok := w[0].(int64); !ok || n == 0 {
+	rows, _ = w[0].(int64)
+	switch {
+	case rows == 0:
 		return 0, errors.New("no rows to compare")
-	} else if rows = n; !bench.Same(w[0], g[0], 0) {
+	case !bench.Same(w[0], g[0], 0):
 		return rows, fmt.Errorf("%v rows, want %v", g[0], w[0])
-	}
-	for i, c := range columns {
-		if !bench.Same(w[1+2*i], g[1+2*i], 0) {
-			return rows, fmt.Errorf("column %s has %v values that are not null, want %v", c.name, g[1+2*i], w[1+2*i])
-		}
-		if !bench.Same(w[2+2*i], g[2+2*i], 0) {
-			return rows, fmt.Errorf("the values of column %s differ%s", c.name, example(ctx, db, want, got, casts[i]))
-		}
-	}
-	if last := len(w) - 1; w[last].(*big.Int).Cmp(g[last].(*big.Int)) != 0 {
-		return rows, errors.New("each column has the right values, but not in the same rows")
+	case w[1].(*big.Int).Cmp(g[1].(*big.Int)) != 0:
+		return rows, difference(ctx, db, want, got, columns, casts)
 	}
 	return rows, nil
+}
+
+// both evaluates aggregates over two relations.
+func both(ctx context.Context, db *sql.DB, want, got relation, exprs string) (w, g []any, err error) {
+	var out [2][]any
+	for i, r := range []relation{want, got} {
+		t, err := bench.Query(ctx, db, "SELECT "+exprs+" FROM "+r.from)
+		if err != nil {
+			return nil, nil, err
+		}
+		out[i] = t.Rows[0]
+	}
+	return out[0], out[1], nil
+}
+
+// difference says in which column two bags of rows differ that are known to.
+func difference(ctx context.Context, db *sql.DB, want, got relation, columns []column, casts []string) error {
+	exprs := make([]string, 0, 2*len(columns))
+	for i, c := range columns {
+		exprs = append(exprs, "count("+quote(c.name)+")", "coalesce(sum(hash("+casts[i]+")), 0)")
+	}
+	w, g, err := both(ctx, db, want, got, strings.Join(exprs, ", "))
+	if err != nil {
+		return err
+	}
+	for i, c := range columns {
+		if !bench.Same(w[2*i], g[2*i], 0) {
+			return fmt.Errorf("column %s has %v values that are not null, want %v", c.name, g[2*i], w[2*i])
+		}
+		if !bench.Same(w[2*i+1], g[2*i+1], 0) {
+			return fmt.Errorf("the values of column %s differ%s", c.name, example(ctx, db, want, got, casts[i]))
+		}
+	}
+	return errors.New("each column has the right values, but not in the same rows")
 }
 
 // example is a value that one of two relations has and the other has not, for a message.

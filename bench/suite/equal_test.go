@@ -56,6 +56,10 @@ func TestSameRows(t *testing.T) {
 			t.Errorf("%s: %v, want %q", c.got, err, c.wrong)
 		}
 	}
+	swapped := relate(t, db, "SELECT * FROM (VALUES (1, 2), (2, 1), (5, 6)) t(a, b)")
+	if _, err := sameRows(t.Context(), db, swapped, relate(t, db, "SELECT * FROM (VALUES (2, 1), (1, 2), (6, 5)) t(a, b)")); err == nil {
+		t.Error("two columns' values changed places: no difference seen")
+	}
 	empty := relate(t, db, "SELECT 1 AS i WHERE false")
 	if _, err := sameRows(t.Context(), db, empty, empty); err == nil {
 		t.Error("nothing compared, and no word of it")

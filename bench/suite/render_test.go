@@ -68,7 +68,7 @@ func TestRecord(t *testing.T) {
 	rec := Record{Head: Head{Command: "the command", Date: "2026-11-22", Machine: bench.Machine{CPU: "the processor", CPUs: 2}}, Threads: 2, Results: []Result{
 		{Workload: "won", Title: "faster", Rows: 1e6, Text: 2e8, Worker: side(50, 3, 1, 2), DuckDB: side(100, 5, 9, 1), Values: "equal; with a remark",
 			Stages: &Stages{BoundBy: "cpu", Times: map[string]StageTime{"decode": {Busy: 1.25}}}},
-		{Workload: "lost", Title: "slower", Rows: 1e6, Text: 2e8, Worker: side(100, 3), DuckDB: side(100, 1.5), Values: "equal"},
+		{Workload: "lost", Title: "slower", Beside: "won", Rows: 1e6, Text: 2e8, Worker: side(100, 3), DuckDB: side(100, 1.5), Values: "equal"},
 		{Workload: "alone", Title: "the peer gave up", Rows: 1e6, Text: 2e8, Worker: side(100, 3), DuckDB: Side{Failed: "out of memory"}, Values: "equal"},
 		{Workload: "broken", Title: "none", Failed: "the reason"},
 	}}
@@ -84,7 +84,7 @@ func TestRecord(t *testing.T) {
 		t.Fatal(err)
 	}
 	flat := strings.Join(strings.Fields(text), " ")
-	for _, want := range []string{"the command", "the processor, 2 CPUs", "| won | faster | 2.50 | 2.00 | 5.00 |", "| 100 | 100 | 100 | 0.50 | – | – | 0.50 | equal |", "- won: equal; with a remark",
+	for _, want := range []string{"the command", "the processor, 2 CPUs", "| won | faster | 2.50 | 2.00 | 5.00 |", "| 100 | 100 | 100 | 0.50 | – | – | 0.50 | equal |", "- won: equal; with a remark", "- lost: the worker takes 1.50 times as long as for won",
 		"| lost | slower | 0.50 | 3.00 | 1.50 |", "| alone | the peer gave up | – | 3.00 | out of memory |", "- broken failed: the reason", "| won | 1000000 | 3.00 1.00 2.00 | 5.00 9.00 1.00 |",
 		"| won | – | – | – | 1.25 | – | – | – | – | – | cpu |", "- lost (slower): wall time 2.00 times DuckDB's, CPU time 2.00 times DuckDB's"} {
 		if !strings.Contains(flat, want) {

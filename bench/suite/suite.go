@@ -45,6 +45,7 @@ type Result struct {
 	Allocs   *Allocs `json:"allocs,omitempty"`
 	Stages   *Stages `json:"stages,omitempty"` // of the last run
 	Values   string  `json:"values,omitempty"` // how the results compare
+	Beside   string  `json:"beside,omitempty"` // the workload whose time this one's is set against
 	Failed   string  `json:"failed,omitempty"` // why this is no result
 }
 
@@ -153,7 +154,7 @@ func Run(ctx context.Context, o Options, ws []workload.Workload) (out []Result, 
 		return nil, err
 	}
 	for i, w := range ws {
-		r := Result{Workload: w.Name, Title: w.Title, Set: w.Set}
+		r := Result{Workload: w.Name, Title: w.Title, Set: w.Set, Beside: w.Beside}
 		if err := s.measure(ctx, db, w, &r); err != nil {
 			if ctx.Err() != nil {
 				return out, ctx.Err()

@@ -100,6 +100,7 @@ func (r Record) Table(w io.Writer) {
 			notes = append(notes, res.Workload+": "+res.Values)
 		}
 	}
+	notes = append(notes, r.beside()...)
 	t.markdown(w)
 	if len(notes) > 0 {
 		fmt.Fprintln(w)
@@ -107,6 +108,18 @@ func (r Record) Table(w io.Writer) {
 	for _, n := range notes {
 		fmt.Fprintf(w, "- %s\n", n)
 	}
+}
+
+// beside sets the worker's times of workloads against those of others.
+func (r Record) beside() (notes []string) {
+	for _, res := range r.Results {
+		for _, other := range r.Results {
+			if res.Beside == other.Workload && res.Failed == "" && other.Failed == "" {
+				notes = append(notes, fmt.Sprintf("%s: the worker takes %s times as long as for %s", res.Workload, ratio(median(res.Worker.Wall), median(other.Worker.Wall)), other.Workload))
+			}
+		}
+	}
+	return notes
 }
 
 // runs writes every run's wall time.

@@ -70,7 +70,7 @@ var all = []Workload{
 	byZone(Workload{Name: "W4s", Title: "the same from Parquet (snappy)", Set: "trips.snappy.parquet"}),
 	byOrder(Workload{Name: "W5", Title: "CSV → group by nearly every order", Set: "trips.csv", Columns: trips.Floats}),
 	byOrder(Workload{Name: "W5p", Title: "the same from Parquet (zstd)", Set: "trips.zstd.parquet"}),
-	byOrder(Workload{Name: "W5-256M", Title: "W5 inside a memory limit of 256 MiB", Set: "trips.csv", Columns: trips.Floats, Memory: "256MiB"}),
+	byOrder(Workload{Name: "W5-256M", Title: "W5 inside a memory limit of 256 MiB", Set: "trips.csv", Columns: trips.Floats, Memory: "256MiB", Beside: "W5"}),
 	{Name: "W6", Title: "CSV → Parquet in 365 Hive partitions", Set: "trips.csv", Columns: trips.Floats, Partition: "day",
 		Steps: `  - derive: {day: "date_trunc('day', pickup_at)::date"}`, SQL: "SELECT *, date_trunc('day', pickup_at)::DATE AS day FROM {in}"},
 	{Name: "infer", Title: "CSV without a declared schema → Parquet", Set: "trips.csv", SQL: everything, Want: everything, WantColumns: sniffed(),

@@ -19,6 +19,7 @@ type Workload struct {
 	SQL         string      // the same over {in}
 	Partition   string      // column of the Hive partitions to write
 	Memory      string      // limit given to both, such as 256MiB
+	Beside      string      // a workload before it, whose time this one's is set against
 
 	// How the two results are compared. Without Keys they are bags of rows, equal to the bit. With Keys they are joined on them, and floats may
 	// differ by Tolerance.
