@@ -228,7 +228,8 @@ func readInts[T signed | unsigned](parse func([]byte) (T, bool)) func(c *column,
 			j, k = j+step, k+fields
 			n := e - s
 			if uint(n-1) < 8 && e >= fast {
-				if u, ok := digits8(last8(b, e, n)); ok && !(inferred && leadingZero(b, s, e)) {
+				// digits8, written out: a call costs as much as its work
+				if u, odd := join(last8(b, e, n)); odd == 0 && !(inferred && leadingZero(b, s, e)) {
 					if t := T(u); uint64(t) == u && t >= 0 {
 						dst[i], valid[i] = t, 1
 						continue
