@@ -41,9 +41,10 @@ const (
 type layout struct{ head, stride int }
 
 const (
-	// A sample of so many bytes tells the efforts apart; where there is much less, it costs as much as it saves.
+	// A sample of so many bytes tells the efforts apart. It is less where it would cost as much as it saves, and there is
+	// none of less than leastSample.
 	sampleBytes = 16 << 10
-	leastSample = 2 << 10
+	leastSample = 4 << 10
 	// smallDict is the size up to which a dictionary page is not worth a sample.
 	smallDict = 64 << 10
 	// longFrame is more than a frame of one segment should hold: readers may keep as much.
@@ -128,11 +129,11 @@ func (c *compressor) frame(src []byte, l layout, e effort) []byte {
 	return c.pages.Append(c.out[:0], src, l.head, l.stride, [...]zstdpage.Method{zstdpage.Stored, zstdpage.Matched, zstdpage.Coded}[e])
 }
 
-// choose settles the effort for pages like this one by a sample of its values. It depends on nothing but the page.
+// choose settles the effort for size bytes of pages like this one by a sample of its values. It depends on these alone.
 //
 // A search for matches is tried at its fastest, and at the level asked for only where that finds some. Then the cheapest
 // effort is taken that comes as near to the search as c.slack says; codes for bytes also where they save an eighth.
-func (c *compressor) choose(page []byte, l layout) effort {
+func (c *compressor) choose(page []byte, l layout, size int) effort {
 	if c.codec != format.Zstd {
 		return effortAsked
 	}
@@ -140,27 +141,25 @@ func (c *compressor) choose(page []byte, l layout) effort {
 	if len(sample) < leastSample {
 		return effortQuick
 	}
-	sample = sample[:min(len(sample), sampleBytes)]
-	l.head = 0
-	size := func(e effort) int {
-		c.out = c.frame(sample, l, e)
+	sample = sample[:min(len(sample), max(leastSample, min(sampleBytes, size/8)))]
+	search := func(z *zstd.Encoder) int {
+		c.out = z.EncodeAll(sample, c.out[:0])
 		return len(c.out)
 	}
-	cheap, plain := effortStored, len(sample)
-	coded := plain
+	cheap, plain, coded := effortStored, len(sample), 0
 	if l.stride > 0 {
-		coded = size(effortCoded)
-		if n := size(effortMatched); n < plain-plain/16 {
-			cheap, plain = effortMatched, n
+		var matched int
+		if matched, coded = c.pages.Sizes(sample, l.stride); matched < plain-plain/16 {
+			cheap, plain = effortMatched, matched
 		}
 	} else {
 		coded = zstdpage.Entropy(sample)
 	}
-	quick := size(effortQuick)
+	quick := search(c.quick)
 	best := quick // the measure: what the level asked for makes of it, unless the fastest one does far better
 	found := quick < min(plain, coded)-min(plain, coded)/32
 	if found && c.asked != c.quick {
-		best = min(size(effortAsked), quick+quick/8)
+		best = min(search(c.asked), quick+quick/8)
 	}
 	most := best + best/c.slack
 	switch {

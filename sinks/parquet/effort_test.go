@@ -55,18 +55,18 @@ func TestEffort(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.close()
-	want := map[string]effort{"times": effortMatched, "noise": effortStored, "decimals": effortMatched, "ids": effortCoded,
+	want := map[string]effort{"times": effortMatched, "noise": effortStored, "decimals": effortCoded, "ids": effortCoded,
 		"indices": effortStored, "few flags": effortCoded}
 	pages := pagesOf(rand.New(rand.NewPCG(1, 2)))
 	for name, e := range want {
-		if got := c.choose(pages[name].page, pages[name].layout); got != e {
+		if got := c.choose(pages[name].page, pages[name].layout, 1<<20); got != e {
 			t.Errorf("%s: effort %d, want %d", name, got, e)
 		}
 	}
-	if got := c.choose(pages["texts"].page, pages["texts"].layout); got < effortQuick {
+	if got := c.choose(pages["texts"].page, pages["texts"].layout, 1<<20); got < effortQuick {
 		t.Errorf("texts: effort %d, want a search for matches", got)
 	}
-	if got := c.choose([]byte("a short page"), layout{}); got != effortQuick {
+	if got := c.choose([]byte("a short page"), layout{}, 12); got != effortQuick {
 		t.Errorf("a short page: effort %d, want %d", got, effortQuick)
 	}
 }
@@ -97,7 +97,7 @@ func TestLevelIsAPromise(t *testing.T) {
 					t.Fatalf("%s with effort %d: came back otherwise (%v)", name, e, err)
 				}
 			}
-			e := c.choose(p.page, p.layout)
+			e := c.choose(p.page, p.layout, len(p.page))
 			got, err := c.compress(p.page, p.layout, e)
 			if err != nil {
 				t.Fatal(err)

@@ -294,14 +294,14 @@ func (e *encoder) emit(body *blockBody, ch *chunk, k, dictEnd int) error {
 	if k == 0 {
 		pages.stride = e.col.stride(mid)
 	}
-	how := e.codec.choose(e.raw[mid.bodyStart:mid.bodyEnd], pages)
+	how := e.codec.choose(e.raw[mid.bodyStart:mid.bodyEnd], pages, len(e.raw)-dictEnd)
 	if k > 0 {
 		entries := layout{0, e.dict.stride(e.col.leaf)}
 		h := format.PageHeader{Type: format.DictionaryPage}
 		h.DictionaryPageHeader.Set(format.DictionaryPageHeader{NumValues: int32(k), Encoding: format.Plain})
 		effort := effortQuick
 		if dictEnd > smallDict {
-			effort = e.codec.choose(e.raw[:dictEnd], entries)
+			effort = e.codec.choose(e.raw[:dictEnd], entries, dictEnd)
 		}
 		if err := e.page(body, ch, &h, e.raw[:dictEnd], entries, effort); err != nil {
 			return err

@@ -27,15 +27,17 @@ type Encoder struct {
 	lits  []byte
 	seqs  []sequence
 	block []byte
+	trial []byte // frames made for their size
 	// how lengths of literals, offsets and lengths of matches are coded
 	ll, of, ml fseTable
+	literals   int // of all blocks of the frame
 	// repeats says that a block of this frame has made the stride the most recent offset.
 	repeats bool
 }
 
 // Memory is the bytes of the buffers, about.
 func (e *Encoder) Memory() int64 {
-	return int64(cap(e.lits)+8*cap(e.seqs)+cap(e.block)) + 64<<10
+	return int64(cap(e.lits)+8*cap(e.seqs)+cap(e.block)+cap(e.trial)) + 64<<10
 }
 
 // Append appends a frame whose content is src to dst. Values of stride bytes each begin head bytes into src; stride 0 says
@@ -45,7 +47,7 @@ func (e *Encoder) Append(dst, src []byte, head, stride int, m Method) []byte {
 	if m == Stored || m == Matched && stride == 0 || len(src) < 32 {
 		return appendStored(dst, src)
 	}
-	e.repeats = false
+	e.repeats, e.literals = false, 0
 	head = min(head, len(src))
 	if stride < 1 || stride > maxBlock/4 || stride > len(src)-head {
 		stride = 0
@@ -137,6 +139,7 @@ func lastBlock(dst []byte) []byte { return append(dst, blockRaw<<1|1, 0, 0) }
 
 // appendBlock appends the block of src, whose literals are e.lits, or src itself where that is no longer.
 func (e *Encoder) appendBlock(dst, src []byte, m Method, sequences func([]byte) []byte) []byte {
+	e.literals += len(e.lits)
 	b := sequences(e.appendLiterals(e.block[:0], m))
 	e.block = b
 	if len(b) >= len(src) {

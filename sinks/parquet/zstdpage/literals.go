@@ -26,6 +26,17 @@ func Entropy(b []byte) int {
 	return int(bits / 8)
 }
 
+// Sizes is how long the frame of src, values of stride bytes, is when it is Matched, and about how long when it is Coded.
+func (e *Encoder) Sizes(src []byte, stride int) (matched, coded int) {
+	e.trial = e.Append(e.trial[:0], src, 0, stride, Matched)
+	matched = len(e.trial)
+	if len(e.lits) == 0 || e.literals > matched {
+		return matched, matched
+	}
+	// The last block's literals stand for those of all.
+	return matched, matched - e.literals + e.literals*Entropy(e.lits)/len(e.lits)
+}
+
 // huffman returns the literals Huffman coded, in a buffer that is good until the next call; nil if that does not make
 // them a 32nd shorter at least.
 func (e *Encoder) huffman() []byte {
