@@ -95,7 +95,20 @@ func (d *Drain) begin() error {
 		}
 		d.todo = append(d.todo, s)
 	}
-	return nil
+	return d.shed()
+}
+
+// shedBelow is the budget below which a drain begins with half of it: what encodes and writes the result wants memory now, and fixed
+// amounts of it.
+const shedBelow = 64 << 20
+
+// shed spills the partitions that come last until half of a small budget is free.
+func (d *Drain) shed() error {
+	if d.f.limit >= shedBelow || d.f.room(d.f.limit/2) {
+		return nil
+	}
+	_ = d.fits(d.f.limit / 2) // what is left is as little as can be
+	return d.err
 }
 
 // beginGlobal makes sure of one group, which SQL gives for no rows too.

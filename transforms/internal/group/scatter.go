@@ -121,7 +121,7 @@ func (s *scatter) suit(r *keys.Rows, args []arrow.Array) error {
 // boundText empties all buffers when their text takes more than their share.
 func (s *scatter) boundText() error {
 	s.account()
-	if s.size <= max(s.l.f.limit/16, 1<<20) && s.size <= 64<<20 {
+	if s.size <= max(s.l.f.limit/8, 1<<20) && s.size <= 64<<20 {
 		return nil
 	}
 	if err := s.flushAll(true); err != nil {

@@ -29,6 +29,7 @@ type spillFile struct {
 	rows int64         // rows written, and the sum of the counts of all groups written
 	runs map[int][]run // by partition
 	n    int64         // runs ever written
+	buf  *bufio.Writer
 }
 
 type run struct {
@@ -56,6 +57,16 @@ func newSpillFile(dir string) (*spillFile, error) {
 	return &spillFile{file: f, runs: map[int][]run{}}, nil
 }
 
+// writer writes behind all runs.
+func (s *spillFile) writer() *bufio.Writer {
+	to := io.NewOffsetWriter(s.file, s.end)
+	if s.buf == nil {
+		s.buf = bufio.NewWriterSize(to, 64<<10)
+	}
+	s.buf.Reset(to)
+	return s.buf
+}
+
 func (s *spillFile) close() { s.file.Close() }
 
 // diskError says whether another attempt can help: a full disk stays full.
@@ -68,7 +79,7 @@ func diskError(err error) error {
 
 // write appends a run of groups to partition i; cols are the columns of the spill schema.
 func (s *spillFile) write(f *Fold, i int, cols []arrow.Array, n int, mem memory.Allocator) (err error) {
-	w := bufio.NewWriterSize(io.NewOffsetWriter(s.file, s.end), 256<<10)
+	w := s.writer()
 	counted := &countWriter{w: w}
 	rec := array.NewRecord(f.spill, cols, int64(n))
 	defer rec.Release()
@@ -93,7 +104,7 @@ func (s *spillFile) write(f *Fold, i int, cols []arrow.Array, n int, mem memory.
 
 // writeRows appends a run of rows to partition i.
 func (s *spillFile) writeRows(i int, chunks []chunk) error {
-	w := bufio.NewWriterSize(io.NewOffsetWriter(s.file, s.end), 64<<10)
+	w := s.writer()
 	r := run{file: s.file, from: s.end, to: s.end}
 	put := func(b []byte) {
 		_, _ = w.Write(b) // an error sticks until Flush
@@ -158,7 +169,7 @@ func (c *countWriter) Write(b []byte) (int, error) {
 
 // read calls to for each record of the run; the record is lent.
 func (r run) read(mem memory.Allocator, to func(arrow.Record) error) error {
-	in, err := ipc.NewReader(bufio.NewReaderSize(io.NewSectionReader(r.file, r.from, r.to-r.from), 256<<10), ipc.WithAllocator(mem))
+	in, err := ipc.NewReader(bufio.NewReaderSize(io.NewSectionReader(r.file, r.from, r.to-r.from), 64<<10), ipc.WithAllocator(mem))
 	if err != nil {
 		return diskError(fmt.Errorf("read groups from disk: %w", err))
 	}
