@@ -18,13 +18,13 @@ import (
 // texts are contents that exercise the decoder's parts, by name.
 func texts() map[string][]byte {
 	rng := rand.New(rand.NewPCG(1, 2))
-	out := map[string][]byte{"empty": nil, "one byte": {'a'}, "zeros": make([]byte, 700<<10)}
-	random := make([]byte, 300<<10)
+	out := map[string][]byte{"empty": nil, "one byte": {'a'}, "zeros": make([]byte, 400<<10)}
+	random := make([]byte, 150<<10)
 	for i := range random {
 		random[i] = byte(rng.Uint32())
 	}
 	out["random"] = random
-	out["csv"], out["json"] = csvText(600<<10), jsonText(600<<10)
+	out["csv"], out["json"] = csvText(400<<10), jsonText(300<<10)
 	var periods []byte // matches of every small distance
 	for d := 1; d <= 40; d++ {
 		unit := random[d*50 : d*51]
@@ -36,7 +36,7 @@ func texts() map[string][]byte {
 	out["periods"] = periods
 	far := append(bytes.Clone(random[:32<<10]), random[:32<<10]...) // matches of the farthest distance
 	out["far"] = append(far, random[:20<<10]...)
-	skew := make([]byte, 400<<10) // long codes: byte b is half as frequent as b-1
+	skew := make([]byte, 200<<10) // long codes: byte b is half as frequent as b-1
 	for i := range skew {
 		for skew[i] < 40 && rng.Uint32()&1 == 0 {
 			skew[i]++
@@ -109,11 +109,18 @@ func bothLoops(t *testing.T, test func(t *testing.T)) {
 // TestDecode: what an encoder packed at any level comes back, however the source and the caller cut it, and what follows the stream is left in
 // the source.
 func TestDecode(t *testing.T) {
+	all := texts()
+	packs := map[string][]byte{}
+	for name, text := range all {
+		for level := flate.HuffmanOnly; level <= 9; level++ {
+			packs[fmt.Sprint(name, level)] = append(pack(t, text, level), "what follows"...)
+		}
+	}
 	bothLoops(t, func(t *testing.T) {
 		rng := rand.New(rand.NewPCG(7, 8))
-		for name, text := range texts() {
+		for name, text := range all {
 			for level := flate.HuffmanOnly; level <= 9; level++ {
-				packed := append(pack(t, text, level), "what follows"...)
+				packed := packs[fmt.Sprint(name, level)]
 				sources := []func(io.Reader) io.Reader{func(r io.Reader) io.Reader { return r }, func(r io.Reader) io.Reader { return randomReader{r, rng} }, iotest.DataErrReader}
 				got, left, err := unpack(sources[(level+2)%3](bytes.NewReader(packed)))
 				if err != nil || !bytes.Equal(got, text) || string(left) != "what follows" {
@@ -126,7 +133,7 @@ func TestDecode(t *testing.T) {
 				}
 			}
 			var d Reader
-			d.Reset(bufio.NewReader(iotest.OneByteReader(bytes.NewReader(pack(t, text, 6)))))
+			d.Reset(bufio.NewReader(iotest.OneByteReader(bytes.NewReader(packs[fmt.Sprint(name, 6)]))))
 			got, err := io.ReadAll(randomReader{&d, rng})
 			if err != nil || !bytes.Equal(got, text) {
 				t.Errorf("%s, byte by byte: %d bytes of %d, %v", name, len(got), len(text), err)
@@ -229,12 +236,34 @@ func TestEveryCut(t *testing.T) {
 // TestEveryFlip: a stream with one bit wrong is decoded or refused as by compress/flate.
 func TestEveryFlip(t *testing.T) {
 	bothLoops(t, func(t *testing.T) {
-		text := append(csvText(2000), bytes.Repeat([]byte("abc"), 500)...)
+		text := append(csvText(700), bytes.Repeat([]byte("abc"), 200)...)
 		for _, level := range []int{flate.HuffmanOnly, 0, 1, 6} {
 			packed := pack(t, text, level)
 			for bit := range 8 * len(packed) {
 				packed[bit/8] ^= 1 << (bit % 8)
 				sameAsStd(t, fmt.Sprintf("level %d, bit %d", level, bit), packed)
+				packed[bit/8] ^= 1 << (bit % 8)
+			}
+		}
+	})
+}
+
+// TestFlipFarIn: the same where content is decoded in place, far from the beginning.
+func TestFlipFarIn(t *testing.T) {
+	bothLoops(t, func(t *testing.T) {
+		rng := rand.New(rand.NewPCG(11, 12))
+		text := csvText(500 << 10)
+		for _, level := range []int{0, 1, 6} {
+			packed := pack(t, text, level)
+			for range 40 {
+				bit := rng.IntN(8 * len(packed))
+				packed[bit/8] ^= 1 << (bit % 8)
+				want, wantErr := io.ReadAll(stdflate.NewReader(bytes.NewReader(packed)))
+				shared.Reset(bufio.NewReader(bytes.NewReader(packed)))
+				got, err := readLarge(&shared, rng)
+				if (err == nil) != (wantErr == nil) || err == nil && !bytes.Equal(got, want) || !bytes.HasPrefix(got, want) && !bytes.HasPrefix(want, got) {
+					t.Errorf("level %d, bit %d: %d bytes, %v; compress/flate: %d bytes, %v", level, bit, len(got), err, len(want), wantErr)
+				}
 				packed[bit/8] ^= 1 << (bit % 8)
 			}
 		}
