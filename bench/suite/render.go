@@ -154,7 +154,7 @@ func (s *Scaling) Markdown(b *strings.Builder) {
 
 // Markdown writes the medians, a line a workload and engine.
 func (p *Peers) Markdown(b *strings.Builder) {
-	fmt.Fprintf(b, "%s. %s\n\n", p.Date, p.Machine)
+	fmt.Fprintf(b, "Recorded %s. %s, %d CPUs, %.1f GiB; worker of commit %s\n\n", p.Date, p.Machine.CPU, p.Machine.CPUs, p.Machine.Memory, p.Machine.Release)
 	t := table{left: 2, head: []string{"workload", "engine", "runs", "seconds", "CPU s", "peak MiB", "best peer ÷ worker"}}
 	for _, w := range p.Workloads {
 		peer, best := p.best(w)

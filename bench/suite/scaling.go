@@ -114,15 +114,15 @@ func (s *session) lanes(ctx context.Context, w workload.Workload, lanes []int) (
 	return out, nil
 }
 
-// rows runs the workloads over that many rows. An input that was not there before is removed again if it is larger than the options allow.
-func (s *session) rows(ctx context.Context, ws []workload.Workload, rows int, so ScalingOptions) ([]RowTime, error) {
+// rows runs the workloads over that many rows. An input larger than the options allow is removed afterwards, whatever comes of the runs.
+func (s *session) rows(ctx context.Context, ws []workload.Workload, rows int, so ScalingOptions) (out []RowTime, err error) {
 	store := *s.store
 	store.Size = data.Size{Trips: rows}
+	defer func() { err = errors.Join(err, s.dropLarge(&store, ws)) }()
 	runs := s.Runs
 	if rows > so.LargeRows {
 		runs = min(runs, so.LargeRuns)
 	}
-	var out []RowTime
 	for _, w := range ws {
 		in, err := store.Get(ctx, w.Set)
 		if err != nil {
@@ -145,15 +145,20 @@ func (s *session) rows(ctx context.Context, ws []workload.Workload, rows int, so
 		}
 		out = append(out, t)
 	}
+	return out, nil
+}
+
+// dropLarge removes the workloads' inputs that are larger than the options allow.
+func (s *session) dropLarge(store *data.Store, ws []workload.Workload) error {
 	for _, w := range ws {
 		if f, ok := store.Has(w.Set); ok && s.Discard > 0 && f.Bytes > s.Discard {
-			fmt.Fprintf(s.Log, "removing %s of %d rows (%d MB)\n", w.Set, rows, f.Bytes/1e6)
+			fmt.Fprintf(s.Log, "removing %s (%d MB)\n", w.Set, f.Bytes/1e6)
 			if err := store.Discard(w.Set); err != nil {
-				return nil, err
+				return err
 			}
 		}
 	}
-	return out, nil
+	return nil
 }
 
 // start measures short runs.

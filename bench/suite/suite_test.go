@@ -134,12 +134,17 @@ func TestFailureAndDiscard(t *testing.T) {
 
 // Scaling has a number for each number of lanes and rows, and for the start.
 func TestScale(t *testing.T) {
-	s, err := Scale(t.Context(), options(t, 2000), ScalingOptions{Lanes: []int{1, 3}, Rows: []int{500, 1000}, StartRuns: 2, LargeRuns: 1, LargeRows: 600})
+	o := options(t, 2000)
+	o.Discard = 200_000 // of the numbers of rows, 2000 is more
+	s, err := Scale(t.Context(), o, ScalingOptions{Lanes: []int{1, 3}, Rows: []int{500, 2000}, StartRuns: 2, LargeRuns: 1, LargeRows: 600})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if len(s.Lanes) != 4 || len(s.Rows) != 4 || s.Start.Version <= 0 || s.Start.Tiny <= 0 || s.Start.FirstRead > s.Start.Tiny {
 		t.Errorf("%+v", s)
+	}
+	if left, err := filepath.Glob(filepath.Join(o.Data, "*")); err != nil || len(left) != 2 || filepath.Base(left[0]) != "trips-500.csv" {
+		t.Errorf("left: %v, %v", left, err)
 	}
 	var text strings.Builder
 	s.Markdown(&text)
