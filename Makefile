@@ -17,7 +17,7 @@ BENCH      ?=
 RECORD     ?=
 BENCH_RUN   = cd bench && $(GO) run ./run
 
-.PHONY: help run test race lint e2e minio-run build image fuzz clean bench bench-large bench-scaling bench-peers bench-render bench-go bench-go-record bench-clean
+.PHONY: help run test race lint e2e minio-run build image fuzz clean bench bench-large bench-scaling bench-peers bench-record bench-render bench-go bench-go-record bench-clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,6 +65,9 @@ bench-scaling: ## the worker over lanes 1 to 8 and 1M to 100M rows, and its star
 
 bench-peers: ## record the medians of other engines from PEERS=FILE, a CSV
 	$(BENCH_RUN) peers $(abspath $(PEERS))
+
+bench-record: ## all of bench, bench-large, bench-scaling and bench-go, kept: about an hour on an idle machine
+	$(MAKE) -k RECORD=1 bench bench-large bench-scaling bench-go-record
 
 bench-render: ## write RESULTS.md and the tables of docs/performance.md from bench/record
 	$(BENCH_RUN) render
