@@ -221,9 +221,19 @@ func copyText[O int32 | int64](g *gather, off []int32, data []byte, total, width
 	dst := g.alloc(total)
 	at := 0
 	dstOff[0] = 0
-	for i, x := range g.idx {
-		at += copy(dst[at:], data[off[x]:off[x+1]])
-		dstOff[i+1] = O(at)
+	for i := 0; i < len(g.idx); { // runs of rows that follow each other at once
+		first := g.idx[i]
+		last := first
+		from := at - int(off[first])
+		for {
+			i++
+			dstOff[i] = O(from + int(off[last+1]))
+			if i == len(g.idx) || g.idx[i] != last+1 {
+				break
+			}
+			last++
+		}
+		at += copy(dst[at:], data[off[first]:off[last+1]])
 	}
 }
 
