@@ -63,8 +63,11 @@ func check(t interface {
 // Another decoder reads every frame back, whatever the page looks like.
 func TestFramesComeBack(t *testing.T) {
 	d, e := decoder(t), &Encoder{}
-	for _, n := range []int{0, 1, 2, 31, 32, 33, 255, 256, 1023, 1024, 1025, 65_791, 65_792, 131_071, 131_072, 131_073, 300_000} {
-		for _, stride := range []int{0, 1, 2, 3, 4, 5, 8, 12, 16, 100} {
+	for _, n := range []int{0, 1, 2, 31, 32, 33, 255, 256, 1023, 1024, 1025, 65_791, 65_792, 131_072, 131_073} {
+		for _, stride := range []int{0, 1, 3, 4, 5, 8, 12, 16, 100} {
+			if n > 60_000 && stride != 4 && stride != 8 && stride != 12 {
+				continue // what is new there are lengths in more bytes and a second block
+			}
 			for _, kinds := range [][]int{{0}, {1}, {2}, {0, 0, 1, 1}, {0, 1, 1, 1}, {0, 0, 0, 0, 3, 1, 1, 1}, {200, 3}, {1, 1, 1, 2}} {
 				r := rand.New(rand.NewPCG(uint64(n), uint64(stride)))
 				src := words(r, n/max(stride, 1)+1, max(stride, 1), kinds...)[:n]
