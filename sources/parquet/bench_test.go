@@ -12,6 +12,7 @@ import (
 
 	"github.com/apache/arrow/go/v17/arrow/memory"
 	pq "github.com/parquet-go/parquet-go"
+	"github.com/parquet-go/parquet-go/compress"
 
 	"github.com/sluice-data/sluice/internal/objstore"
 	"github.com/sluice-data/sluice/pipeline"
@@ -83,6 +84,76 @@ func BenchmarkDecode(b *testing.B) {
 			name = fmt.Sprint(len(n), " columns")
 		}
 		b.Run(name, func(b *testing.B) { benchmarkRead(b, input("bench", data), n) })
+	}
+}
+
+// BenchmarkNested reads lists and structs in one lane.
+func BenchmarkNested(b *testing.B) {
+	type point struct {
+		X, Y int64
+		Name *string `parquet:",optional,dict"`
+	}
+	type row struct {
+		ID     int64
+		Ints   []int64  `parquet:",list"`
+		Texts  []string `parquet:",list,dict"`
+		At     point
+		Points []point `parquet:",list"`
+	}
+	for name, column := range map[string]string{"list of int64": "Ints", "list of string": "Texts", "struct": "At", "list of struct": "Points", "all": ""} {
+		b.Run(name, func(b *testing.B) {
+			const n = 200_000
+			rows := make([]row, n)
+			names := []string{"north", "east", "south", "west"}
+			for i := range rows {
+				r := row{ID: int64(i), At: point{int64(i), int64(-i), &names[i%4]}}
+				for k := range i * 7 % 6 {
+					r.Ints = append(r.Ints, int64(i*k))
+					r.Texts = append(r.Texts, names[k%4])
+					if k < 3 {
+						r.Points = append(r.Points, point{int64(k), int64(i), nil})
+					}
+				}
+				rows[i] = r
+			}
+			var need map[string]bool
+			if column != "" {
+				need = map[string]bool{column: true}
+			}
+			benchmarkRead(b, input("bench", write(b, rows, pq.Compression(&pq.Snappy), pq.MaxRowsPerRowGroup(122880))), need)
+		})
+	}
+}
+
+// BenchmarkEncoding reads a column of each encoding, uncompressed; and of each codec.
+func BenchmarkEncoding(b *testing.B) {
+	type row struct {
+		Plain     int64
+		Dict      int64   `parquet:",dict"`
+		Delta     int64   `parquet:",delta"`
+		Split     float64 `parquet:",split"`
+		Optional  *int64  `parquet:",optional,dict"`
+		Text      string
+		DictText  string `parquet:",dict"`
+		DeltaText string `parquet:",delta"`
+		Bool      bool
+	}
+	const n = 500_000
+	rows := make([]row, n)
+	for i := range rows {
+		text := fmt.Sprintf("text %06d", i*7919%n)
+		rows[i] = row{int64(i) * 7919, int64(i*7919%5000) * 1e9, int64(i) * 1000, float64(i) / 3, nil, text, text[:8], text, i%3 == 0}
+		if i%10 > 0 {
+			rows[i].Optional = ptr(int64(i % 300))
+		}
+	}
+	data := write(b, rows, pq.Compression(&pq.Uncompressed), pq.MaxRowsPerRowGroup(122880), pq.PageBufferSize(1<<20))
+	for _, c := range []string{"Plain", "Dict", "Delta", "Split", "Optional", "Text", "DictText", "DeltaText", "Bool"} {
+		b.Run(c, func(b *testing.B) { benchmarkRead(b, input("bench", data), map[string]bool{c: true}) })
+	}
+	for name, codec := range map[string]compress.Codec{"snappy": &pq.Snappy, "zstd": &pq.Zstd, "gzip": &pq.Gzip, "lz4_raw": &pq.Lz4Raw, "brotli": &pq.Brotli} {
+		data := write(b, rows, pq.Compression(codec), pq.MaxRowsPerRowGroup(122880), pq.PageBufferSize(1<<20))
+		b.Run(name, func(b *testing.B) { benchmarkRead(b, input("bench", data), nil) })
 	}
 }
 

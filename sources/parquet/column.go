@@ -428,6 +428,8 @@ func clearBits(b []byte, at, n int) {
 	}
 }
 
+var errBetween = errors.New("row begins in the middle: its first repetition level is not 0")
+
 // nested reads the levels and values of up to n rows into defs and reps [0, taken). With lead it may stop early, at the
 // end of a row, to bound memory; rows is what it read.
 func (c *columnReader) nested(ctx context.Context, n int, lead bool) (rows int, err error) {
@@ -451,6 +453,19 @@ func (c *columnReader) nested(ctx context.Context, n int, lead bool) (rows int, 
 		}
 		from, some, done := c.taken, 0, false
 		maxDef := c.leaf.maxDef
+		if ahead := len(c.defs) - from; ahead <= n-rows && !lead || ahead <= n-rows && len(c.defs) < maxEntries/16 {
+			// even if each of them began a row there would not be too many
+			if from == 0 && c.reps[0] != 0 {
+				return rows, errBetween
+			}
+			reps := c.reps[from:]
+			for i, d := range c.defs[from:] {
+				rows += int(bit(reps[i] == 0))
+				some += int(bit(d == maxDef))
+			}
+			c.taken = len(c.defs)
+			from = c.taken
+		}
 		for i := from; i < len(c.defs); i++ {
 			if c.reps[i] == 0 {
 				if rows == n || lead && rows > 0 && i >= maxEntries/16 {
@@ -459,7 +474,7 @@ func (c *columnReader) nested(ctx context.Context, n int, lead bool) (rows int, 
 				}
 				rows++
 			} else if i == 0 {
-				return rows, errors.New("row begins in the middle: its first repetition level is not 0")
+				return rows, errBetween
 			}
 			if c.defs[i] == maxDef {
 				some++

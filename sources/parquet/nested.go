@@ -269,7 +269,8 @@ func disagree(path string, got, want int) error {
 // slots are the validity, nulls and number of the slots that r's levels give to a node that is not null from level
 // notNull on. The caller owns the bitmap.
 func (c *column) slots(r *columnReader, notNull, def, rep uint8) (valid *memory.Buffer, nulls, n int) {
-	defs, reps := r.defs[:r.taken], r.reps[:r.taken]
+	defs := r.defs[:r.taken]
+	reps := r.reps[:len(defs)]
 	valid = newBitmap(c.mem, len(defs))
 	b := valid.Bytes()
 	for i, d := range defs {
@@ -284,6 +285,13 @@ func (c *column) slots(r *columnReader, notNull, def, rep uint8) (valid *memory.
 		n++
 	}
 	return valid, nulls, n
+}
+
+func bit(b bool) uint8 {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 func (c *column) buildLeaf(p *plan, def uint8, n int) (arrow.ArrayData, error) {
@@ -330,24 +338,18 @@ func (c *column) buildList(p *plan, def, rep uint8, n int) (arrow.ArrayData, err
 	return array.NewData(p.field.Type, n, []*memory.Buffer{validOrNil(valid, nulls), offBuf}, []arrow.ArrayData{elem}, nulls, 0), nil
 }
 
-// offsets are those of a list's n slots, and the number of elements. The caller owns the buffer.
+// offsets are those of a list's slots, of which there are n, and the number of elements. The caller owns the buffer.
 func (c *column) offsets(r *columnReader, elemDef, def, rep uint8, n int) (*memory.Buffer, int) {
 	buf := memory.NewResizableBuffer(c.mem)
 	buf.Resize(4 * (n + 1))
 	off := sliceOf[int32](buf.Bytes())
-	defs, reps := r.defs[:r.taken], r.reps[:r.taken]
+	defs := r.defs[:r.taken]
+	reps := r.reps[:len(defs)]
 	slot, count := 0, int32(0)
 	for i, d := range defs {
-		if reps[i] > rep+1 {
-			continue
-		}
-		if reps[i] <= rep && d >= def && slot < n {
-			off[slot] = count
-			slot++
-		}
-		if d >= elemDef {
-			count++
-		}
+		off[slot] = count // of the slot to come: it stays when that begins
+		slot += int(bit(reps[i] <= rep) & bit(d >= def))
+		count += int32(bit(reps[i] <= rep+1) & bit(d >= elemDef))
 	}
 	for ; slot <= n; slot++ {
 		off[slot] = count

@@ -109,28 +109,15 @@ func (r *RLE) Levels(dst []uint8, limit uint8) error {
 		}
 		n := min(r.left, len(dst))
 		if r.packed {
-			w, bit, mask := r.width, r.bit, uint32(1)<<r.width-1
-			for i := range dst[:n] {
-				at := bit >> 3
-				v := uint32(r.b[at])
-				if at+1 < len(r.b) {
-					v |= uint32(r.b[at+1]) << 8
-				}
-				v = v >> (bit & 7) & mask
-				if v > uint32(limit) {
-					return fmt.Errorf("level %d is above the column's %d", v, limit)
-				}
-				dst[i] = uint8(v)
-				bit += int(w)
+			if top := unpackLevels(dst[:n], r.b, r.bit, r.width); top > limit {
+				return fmt.Errorf("level %d is above the column's %d", top, limit)
 			}
-			r.bit = bit
+			r.bit += n * int(r.width)
 		} else {
 			if r.value > uint32(limit) {
 				return fmt.Errorf("level %d is above the column's %d", r.value, limit)
 			}
-			for i := range dst[:n] {
-				dst[i] = uint8(r.value)
-			}
+			fill(dst[:n], uint8(r.value))
 		}
 		r.left -= n
 		dst = dst[n:]
