@@ -53,15 +53,27 @@ func columnsOf(s *arrow.Schema, partitionBy []string) []ManifestColumn {
 	add := func(f arrow.Field, partition bool) {
 		out = append(out, ManifestColumn{Name: f.Name, Type: schema.TypeName(f), Nullable: f.Nullable, Partition: partition})
 	}
+	files, folders := divide(s, partitionBy)
+	for _, f := range files {
+		add(f, false)
+	}
+	for _, f := range folders {
+		add(f, true)
+	}
+	return out
+}
+
+// divide parts the columns that are in the files from those that are in the folders' names.
+func divide(s *arrow.Schema, partitionBy []string) (files, folders []arrow.Field) {
 	for _, f := range s.Fields() {
 		if !slices.Contains(partitionBy, f.Name) {
-			add(f, false)
+			files = append(files, f)
 		}
 	}
 	for _, name := range partitionBy {
-		add(s.Field(s.FieldIndices(name)[0]), true)
+		folders = append(folders, s.Field(s.FieldIndices(name)[0]))
 	}
-	return out
+	return files, folders
 }
 
 // manifestRef is <sink.uri>/_runs/<run_id>/manifest.json.

@@ -250,7 +250,7 @@ func (p *plan) explain(b *binder) string {
 		}
 		fmt.Fprintf(&w, " %s (%d bytes)", f.Ref, f.Size)
 	}
-	fmt.Fprintf(&w, "\n  read  %s\n", describe(fields))
+	fmt.Fprintf(&w, "\n  read  %s\n", describe(fields.Fields()))
 	if skipped := p.read.NumFields() - fields.NumFields(); skipped > 0 {
 		fmt.Fprintf(&w, "  skip  %d of %d columns: nothing uses them\n", skipped, p.read.NumFields())
 	}
@@ -271,13 +271,18 @@ func (p *plan) explain(b *binder) string {
 	if s.Level > 0 {
 		fmt.Fprintf(&w, " level %d", s.Level)
 	}
-	fmt.Fprintf(&w, ", files of about %d bytes\n  write %s\n", s.TargetFileSize, describe(p.out))
+	fmt.Fprintf(&w, ", files of about %d bytes\n", s.TargetFileSize)
+	files, folders := divide(p.out, s.PartitionBy)
+	if len(folders) > 0 {
+		fmt.Fprintf(&w, "  in    folders of %s\n", describe(folders))
+	}
+	fmt.Fprintf(&w, "  write %s\n", describe(files))
 	return w.String()
 }
 
-func describe(s *arrow.Schema) string {
-	parts := make([]string, s.NumFields())
-	for i, f := range s.Fields() {
+func describe(fields []arrow.Field) string {
+	parts := make([]string, len(fields))
+	for i, f := range fields {
 		parts[i] = f.Name + " " + schema.TypeName(f)
 	}
 	return strings.Join(parts, ", ")
