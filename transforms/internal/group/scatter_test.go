@@ -265,3 +265,81 @@ func TestDivide(t *testing.T) {
 		t.Errorf("%d bytes of the budget are not given back", used)
 	}
 }
+
+// A drain under a small budget begins with half of it free, for those who take its results; a large budget is not worth the disk.
+func TestDrainLeavesRoom(t *testing.T) {
+	s := shapes[0]
+	rows := make([]row, 60_000)
+	for i := range rows {
+		rows[i] = row{i, 1, 1}
+	}
+	c := makeColumns(memory.DefaultAllocator, s, rows)
+	for _, budget := range []int64{8 << 20, 16 << 20, shedBelow} {
+		f, err := New(config(s, budget, t.TempDir()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.partitionAt = 1000
+		l := f.NewLane(memory.DefaultAllocator)
+		if err := l.Add(context.Background(), c.keys, c.args, len(rows)); err != nil {
+			t.Fatal(err)
+		}
+		d, err := f.Drain(memory.DefaultAllocator, []*Lane{l})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if used := f.used.Load(); budget < shedBelow && used > budget/2 {
+			t.Errorf("of a budget of %d bytes a drain begins with %d", budget, used)
+		}
+		if budget == shedBelow && l.disk != nil {
+			t.Errorf("what fits a budget of %d bytes went to disk", budget)
+		}
+		compare(t, drain(t, f, d), reference(memory.DefaultAllocator, s, rows))
+	}
+}
+
+// Rows that went to disk as they are come back as the groups they belong to, also where a partition of them must be divided.
+func TestDivideRows(t *testing.T) {
+	s := shapes[1]
+	rows := make([]row, 20_000)
+	for i := range rows {
+		rows[i] = row{i - i%20/19, i % 40, i%30 - 1} // few come twice
+	}
+	f, err := New(config(s, 0, t.TempDir()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.partitionAt, f.floor = 1000, 4<<10
+	l := f.NewLane(memory.DefaultAllocator)
+	c := makeColumns(memory.DefaultAllocator, s, rows)
+	if err := l.Add(context.Background(), c.keys, c.args, len(rows)); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.finish(); err != nil {
+		t.Fatal(err)
+	}
+	raw := 0
+	for p := range fanout {
+		if err := l.spillPart(p); err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range l.disk.runs[p] {
+			raw += len(r.chunks)
+		}
+	}
+	if raw == 0 {
+		t.Fatal("no rows were spilled as they are")
+	}
+	d, err := f.Drain(memory.DefaultAllocator, []*Lane{l})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.limit = 1
+	compare(t, drain(t, f, d), reference(memory.DefaultAllocator, s, rows))
+	if d.disk != nil {
+		t.Error("the drain holds on to its file")
+	}
+	if used := f.used.Load(); used != 0 {
+		t.Errorf("%d bytes of the budget are not given back", used)
+	}
+}
