@@ -131,12 +131,26 @@ func ThisMachine(ctx context.Context, root string) Machine {
 	if text, err := os.ReadFile("/proc/loadavg"); err == nil {
 		m.Load = strings.Join(strings.Fields(string(text))[:3], " ")
 	}
-	cmd := exec.CommandContext(ctx, "git", "describe", "--tags", "--always", "--dirty")
-	cmd.Dir = root
-	if out, err := cmd.Output(); err == nil {
-		m.Release = strings.TrimSpace(string(out))
-	}
+	m.Release = release(ctx, root)
 	return m
+}
+
+// release is the checkout's commit, with -dirty behind it if files differ from it, but for those that records go into.
+func release(ctx context.Context, root string) string {
+	git := func(args ...string) (string, error) {
+		cmd := exec.CommandContext(ctx, "git", args...)
+		cmd.Dir = root
+		out, err := cmd.Output()
+		return strings.TrimSpace(string(out)), err
+	}
+	name, err := git("describe", "--tags", "--always")
+	if err != nil {
+		return "?"
+	}
+	if changed, err := git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!bench/record", ":!bench/RESULTS.md", ":!docs/performance.md"); err != nil || changed != "" {
+		name += "-dirty"
+	}
+	return name
 }
 
 func (m Machine) String() string {

@@ -124,6 +124,16 @@ func table(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
+	var kept *suite.Record // whose other results stay as they are
+	if f.record != "" && *only != "" {
+		old, err := suite.Load(records(root))
+		if err != nil {
+			return err
+		}
+		if kept = map[string]*suite.Record{"laptop": old.Laptop, "large": old.Large}[f.record]; kept != nil && kept.Size != f.o.Size {
+			return fmt.Errorf("table: %s is recorded over %d rows: some of its workloads cannot be recorded over %d", f.record, kept.Size.Trips, f.o.Size.Trips)
+		}
+	}
 	rec := suite.Record{Head: suite.NewHead(f.command(), bench.ThisMachine(ctx, root)), Size: f.o.Size, Threads: f.o.Threads}
 	if rec.Results, err = suite.Run(ctx, f.o, ws); err != nil {
 		return err
@@ -134,15 +144,7 @@ func table(ctx context.Context, args []string) error {
 	if f.record == "" {
 		return rec.Failed()
 	}
-	failed := rec.Failed()
-	if *only != "" { // the others stay as they were
-		old, err := suite.Load(records(root))
-		if err != nil {
-			return errors.Join(failed, err)
-		}
-		rec = rec.Merge(map[string]*suite.Record{"laptop": old.Laptop, "large": old.Large}[f.record])
-	}
-	return errors.Join(failed, save(f.record, rec))
+	return errors.Join(rec.Failed(), save(f.record, rec.Merge(kept)))
 }
 
 func scaling(ctx context.Context, args []string) error {

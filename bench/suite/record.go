@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/sluice-data/sluice/bench"
@@ -97,12 +98,15 @@ func median[T int64 | float64](v []T) T {
 	return v[len(v)/2]
 }
 
-// Merge puts the results of a run of some workloads into those of an older record, in place of what it had for them.
+// Merge puts the results of a run of some workloads into those of an older record, in place of what it had for them, and its command behind the older one's.
 func (r Record) Merge(old *Record) Record {
 	if old == nil {
 		return r
 	}
 	fresh := r.Results
+	if !strings.HasSuffix(old.Command, r.Command) {
+		r.Command = old.Command + "\n" + r.Command
+	}
 	r.Results = slices.Clone(old.Results)
 	for _, f := range fresh {
 		if i := slices.IndexFunc(r.Results, func(o Result) bool { return o.Workload == f.Workload }); i >= 0 {

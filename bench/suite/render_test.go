@@ -101,9 +101,9 @@ func TestRecord(t *testing.T) {
 
 // A run of some workloads takes their place in the record and leaves the others.
 func TestMerge(t *testing.T) {
-	old := Record{Results: []Result{{Workload: "a", Rows: 1}, {Workload: "b", Rows: 1}}}
-	got := Record{Results: []Result{{Workload: "b", Rows: 2}, {Workload: "c", Rows: 2}}}.Merge(&old)
-	if len(got.Results) != 3 || got.Results[0].Rows != 1 || got.Results[1].Rows != 2 || got.Results[2].Workload != "c" || old.Results[1].Rows != 1 {
+	old := Record{Head: Head{Command: "table"}, Results: []Result{{Workload: "a", Rows: 1}, {Workload: "b", Rows: 1}}}
+	got := Record{Head: Head{Command: "table -only b,c"}, Results: []Result{{Workload: "b", Rows: 2}, {Workload: "c", Rows: 2}}}.Merge(&old)
+	if got.Command != "table\ntable -only b,c" || len(got.Results) != 3 || got.Results[0].Rows != 1 || got.Results[1].Rows != 2 || got.Results[2].Workload != "c" || old.Results[1].Rows != 1 {
 		t.Errorf("%+v, %+v", got, old)
 	}
 }
