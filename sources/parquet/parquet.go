@@ -16,6 +16,10 @@
 //   - A column of type null becomes a string column of nulls.
 //   - Text that is not UTF-8, JSON that is not, numbers beyond the declared digits: the row is refused.
 //   - INTERVAL, VARIANT, GEOMETRY, GEOGRAPHY are not supported: the error names the column, unless it is not needed.
+//
+// Row groups and pages of which statistics say that a filter at the head of the pipeline drops every row are not read; the
+// engine counts their rows as read and filtered. Bytes of columns, row groups and pages that are not needed count as consumed
+// with their row group, so that the sum is the object's size.
 package parquet
 
 import (
