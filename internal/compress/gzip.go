@@ -115,6 +115,7 @@ const (
 	gzipExtra     = 1 << 2
 	gzipName      = 1 << 3
 	gzipComment   = 1 << 4
+	gzipReserved  = 7 << 5 // section 2.3.1.2: an error where set
 )
 
 // gzipTextMax bounds a name or comment, its final zero included.
@@ -136,10 +137,10 @@ func (g *gunzip) header() error {
 	if err != nil {
 		return err
 	}
-	if h[0] != 0x1f || h[1] != 0x8b || h[2] != 8 {
+	flags := h[3]
+	if h[0] != 0x1f || h[1] != 0x8b || h[2] != 8 || flags&gzipReserved != 0 {
 		return errGzipHeader
 	}
-	flags := h[3]
 	if flags&gzipExtra != 0 {
 		if h, err = read(2); err != nil {
 			return err
