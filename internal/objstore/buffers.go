@@ -1,6 +1,9 @@
 package objstore
 
-import "sync"
+import (
+	"math/bits"
+	"sync"
+)
 
 // arena is the memory of one reader: buffers in use and free ones, never more than the budget together. It has no lock.
 type arena struct {
@@ -24,7 +27,9 @@ func (a *arena) get(n int64) []byte {
 	if a.held+n > a.budget {
 		return nil
 	}
-	b := readBuffers.get(n, min(2*n, a.budget-a.held))
+	// rounded up a little: the next object may be a few bytes larger
+	step := int64(1) << max(0, bits.Len64(uint64(n))-4)
+	b := readBuffers.get(min((n+step-1)/step*step, a.budget-a.held), min(2*n, a.budget-a.held))[:n]
 	a.held += int64(cap(b))
 	return b
 }

@@ -148,7 +148,7 @@ func httpClient(cfg aws.Config, opt S3Options) (*http.Client, error) {
 	t := client.GetTransport()
 	t.DialContext = client.GetDialer().DialContext
 	t.MaxIdleConns, t.MaxIdleConnsPerHost = opt.MaxConns, opt.MaxConns
-	t.WriteBufferSize, t.ReadBufferSize = 64<<10, 32<<10
+	t.WriteBufferSize, t.ReadBufferSize = 32<<10, 16<<10 // for each connection; bodies are read past it
 	return &http.Client{Transport: t, CheckRedirect: func(r *http.Request, via []*http.Request) error {
 		// As in the SDK: only these repeat the request as it was. Other redirects are answers to report.
 		if r.Response.StatusCode == http.StatusTemporaryRedirect || r.Response.StatusCode == http.StatusPermanentRedirect {
