@@ -191,9 +191,7 @@ func (s *source) pageLimits(ctx context.Context, f *file, g *group, at []*pages)
 			if x.Nulls != nil {
 				lim.nulls = x.Nulls[k]
 			}
-			if x.NullPages[k] {
-				lim.nulls = lim.rows
-			} else {
+			if !x.NullPages[k] { // else some writers just have no bounds: the nulls are what they are counted
 				lim.min, lim.max, lim.known = x.Min[k], x.Max[k], true
 			}
 			out[i][k] = lim

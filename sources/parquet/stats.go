@@ -138,7 +138,7 @@ func values[T any](b appender[T], vs ...T) arrow.Array {
 }
 
 func twoTexts(b array.Builder, lim limits, add func([]byte)) arrow.Array {
-	if string(lim.min) > string(lim.max) {
+	if len(lim.max) == 0 || string(lim.min) > string(lim.max) { // some writers leave bounds empty that they do not have
 		return nil
 	}
 	add(lim.min)
