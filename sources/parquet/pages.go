@@ -177,8 +177,8 @@ func (s *source) pageLimits(ctx context.Context, f *file, g *group, at []*pages)
 	}
 	out := make([][]limits, len(f.leaves))
 	for i, l := range f.leaves {
-		if indexes[i] == nil || !l.typeOrder {
-			continue
+		if indexes[i] == nil || !l.typeOrder || !chunkLimits(l, &g.chunks[i]).known {
+			continue // a writer without bounds for the chunk may have left those of its pages zero
 		}
 		x, err := meta.ParseColumnIndex(indexes[i])
 		n := len(at[i].locs)
