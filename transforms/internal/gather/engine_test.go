@@ -118,10 +118,10 @@ func engine(t *testing.T, ctx context.Context, recs []arrow.Record, lanes int, p
 	mem := memory.NewCheckedAllocator(memory.DefaultAllocator)
 	defer mem.AssertSize(t, 0)
 	f := newFold(t, 1, t.TempDir())
-	f.pieceRows, f.recordRows = 40, 64
+	f.pieceRows, f.recordRows = 12, 16
 	sink := &keptRows{probe: p}
 	led, err := pipeline.Run(ctx, pipeline.Plan{Source: &chunked{probe: p, recs: recs}, Segments: []pipeline.Segment{{Fold: f}, {}}, Sink: sink,
-		Lanes: lanes, BlockRows: 100, BlockBytes: 1 << 20, Mem: mem})
+		Lanes: lanes, BlockRows: 25, BlockBytes: 1 << 20, Mem: mem})
 	if sink.commits+sink.aborts != 1 {
 		t.Fatalf("commits %d, aborts %d: want one of them", sink.commits, sink.aborts)
 	}
@@ -131,8 +131,8 @@ func engine(t *testing.T, ctx context.Context, recs []arrow.Record, lanes int, p
 func engineRecords(t *testing.T) []arrow.Record {
 	rng := rand.New(rand.NewPCG(5, 6))
 	var recs []arrow.Record
-	for i := range 9 {
-		recs = append(recs, record(memory.DefaultAllocator, rng, 100*i, 100, 20, true))
+	for i := range 6 {
+		recs = append(recs, record(memory.DefaultAllocator, rng, 30*i, 30, 8, true))
 		t.Cleanup(recs[i].Release)
 	}
 	return recs
@@ -147,7 +147,7 @@ func TestEngine(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := led.Check(); err != nil || len(led.Steps[0].Dropped) != 0 || led.Steps[0].In != 900 || led.Steps[0].Out != 900 {
+		if err := led.Check(); err != nil || len(led.Steps[0].Dropped) != 0 || led.Steps[0].In != 180 || led.Steps[0].Out != 180 {
 			t.Errorf("ledger %+v: %v", led.Steps, err)
 		}
 		if first == nil {

@@ -54,6 +54,8 @@ type Fold struct {
 	keys  *keys.Plan
 	limit int64
 	lanes atomic.Int64
+	// spilled is set when rows went to disk.
+	spilled atomic.Bool
 	// tests set these low
 	pieceRows, recordRows int
 	recordBytes           int64

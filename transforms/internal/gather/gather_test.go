@@ -232,10 +232,10 @@ func TestRowsComeOutByPartition(t *testing.T) {
 	}{
 		{"one partition", 3, 500, 1, false, 0, pieceRows},
 		{"nulls", 4, 700, 30, true, 0, pieceRows},
-		{"many partitions", 6, 400, 900, true, 0, pieceRows},
+		{"many partitions", 6, 200, 900, true, 0, pieceRows},
 		{"small pieces", 5, 300, 6, true, 0, 7},
-		{"on disk", 24, 800, 30, true, 1, 50},
-		{"on disk, many", 24, 800, 600, false, 600 << 10, pieceRows},
+		{"on disk", 24, 300, 30, true, 1, 50},
+		{"on disk, many", 24, 300, 600, false, 300 << 10, pieceRows},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			mem := memory.NewCheckedAllocator(memory.DefaultAllocator)
@@ -276,6 +276,9 @@ func TestRowsComeOutByPartition(t *testing.T) {
 				}
 				if fmt.Sprint(cuts) != fmt.Sprint(first) {
 					t.Fatalf("%d lanes cut records at %v, one lane at %v", lanes, cuts, first)
+				}
+				if tc.budget > 0 && !f.spilled.Load() {
+					t.Fatal("nothing went to disk")
 				}
 				if left, _ := os.ReadDir(dir); len(left) != 0 {
 					t.Fatalf("left on disk: %v", left)

@@ -79,6 +79,7 @@ func (l *lane) spill() error {
 		return diskError(fmt.Errorf("write rows to disk: %w", err))
 	}
 	d.runs = append(d.runs, x)
+	l.f.spilled.Store(true)
 	for i := range l.kept {
 		l.free = append(l.free, l.kept[i].data)
 	}
