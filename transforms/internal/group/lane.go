@@ -17,7 +17,7 @@ const (
 	// fanout is the partitions of a lane, chosen by the top 8 bits of the hash.
 	fanout = 256
 	// partitionAt is the groups from which partitions beat one table, whose random accesses miss the cache by then.
-	partitionAt = 1 << 16
+	partitionAt = 1 << 17
 )
 
 // Lane is one lane's share of a Fold. It is used by one goroutine at a time.
