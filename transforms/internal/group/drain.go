@@ -84,7 +84,9 @@ func (d *Drain) begin() error {
 			}
 			l.scatter.close()
 		}
-		l.stash.pool.Drain()
+		if d.f.used.Load() > d.f.limit/2 { // else the memory is used faster again than it is had back
+			l.stash.pool.Drain()
+		}
 	}
 	for i := fanout - 1; i >= 0; i-- {
 		s := source{lane: i}
@@ -175,6 +177,9 @@ func (l *Lane) own(i int) *part {
 	return p
 }
 
+// keptAtLeast reports whether n rows or more of partition i are kept as they are.
+func (l *Lane) keptAtLeast(i, n int) bool { return l.stash != nil && l.stash.count[i] >= n }
+
 func (d *Drain) merge(s source) (err error) {
 	var p *part
 	defer func() { d.recycle(p) }()
@@ -182,6 +187,11 @@ func (d *Drain) merge(s source) (err error) {
 		for _, l := range d.lanes {
 			next := l.own(s.lane)
 			switch {
+			case p == nil && next.tab.Len() > 0 && l.keptAtLeast(s.lane, 4*next.tab.Len()):
+				p = d.fresh() // it has the room already that the kept rows need
+				if err = d.mergePart(p, next); err != nil {
+					return err
+				}
 			case p == nil && next.tab.Len() > 0:
 				p = next
 			case next.tab.Len() > 0:
