@@ -8,6 +8,7 @@ import (
 // arena is the memory of one reader: buffers in use and free ones, never more than the budget together. It has no lock.
 type arena struct {
 	budget, held int64
+	block        int64 // the largest buffer
 	free         [][]byte
 }
 
@@ -27,9 +28,12 @@ func (a *arena) get(n int64) []byte {
 	if a.held+n > a.budget {
 		return nil
 	}
-	// rounded up a little: the next object may be a few bytes larger
-	step := int64(1) << max(0, bits.Len64(uint64(n))-4)
-	b := readBuffers.get(min((n+step-1)/step*step, a.budget-a.held), min(2*n, a.budget-a.held))[:n]
+	// Less than a block is rounded up a little, for the next object may be a few bytes larger; blocks must all fit the budget.
+	room := n
+	if step := int64(1) << max(0, bits.Len64(uint64(n))-4); n < a.block {
+		room = min((n+step-1)/step*step, a.block, a.budget-a.held)
+	}
+	b := readBuffers.get(room, min(2*n, a.budget-a.held))[:n]
 	a.held += int64(cap(b))
 	return b
 }

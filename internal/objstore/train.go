@@ -30,7 +30,6 @@ type train struct {
 	mu      sync.Mutex
 	tune    *tuner
 	mem     arena
-	block   int64   // bytes of a buffer
 	queue   []*part // planned and not taken to the end yet
 	obj     int     // of the next request
 	off     int64
@@ -55,7 +54,7 @@ type part struct {
 // newTrain begins at object i.
 func (r *Readers) newTrain(ctx context.Context, i int, tune *tuner) *train {
 	t := &train{store: r.store, infos: r.infos, heads: r.heads, onRead: r.opt.OnRead, now: r.opt.now, tune: tune,
-		mem: arena{budget: tune.budget}, block: tune.least, obj: i, off: int64(len(r.heads[i])), end: len(r.infos), expect: i}
+		mem: arena{budget: tune.budget, block: tune.least}, obj: i, off: int64(len(r.heads[i])), end: len(r.infos), expect: i}
 	t.ctx, t.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	return t
 }
@@ -87,7 +86,7 @@ func (t *train) plan() *part {
 	}
 	p := &part{obj: t.obj, off: t.off, asked: t.tune.part, n: min(t.tune.part, info.Size-t.off)}
 	for left := p.n; left > 0; {
-		buf := t.mem.get(min(left, t.block))
+		buf := t.mem.get(min(left, t.mem.block))
 		if buf == nil {
 			for _, b := range p.bufs {
 				t.mem.put(b)
