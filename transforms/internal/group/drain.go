@@ -84,7 +84,7 @@ func (d *Drain) begin() error {
 			}
 			l.scatter.close()
 		}
-		if d.f.used.Load() > d.f.limit/2 { // else the memory is used faster again than it is had back
+		if d.f.limit < roomy || d.f.used.Load() > d.f.limit/2 {
 			l.stash.pool.Drain()
 		}
 	}
@@ -103,6 +103,10 @@ func (d *Drain) begin() error {
 // shedBelow is the budget below which a drain begins with half of it: what encodes and writes the result wants memory now, and fixed
 // amounts of it.
 const shedBelow = 64 << 20
+
+// roomy is the budget from which on a drain does not give memory back piece by piece while less than half is used: that takes longer
+// than the rest of the drain.
+const roomy = 512 << 20
 
 // shed spills the partitions that come last until half of a small budget is free.
 func (d *Drain) shed() error {

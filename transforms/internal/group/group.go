@@ -65,6 +65,9 @@ func New(cfg Config) (*Fold, error) {
 	if f.limit <= 0 {
 		f.limit = 1 << 62
 	}
+	if f.limit < roomy {
+		f.partitionAt /= 2 // lanes' single tables hold the same groups, each of them
+	}
 	var err error
 	types := make([]arrow.DataType, len(cfg.Keys))
 	for i, k := range cfg.Keys {
