@@ -59,13 +59,14 @@ func (e *Encoder) Append(dst, src []byte, head, stride int, m Method) []byte {
 		at = head
 	}
 	if values := (len(src) - head) / max(stride, 1); stride > 0 && values > 3*openingValues {
-		if r := constant(src[head:head+values*stride], stride); r.n > 0 && stride-r.n < 16 && r.n < 32+minMatch {
+		end := head + values*stride // beyond it nothing is known to be the same
+		if r := constant(src[head:end], stride); r.n > 0 && stride-r.n < 16 && r.n < 32+minMatch {
 			// The opening makes the stride the most recent offset; what follows begins where the run ends.
 			open := head + openingValues*stride + r.next
 			dst = e.appendBlocks(dst, src, at, open, stride, m)
 			at = open
 			if e.repeats {
-				at += (len(src) - open) / stride * stride
+				at += (end - open) / stride * stride
 				dst = e.appendUniform(dst, src[open:at], stride, r, m)
 			}
 		}

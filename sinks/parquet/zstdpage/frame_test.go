@@ -105,6 +105,51 @@ func TestRandomFramesComeBack(t *testing.T) {
 }
 
 // Every length has the code whose base and bits hold it: the tables of RFC 8878 at their borders.
+// One byte of a page that is regular otherwise is another: anywhere, in the last value and in what is no whole value at the end above all.
+func TestOneByteThatDiffers(t *testing.T) {
+	d, e := decoder(t), &Encoder{}
+	r := rand.New(rand.NewPCG(7, 7))
+	for _, stride := range []int{1, 2, 3, 4, 5, 7, 8, 9, 11, 12, 13, 16, 17, 20, 24, 32, 63, 64} {
+		for _, kinds := range [][]int{{1}, {0, 0, 1, 1}, {0, 1, 1, 1}, {1, 1, 0, 0}, {0, 0, 0, 0, 1, 1, 1, 1}, {1, 1, 1, 1, 1, 1, 0, 0}, {200, 1, 1, 1, 1, 1, 1, 1, 1}} {
+			for _, values := range []int{193, 194, 300, 301} {
+				for _, head := range []int{0, 5, 1500} {
+					tail := r.IntN(stride)
+					src := append(words(r, head, 1, 0), words(r, values+1, stride, kinds...)...)[:head+values*stride+tail]
+					last := 3 * stride // of its bytes each, and some of those before
+					for i := range last + 40 {
+						at := len(src) - 1 - i
+						if i >= last {
+							at = r.IntN(len(src))
+						}
+						was := src[at]
+						src[at] ^= byte(1 + r.IntN(255))
+						for _, m := range methods[1:] {
+							check(t, d, e, src, head, stride, m)
+						}
+						src[at] = was
+					}
+				}
+			}
+		}
+	}
+}
+
+// The end of a page belongs to no value, or to one of another width: every byte of it is kept.
+func TestEndsOfPages(t *testing.T) {
+	d, e := decoder(t), &Encoder{}
+	rapid.Check(t, func(t *rapid.T) {
+		stride := rapid.IntRange(1, 64).Draw(t, "stride")
+		kinds := rapid.SliceOfN(rapid.SampledFrom([]int{0, 1, 1, 1, 2, 200}), 1, stride).Draw(t, "kinds")
+		r := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0))
+		src := words(r, rapid.IntRange(180, 500).Draw(t, "values"), stride, kinds...)
+		src = append(src, rapid.SliceOfN(rapid.Byte(), 0, 2*stride).Draw(t, "end")...)
+		head := rapid.IntRange(0, 2*stride).Draw(t, "head")
+		for _, m := range methods {
+			check(t, d, e, src, head, stride, m)
+		}
+	})
+}
+
 func TestLengthCodes(t *testing.T) {
 	for _, c := range []struct {
 		n    uint32

@@ -21,10 +21,11 @@ func constant(src []byte, stride int) run {
 	switch {
 	case stride == 4:
 		var x uint64
-		for i := 4; i+8 <= len(src); i += 8 {
+		i := 4
+		for ; i+8 <= len(src); i += 8 {
 			x |= differ(src, i, 4)
 		}
-		for i := len(src) &^ 7; i < len(src); i++ {
+		for ; i < len(src); i++ { // one value, if there is an even number of them
 			x |= uint64(src[i]^src[i-4]) << (i % 4 * 8)
 		}
 		x |= x >> 32
