@@ -238,7 +238,8 @@ func (r *reader) Decode(ctx context.Context, c *pipeline.Chunk, _ *pipeline.Reje
 // start makes room for a record.
 func (r *reader) start() {
 	r.rows, r.text = 0, 0
-	n := int(min(r.left, int64(r.d.f.recordRows), max(1, r.d.f.recordBytes/max(1, r.fixed))))
+	fixed := max(1, r.fixed)
+	n := int(min(r.left, int64(r.d.f.recordRows), (r.d.f.recordBytes+fixed-1)/fixed)) // the row that reaches the bound is in, see fit
 	for i := range r.cols {
 		r.cols[i].drop()
 		r.cols[i].start(n)
