@@ -60,6 +60,8 @@ func TestWidth(t *testing.T) {
 					}()
 				}
 				time.Sleep(time.Minute)
+				w.mu.Lock()
+				defer w.mu.Unlock()
 				if w.limit != test.limit && !(test.limit == mostInFlight && w.limit >= mostInFlight/2) || most > int64(test.under) {
 					t.Errorf("limit %d, at most %d parts under way, want %d and %d", w.limit, most, test.limit, test.under)
 				}
