@@ -26,7 +26,6 @@ const md5Most = 16 << 20
 //
 // An ETag is the MD5 of the content up to 16 MiB, as S3 has it for a simple PUT. A larger file's is made of size and
 // mtime ("mtime-…"), so that nobody waits for a hash of 100 GB, unless Stat's pin is an MD5: then the content decides.
-// For the same reason a listing hashes no more than its first 16 MiB.
 // A file that changes while it is read is found by size, mtime and inode, so within the file system's clock tick (a few
 // milliseconds) a change in place that keeps the size goes unseen.
 //
@@ -82,8 +81,7 @@ func (d *dirStore) Stat(ctx context.Context, ref Ref, pin Pin) (Info, error) {
 	}
 	defer f.Close()
 	pin.ETag = strings.Trim(pin.ETag, `"`)
-	hash := st.Size() <= md5Most && !strings.HasPrefix(pin.ETag, mtimeETag) || isMD5.MatchString(pin.ETag)
-	info, err := d.describe(ctx, ref, f, st, hash)
+	info, err := d.describe(ctx, ref, f, st, isMD5.MatchString(pin.ETag))
 	if err != nil {
 		return Info{}, err
 	}
@@ -108,10 +106,11 @@ func changed(ref Ref, verb string, pin Pin, now Info) error {
 
 const mtimeETag = "mtime-"
 
-// describe makes the Info of an open file; hash wants its content's MD5.
-func (d *dirStore) describe(ctx context.Context, ref Ref, f *os.File, st fs.FileInfo, hash bool) (Info, error) {
-	info := Info{Ref: ref, Size: st.Size(), ModTime: st.ModTime(), ETag: etagOfTime(st.Size(), st.ModTime())}
-	if !hash {
+// describe makes the Info of an open file.
+func (d *dirStore) describe(ctx context.Context, ref Ref, f *os.File, st fs.FileInfo, md5Wanted bool) (Info, error) {
+	info := Info{Ref: ref, Size: st.Size(), ModTime: st.ModTime()}
+	if info.Size > md5Most && !md5Wanted {
+		info.ETag = etagOfTime(info.Size, info.ModTime)
 		return info, nil
 	}
 	h := md5.New()

@@ -47,7 +47,6 @@ type lister struct {
 	store   *dirStore
 	bucket  string
 	yield   func(Info, error) bool
-	hashed  int64         // bytes whose MD5 was computed
 	parents []fs.FileInfo // the folders that the walk is in, to see a symbolic link that leads back
 }
 
@@ -96,7 +95,7 @@ func (w *lister) walk(path, key, prefix string) bool {
 			}
 			continue
 		}
-		info, err := w.stat(at, Ref{w.bucket, key + name})
+		info, err := w.store.Stat(w.ctx, Ref{w.bucket, key + name}, Pin{})
 		if errors.Is(err, ErrNotExist) {
 			continue // gone since it was listed
 		}
@@ -108,26 +107,6 @@ func (w *lister) walk(path, key, prefix string) bool {
 		}
 	}
 	return true
-}
-
-// stat describes the file at path, as Stat does while there is something left to hash.
-func (w *lister) stat(path string, ref Ref) (Info, error) {
-	st, err := os.Stat(path)
-	if err != nil {
-		return Info{}, dirError(ref, "list objects", err)
-	}
-	if w.hashed+st.Size() <= md5Most {
-		w.hashed += st.Size()
-		return w.store.Stat(w.ctx, ref, Pin{})
-	}
-	w.hashed = md5Most // a smaller file behind it is not hashed either
-	if err := cancelled(w.ctx, ref, "list objects"); err != nil {
-		return Info{}, err
-	}
-	if !st.Mode().IsRegular() {
-		return Info{}, dirError(ref, "list objects", errIrregular)
-	}
-	return Info{Ref: ref, Size: st.Size(), ModTime: st.ModTime(), ETag: etagOfTime(st.Size(), st.ModTime())}, nil
 }
 
 // mode is the type of what an entry is or links to; a link to nothing is neither file nor folder.

@@ -335,37 +335,3 @@ func TestDirFullDisk(t *testing.T) {
 		t.Error(err)
 	}
 }
-
-// TestDirListHashesLittle: a listing reads the content of its first files, as Stat does, and not of 10,000 of them; what it
-// says of the others pins them just as well.
-func TestDirListHashesLittle(t *testing.T) {
-	root := t.TempDir()
-	d, ctx := NewDir(root), t.Context()
-	body := bytes.Repeat([]byte("x"), md5Most/2)
-	for _, name := range []string{"a", "b", "c", "d"} {
-		write(t, root+"/b/"+name, body[:md5Most/2-len(name)*int(name[0]-'a')])
-	}
-	write(t, root+"/b/e", []byte("small"))
-	hashed := ""
-	for info, err := range d.List(ctx, Ref{"b", ""}) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		if isMD5.MatchString(info.ETag) {
-			hashed += info.Key
-			if now, err := d.Stat(ctx, info.Ref, Pin{}); err != nil || now != info {
-				t.Errorf("listed as %+v, stat says %+v, %v", info, now, err)
-			}
-		}
-		if now, err := d.Stat(ctx, info.Ref, Pin{ETag: info.ETag}); err != nil || now != info {
-			t.Errorf("listed as %+v, pinned to that %+v, %v", info, now, err)
-		}
-		write(t, root+"/b/"+info.Key, []byte("other"))
-		if _, err := d.Stat(ctx, info.Ref, Pin{ETag: info.ETag}); !errors.Is(err, ErrChanged) {
-			t.Errorf("%s, changed since it was listed: %v", info.Key, err)
-		}
-	}
-	if hashed != "ab" {
-		t.Errorf("hashed were %q", hashed)
-	}
-}
