@@ -26,7 +26,6 @@ type decoder struct {
 	cols    []*column
 	readers []*columnReader // of the file's leaves, in the order of the chunks
 	d       decompressor
-	pool    *recycler
 	loads   fetches
 	row     int64 // 1-based number, within the input, of the next row
 }
@@ -103,7 +102,7 @@ func (d *decoder) start(p part) ([]*chunkInput, error) {
 			if pl == nil {
 				continue
 			}
-			col, err := newColumn(d.pool, pl, &d.d)
+			col, err := newColumn(d.mem, pl, &d.d)
 			if err != nil {
 				return nil, err
 			}
@@ -267,6 +266,5 @@ func (d *decoder) Close() {
 		}
 	}
 	d.d.close()
-	d.pool.close()
 	d.cols, d.readers, d.loads.free = nil, nil, nil
 }

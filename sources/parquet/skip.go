@@ -83,7 +83,7 @@ func (p *plan) mayRefuse(g *group) bool {
 	}
 	k := p.leaf.kind
 	switch k.base {
-	case int96Base:
+	case int96Base, jsonBase: // JSON is what the file calls it; each value is looked at
 		return true
 	case timeBase, timestampBase:
 		// milliseconds can be out of the range of microseconds; those within are what the limits say

@@ -7,9 +7,12 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/apache/arrow/go/v17/arrow"
+	"github.com/apache/arrow/go/v17/arrow/array"
 	"github.com/apache/arrow/go/v17/arrow/memory"
 	pq "github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/encoding/thrift"
@@ -285,6 +288,21 @@ func TestBounds(t *testing.T) {
 	lying := refoot(t, data, func(md *format.FileMetaData) { columnStats(md, 4, func(s *format.Statistics) { s.NullCount = 101 }) })
 	if b := of(lying, "O"); b.NoNulls || b.AllNulls {
 		t.Errorf("101 nulls of 100: %+v", b)
+	}
+}
+
+// A maximum of nothing but 0xFF may have been cut short without being counted up, as parquet-go does in its page indexes.
+func TestTextLimitsThatAreCutShort(t *testing.T) {
+	for _, tc := range []struct {
+		min, max string
+		known    bool
+	}{{"a", "b", true}, {"a", "\xff\xffz", true}, {"a", "\xff", false}, {"", strings.Repeat("\xff", 16), false}, {"a", "", false}, {"b", "a", false}} {
+		b := array.NewBinaryBuilder(memory.DefaultAllocator, arrow.BinaryTypes.Binary)
+		got := twoTexts(b, limits{min: []byte(tc.min), max: []byte(tc.max), known: true}, b.Append)
+		if (got != nil) != tc.known {
+			t.Errorf("limits %q to %q: known %v, want %v", tc.min, tc.max, got != nil, tc.known)
+		}
+		b.Release()
 	}
 }
 

@@ -198,7 +198,7 @@ func (s *source) NewDecoder(mem memory.Allocator) (pipeline.Decoder, error) {
 	if s.refused != nil {
 		return nil, s.refused
 	}
-	return &decoder{src: s, mem: mem, pool: &recycler{mem: mem}, open: -1}, nil
+	return &decoder{src: s, mem: mem, open: -1}, nil
 }
 
 // Close has nothing to free: decoders own what is open.

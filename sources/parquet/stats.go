@@ -1,6 +1,7 @@
 package parquet
 
 import (
+	"bytes"
 	"encoding/binary"
 	"math"
 
@@ -137,8 +138,13 @@ func values[T any](b appender[T], vs ...T) arrow.Array {
 	return b.NewArray()
 }
 
+// twoTexts makes the values of text limits. A writer that cuts a maximum short counts its last byte up; where all are 0xFF it
+// cannot, and some cut it all the same: values may lie above it then.
 func twoTexts(b array.Builder, lim limits, add func([]byte)) arrow.Array {
 	if len(lim.max) == 0 || string(lim.min) > string(lim.max) { // some writers leave bounds empty that they do not have
+		return nil
+	}
+	if len(bytes.TrimRight(lim.max, "\xff")) == 0 {
 		return nil
 	}
 	add(lim.min)
