@@ -138,7 +138,7 @@ func (r *meteredReader) Read(p []byte) (int, error) {
 type countingReader struct {
 	r        io.ReadCloser
 	n        int64
-	waited   time.Duration // for r
+	waited   atomic.Int64 // nanoseconds, for r; a codec may read ahead
 	progress *pipeline.Progress
 }
 
@@ -146,7 +146,7 @@ func (c *countingReader) Read(p []byte) (int, error) {
 	start := time.Now()
 	n, err := c.r.Read(p)
 	d := time.Since(start)
-	c.waited += d
+	c.waited.Add(int64(d))
 	c.progress.Stages.Read.Busy(d)
 	c.n += int64(n)
 	c.progress.Bytes.Add(int64(n))
@@ -183,12 +183,12 @@ func (s *inputStream) Read(p []byte) (int, error) {
 
 // read reads and books the time: whoever cuts waits for it.
 func (s *inputStream) read(p []byte) (int, error) {
-	start, reading := time.Now(), s.raw.waited
+	start, reading := time.Now(), s.raw.waited.Load()
 	n, err := s.dec.Read(p)
 	d := time.Since(start)
 	s.stages.Cut.Wait(d)
 	if !s.plain {
-		s.stages.Decompress.Busy(d - (s.raw.waited - reading))
+		s.stages.Decompress.Busy(max(0, d-time.Duration(s.raw.waited.Load()-reading)))
 	}
 	return n, err
 }

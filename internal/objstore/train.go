@@ -213,7 +213,7 @@ func (t *train) next(obj int) ([]byte, error) {
 			t.cancel()
 			return nil, p.err
 		}
-		t.pop()
+		t.pop(p)
 	}
 }
 
@@ -225,10 +225,12 @@ func (t *train) answered(first time.Duration) {
 	t.mu.Unlock()
 }
 
-// pop takes the first request, which is at its end, from the queue.
-func (t *train) pop() {
+// pop takes p, which is at its end, from the queue, where it is first unless the train was stopped meanwhile.
+func (t *train) pop(p *part) {
 	t.mu.Lock()
-	t.queue = t.queue[1:]
+	if len(t.queue) > 0 && t.queue[0] == p {
+		t.queue = t.queue[1:]
+	}
 	t.mu.Unlock()
 }
 
@@ -245,7 +247,7 @@ func (t *train) passed(obj int) {
 		for buf := range last.full {
 			t.giveBack(buf)
 		}
-		t.pop()
+		t.pop(last)
 	}
 }
 
