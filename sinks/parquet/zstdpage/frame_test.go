@@ -111,12 +111,12 @@ func TestOneByteThatDiffers(t *testing.T) {
 	r := rand.New(rand.NewPCG(7, 7))
 	for _, stride := range []int{1, 2, 3, 4, 5, 7, 8, 9, 11, 12, 13, 16, 17, 20, 24, 32, 63, 64} {
 		for _, kinds := range [][]int{{1}, {0, 0, 1, 1}, {0, 1, 1, 1}, {1, 1, 0, 0}, {0, 0, 0, 0, 1, 1, 1, 1}, {1, 1, 1, 1, 1, 1, 0, 0}, {200, 1, 1, 1, 1, 1, 1, 1, 1}} {
-			for _, values := range []int{193, 194, 300, 301} {
-				for _, head := range []int{0, 5, 1500} {
+			for _, values := range []int{194, 201} {
+				for _, head := range []int{0, 5} {
 					tail := r.IntN(stride)
 					src := append(words(r, head, 1, 0), words(r, values+1, stride, kinds...)...)[:head+values*stride+tail]
-					last := 3 * stride // of its bytes each, and some of those before
-					for i := range last + 40 {
+					last := stride + tail // of its bytes each, and some of those before
+					for i := range last + 10 {
 						at := len(src) - 1 - i
 						if i >= last {
 							at = r.IntN(len(src))
