@@ -147,6 +147,14 @@ func (m *Manifest) verifyFile(ctx context.Context, store objstore.Store, f *File
 	return nil
 }
 
+// files are those of m; none of no manifest.
+func (m *Manifest) files() []FileRef {
+	if m == nil {
+		return nil
+	}
+	return m.Files
+}
+
 // receipt is what a run that finds the manifest reports.
 func (m *Manifest) receipt(ref objstore.Ref) *Receipt {
 	return &Receipt{RunID: m.RunID, Name: m.Name, Status: AlreadyCommitted, Input: m.Input, Rows: m.Rows, Bytes: m.Bytes,

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/sluice-data/sluice/internal/fail"
 	"github.com/sluice-data/sluice/internal/objstore"
@@ -25,6 +26,17 @@ func (c *committer) announce(ctx context.Context) ([]string, error) {
 	}
 	ref := partitionsRef(c.dir, c.runID)
 	folders := slices.Clone(c.data.Folders())
+	if c.force { // the files of the commit that is replaced may lie in others
+		m, err := readManifest(ctx, c.store, manifestRef(c.dir, c.runID))
+		if err != nil {
+			return nil, err
+		}
+		for _, f := range m.files() {
+			if key, ok := strings.CutPrefix(f.Key, c.dir.Key); ok {
+				folders = append(folders, key[:strings.LastIndexByte(key, '/')+1])
+			}
+		}
+	}
 	info, err := c.store.Stat(ctx, ref, objstore.Pin{})
 	if err == nil {
 		var before []string
