@@ -1,7 +1,6 @@
 package parquet
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -41,21 +40,7 @@ func partitioned(t *testing.T, store *memStore, recs []arrow.Record, target int6
 	if err != nil {
 		t.Fatal(err)
 	}
-	enc, err := s.NewEncoder(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer enc.Close()
-	for _, rec := range recs {
-		b, err := enc.Encode(ctx, []arrow.Record{rec})
-		if err == nil {
-			err = s.Write(ctx, b)
-		}
-		if err != nil {
-			return s, l, errors.Join(err, s.Abort(context.WithoutCancel(ctx)))
-		}
-	}
-	return s, l, s.Commit(ctx, l)
+	return s, l, publish(ctx, s, l, recs)
 }
 
 // idle reports the blocks that are not back in the pool.

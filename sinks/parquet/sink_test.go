@@ -30,9 +30,14 @@ func attempt(ctx context.Context, store objstore.Store, recs []arrow.Record, tar
 	if err != nil {
 		return nil, nil, err
 	}
+	return s, l, publish(ctx, s, l, recs)
+}
+
+// publish encodes and writes each record as a block and commits, or aborts at the first error.
+func publish(ctx context.Context, s *Sink, l *pipeline.Ledger, recs []arrow.Record) error {
 	enc, err := s.NewEncoder(nil)
 	if err != nil {
-		return s, l, err
+		return err
 	}
 	defer enc.Close()
 	for _, rec := range recs {
@@ -41,10 +46,10 @@ func attempt(ctx context.Context, store objstore.Store, recs []arrow.Record, tar
 			err = s.Write(ctx, b)
 		}
 		if err != nil {
-			return s, l, errors.Join(err, s.Abort(context.WithoutCancel(ctx)))
+			return errors.Join(err, s.Abort(context.WithoutCancel(ctx)))
 		}
 	}
-	return s, l, s.Commit(ctx, l)
+	return s.Commit(ctx, l)
 }
 
 func tripRecords(mem memory.Allocator, n, rows int) ([]arrow.Record, func()) {

@@ -208,30 +208,27 @@ func BenchmarkCSV(b *testing.B) {
 	}
 }
 
+// mixed makes cells of three columns in turn: an integer, a number of two decimals, a short text or none.
+func mixed(numbers uint64) func(b []byte, r uint64, c int) []byte {
+	return func(b []byte, r uint64, c int) []byte {
+		switch c % 3 {
+		case 0:
+			return strconv.AppendUint(b, r%numbers, 10)
+		case 1:
+			return strconv.AppendFloat(b, float64(r%numbers)/100, 'f', 2, 64)
+		}
+		return append(b, []string{"alpha", "", "rain", "N"}[r%4]...)
+	}
+}
+
 // BenchmarkCSVShapes are tables of other shapes, declared.
 func BenchmarkCSVShapes(b *testing.B) {
 	b.Run("wide", func(b *testing.B) {
-		text, cols := table(1000, 1000, func(b []byte, r uint64, c int) []byte {
-			switch c % 3 {
-			case 0:
-				return strconv.AppendUint(b, r%100_000, 10)
-			case 1:
-				return strconv.AppendFloat(b, float64(r%100_000)/100, 'f', 2, 64)
-			}
-			return append(b, []string{"alpha", "", "rain", "N"}[r%4]...)
-		}, "int64", "float64", "string")
+		text, cols := table(1000, 1000, mixed(100_000), "int64", "float64", "string")
 		benchmarkDecode(b, text, sources.Request{Schema: sources.SchemaSpec{Mode: sources.Strict, Columns: cols}})
 	})
 	b.Run("narrow", func(b *testing.B) {
-		text, cols := table(150_000, 3, func(b []byte, r uint64, c int) []byte {
-			switch c {
-			case 0:
-				return strconv.AppendUint(b, r%10_000_000, 10)
-			case 1:
-				return strconv.AppendFloat(b, float64(r%1_000_000)/100, 'f', 2, 64)
-			}
-			return append(b, []string{"alpha", "", "rain", "N"}[r%4]...)
-		}, "int64", "float64", "string")
+		text, cols := table(150_000, 3, mixed(1_000_000), "int64", "float64", "string")
 		benchmarkDecode(b, text, sources.Request{Schema: sources.SchemaSpec{Mode: sources.Strict, Columns: cols}})
 	})
 	b.Run("quoted", func(b *testing.B) {

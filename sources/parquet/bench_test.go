@@ -5,8 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
-	"strings"
 	"testing"
 	"time"
 
@@ -14,7 +12,6 @@ import (
 	pq "github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/compress"
 
-	"github.com/sluice-data/sluice/internal/objstore"
 	"github.com/sluice-data/sluice/pipeline"
 	"github.com/sluice-data/sluice/sources"
 )
@@ -155,36 +152,6 @@ func BenchmarkEncoding(b *testing.B) {
 		data := write(b, rows, pq.Compression(codec), pq.MaxRowsPerRowGroup(122880), pq.PageBufferSize(1<<20))
 		b.Run(name, func(b *testing.B) { benchmarkRead(b, input("bench", data), nil) })
 	}
-}
-
-// BenchmarkFile reads the file that SLUICE_BENCH_PARQUET names in one lane; SLUICE_BENCH_COLUMNS are the columns, separated
-// by commas.
-func BenchmarkFile(b *testing.B) {
-	name := os.Getenv("SLUICE_BENCH_PARQUET")
-	if name == "" {
-		b.Skip("SLUICE_BENCH_PARQUET names no file")
-	}
-	f, err := os.Open(name)
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer f.Close()
-	st, err := f.Stat()
-	if err != nil {
-		b.Fatal(err)
-	}
-	in := sources.Input{URI: name, Info: objstore.Info{Size: st.Size()},
-		ReadRange: func(_ context.Context, off, n int64) (io.ReadCloser, error) {
-			return io.NopCloser(io.NewSectionReader(f, off, n)), nil
-		}}
-	var need map[string]bool
-	if list := os.Getenv("SLUICE_BENCH_COLUMNS"); list != "" {
-		need = map[string]bool{}
-		for _, c := range strings.Split(list, ",") {
-			need[c] = true
-		}
-	}
-	benchmarkRead(b, in, need)
 }
 
 func benchmarkRead(b *testing.B, in sources.Input, need map[string]bool) {
