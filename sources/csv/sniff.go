@@ -2,6 +2,7 @@ package csv
 
 import (
 	"bytes"
+	"encoding/binary"
 	"io"
 	"strings"
 
@@ -73,7 +74,25 @@ func refuseBinary(uri string, head []byte) error {
 // controls counts the bytes of the sample that no text has.
 func controls(head []byte) int {
 	n := 0
-	for _, c := range sample(head) {
+	b := sample(head)
+	for ; len(b) >= 8; b = b[8:] {
+		if w := binary.LittleEndian.Uint64(b); lowBytes(w) {
+			n += countControls(b[:8])
+		}
+	}
+	return n + countControls(b)
+}
+
+// lowBytes reports whether one of w's bytes is below 0x20.
+func lowBytes(w uint64) bool {
+	const low7, high = 0x7F7F7F7F7F7F7F7F, 0x8080808080808080
+	w &= 0xE0E0E0E0E0E0E0E0
+	return ((w&low7)+low7|w)&high != high
+}
+
+func countControls(b []byte) int {
+	n := 0
+	for _, c := range b {
 		if c < 0x20 && c != '\t' && c != '\n' && c != '\r' && c != '\f' && c != 0x1A {
 			n++
 		}
@@ -83,7 +102,7 @@ func controls(head []byte) int {
 
 // lineEnd is the byte that ends lines in the sample: a carriage return if most line ends outside quotes are one alone.
 func lineEnd(b []byte, d *dialect) byte {
-	if bytes.IndexByte(b, '\r') < 0 {
+	if !loneReturn(b) {
 		return '\n'
 	}
 	feeds, returns := 0, 0
@@ -110,46 +129,72 @@ func lineEnd(b []byte, d *dialect) byte {
 	return '\n'
 }
 
+// loneReturn reports whether b has a carriage return that begins no "\r\n" and no "\r\r".
+func loneReturn(b []byte) bool {
+	for {
+		i := bytes.IndexByte(b, '\r')
+		if i < 0 {
+			return false
+		}
+		if b = b[i+1:]; len(b) == 0 || b[0] != '\n' && b[0] != '\r' {
+			return true
+		}
+	}
+}
+
 const delimiters = ",;\t|:"
 
 func isDelimiter(c byte) bool { return strings.IndexByte(delimiters, c) >= 0 }
 
-// detectDelimiter is the candidate that gives the most records the same number of fields, more than one, as the first record
-// has; the comma if none does. If a candidate makes the first record consist of known names, it is that one.
+// detectDelimiter is the candidate that makes the first record consist of known names, at least half of it; else the one that gives the
+// most records the same number of fields, more than one, as the first record has; the comma if none does. Of equals it is the first.
 func (d dialect) detectDelimiter(b []byte, known []string) byte {
+	if len(known) > 0 {
+		for _, c := range []byte(delimiters) {
+			if d.delim = c; c == d.quote {
+				continue
+			}
+			if first := d.first(b); len(first) > 1 && 2*len(without(first, known)) <= len(first) {
+				return c
+			}
+		}
+	}
 	best, bestShare := byte(','), 0.89
 	for _, c := range []byte(delimiters) {
-		if c == d.quote {
+		if d.delim = c; c == d.quote {
 			continue
 		}
-		d.delim = c
-		share, first := d.regular(b)
-		if len(first) > 1 && len(known) > 0 && 2*len(without(first, known)) <= len(first) {
-			return c
-		}
-		if share > bestShare {
+		if share := d.regular(b); share > bestShare {
 			best, bestShare = c, share
+		}
+		if bestShare == 1 {
+			break // no other can be better: the records need not be read by each
 		}
 	}
 	return best
 }
 
+// first are the values of b's first record.
+func (d *dialect) first(b []byte) (cells []string) {
+	d.each(b, 1, func(pos int, ends []uint32, _ span) { cells = d.cells(b, pos, ends) })
+	return cells
+}
+
 // regular is the share of the sample's records that have as many fields as the first, 0 if that has only one.
-func (d *dialect) regular(b []byte) (share float64, first []string) {
+func (d *dialect) regular(b []byte) float64 {
+	want := 0
+	d.each(b, 1, func(_ int, ends []uint32, _ span) { want = len(ends) })
+	if want < 2 {
+		return 0
+	}
 	same, all := 0, 0
-	d.each(b, 1000, func(pos int, ends []uint32, s span) {
-		if first == nil {
-			first = d.cells(b, pos, ends)
-		}
+	d.each(b, 1000, func(_ int, ends []uint32, s span) {
 		all++
-		if len(ends) == len(first) && s.fault == sound {
+		if len(ends) == want && s.fault == sound {
 			same++
 		}
 	})
-	if len(first) < 2 || all == 0 {
-		return 0, first
-	}
-	return float64(same) / float64(all), first
+	return float64(same) / float64(all)
 }
 
 // each calls f for the first most records of b; the last one, which b may cut short, only if it is the first too.
@@ -215,7 +260,7 @@ func detect(head []byte, tab bool) int {
 	text = sample(text)
 	d.term = lineEnd(text, &d)
 	d.delim = d.detectDelimiter(text, nil)
-	share, _ := d.regular(text)
+	share := d.regular(text)
 	switch first := text[0]; {
 	case tab != (d.delim == '\t'), first == '{', first == '[':
 		if tab {
