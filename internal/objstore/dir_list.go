@@ -8,9 +8,13 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/sluice-data/sluice/internal/fail"
 )
@@ -38,19 +42,27 @@ func (d *dirStore) List(ctx context.Context, prefix Ref) iter.Seq2[Info, error] 
 			base = "."
 		}
 		w := lister{ctx: ctx, store: d, bucket: prefix.Bucket, yield: yield}
-		w.walk(base, folder, name)
+		if w.walk(base, folder, name) {
+			w.flush()
+		}
 	}
 }
+
+// maxBatch is how many files are described at a time: those of small files are hashed whole.
+const maxBatch = 256
 
 type lister struct {
 	ctx     context.Context
 	store   *dirStore
 	bucket  string
 	yield   func(Info, error) bool
+	keys    []string      // found, not yet described
+	batch   int           // how many of them to gather: few at first, for who looks at the first object only
 	parents []fs.FileInfo // the folders that the walk is in, to see a symbolic link that leads back
 }
 
-// walk yields the objects in the folder at path whose name begins with prefix; false ends the listing.
+// walk finds the objects in the folder at path whose name begins with prefix, and yields them as they become enough; false ends
+// the listing.
 func (w *lister) walk(path, key, prefix string) bool {
 	ref := Ref{w.bucket, key}
 	st, err := os.Stat(path)
@@ -95,12 +107,38 @@ func (w *lister) walk(path, key, prefix string) bool {
 			}
 			continue
 		}
-		info, err := w.store.Stat(w.ctx, Ref{w.bucket, key + name}, Pin{})
-		if errors.Is(err, ErrNotExist) {
+		if w.keys = append(w.keys, key+name); len(w.keys) > w.batch && !w.flush() {
+			return false
+		}
+	}
+	return true
+}
+
+// flush describes the files found, on all cores, and yields them in order; false ends the listing.
+func (w *lister) flush() bool {
+	infos, errs := make([]Info, len(w.keys)), make([]error, len(w.keys))
+	var next atomic.Int64
+	var g errgroup.Group
+	for range min(runtime.GOMAXPROCS(0), len(w.keys)) {
+		g.Go(func() error {
+			for i := int(next.Add(1)) - 1; i < len(infos); i = int(next.Add(1)) - 1 {
+				errs[i] = fail.Guard("stat object", func() (err error) {
+					infos[i], err = w.store.Stat(w.ctx, Ref{w.bucket, w.keys[i]}, Pin{})
+					return err
+				})
+			}
+			return nil
+		})
+	}
+	_ = g.Wait() // the errors are in errs
+	w.keys, w.batch = w.keys[:0], min(2*w.batch+1, maxBatch)
+	for i, info := range infos {
+		if errors.Is(errs[i], ErrNotExist) {
 			continue // gone since it was listed
 		}
-		if err != nil {
-			return w.fail(err)
+		if errs[i] != nil {
+			w.yield(Info{}, errs[i])
+			return false
 		}
 		if !w.yield(info, nil) {
 			return false
@@ -121,7 +159,10 @@ func (w *lister) mode(path string, e fs.DirEntry) fs.FileMode {
 	return st.Mode()
 }
 
+// fail ends the listing with err, after what was found before it.
 func (w *lister) fail(err error) bool {
-	w.yield(Info{}, err)
+	if w.flush() {
+		w.yield(Info{}, err)
+	}
 	return false
 }

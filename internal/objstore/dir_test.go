@@ -6,6 +6,7 @@ import (
 	"crypto/md5"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -280,6 +281,55 @@ func TestDirSymlinks(t *testing.T) {
 	}
 	if _, err := list(); fail.KindOf(err) != fail.Input || !strings.Contains(err.Error(), "symbolic link") {
 		t.Errorf("a loop gives %v", err)
+	}
+}
+
+// TestDirListOnAllCores: what is described at the same time comes in the order of the names and is what Stat says of each; the
+// end comes where it is asked for, or where ctx ends.
+func TestDirListOnAllCores(t *testing.T) {
+	root := t.TempDir()
+	d := NewDir(root)
+	var want []string
+	for i := range 1200 {
+		key := fmt.Sprintf("day=%02d/part-%04d", i/40, i)
+		write(t, root+"/b/"+key, bytes.Repeat([]byte(key), 1+i%700))
+		want = append(want, key)
+	}
+	list := func(ctx context.Context, most int, each func()) (got []Info, err error) {
+		for info, err := range d.List(ctx, Ref{"b", ""}) {
+			if err != nil {
+				return got, err
+			}
+			if got = append(got, info); len(got) == most {
+				break
+			}
+			each()
+		}
+		return got, nil
+	}
+	for _, most := range []int{1, 2, 300, 1200} {
+		got, err := list(t.Context(), most, func() {})
+		if err != nil || len(got) != most {
+			t.Fatalf("the first %d: %d, %v", most, len(got), err)
+		}
+		for i, info := range got {
+			alone, err := d.Stat(t.Context(), Ref{"b", want[i]}, Pin{})
+			if err != nil || info != alone {
+				t.Errorf("listed as %+v, alone it is %+v, %v", info, alone, err)
+			}
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	got, err := list(ctx, 0, cancel)
+	if !errors.Is(err, context.Canceled) || len(got) == 0 || len(got) >= len(want) {
+		t.Errorf("a listing that is cancelled gives %d, %v", len(got), err)
+	}
+	// What is wrong comes after all that stands before it, and nothing after that.
+	if err := os.Symlink("..", root+"/b/day=07/part-loop"); err != nil {
+		t.Fatal(err)
+	}
+	if got, err = list(t.Context(), 0, func() {}); fail.KindOf(err) != fail.Input || len(got) != 8*40 {
+		t.Errorf("a listing with a loop in it gives %d, %v", len(got), err)
 	}
 }
 
