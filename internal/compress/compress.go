@@ -12,6 +12,7 @@ import (
 	"io"
 	"sort"
 	"strings"
+	"sync"
 
 	"github.com/sluice-data/sluice/internal/fail"
 )
@@ -115,10 +116,20 @@ type source struct {
 
 const sourceBuffer = 128 << 10
 
+// sourceBuffers are the buffers of closed sources: many small objects need not one each.
+var sourceBuffers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, sourceBuffer) }}
+
 func newSource(r io.Reader) *source {
-	s := &source{r: r}
-	s.Reader = bufio.NewReaderSize(sourceReader{s}, sourceBuffer)
+	s := &source{r: r, Reader: sourceBuffers.Get().(*bufio.Reader)}
+	s.Reader.Reset(sourceReader{s})
 	return s
+}
+
+// close gives the buffer to the next source. Nobody may read on.
+func (s *source) close() {
+	s.Reader.Reset(nil)
+	sourceBuffers.Put(s.Reader)
+	s.Reader = nil
 }
 
 // consumed is the number of compressed bytes that the decoder took.
@@ -340,8 +351,9 @@ func (z *reader) Close() error {
 	if z.rc == nil {
 		return nil
 	}
-	err := z.rc.Close()
+	err := z.rc.Close() // no goroutine of it reads on
 	z.rc = nil
+	z.src.close()
 	if z.err == nil || z.err == io.EOF {
 		z.err = fail.Newf(fail.Internal, "read of a closed %s stream", z.name).In(z.uri)
 	}

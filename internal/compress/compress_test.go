@@ -361,6 +361,47 @@ func TestClosed(t *testing.T) {
 	}
 }
 
+// TestBuffersAreNotShared: what closed streams leave behind is used again, by one stream at a time, and nothing of what it held shows.
+func TestBuffersAreNotShared(t *testing.T) {
+	table, all := samples(t)
+	bad := bytes.Clone(all[0].data)
+	bad[len(bad)/2] ^= 0xFF
+	rest := func(s sample, r io.ReadCloser, want []byte) {
+		t.Helper()
+		if got, err := io.ReadAll(r); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%s: %d bytes of %d, %v", s.name, len(got), len(want), err)
+		}
+		if err := errors.Join(r.Close(), r.Close()); err != nil {
+			t.Errorf("%s: %v", s.name, err)
+		}
+	}
+	begin := func(s sample, data []byte, n int) io.ReadCloser {
+		t.Helper()
+		r, _, err := Open("auto", "u", bytes.NewReader(data))
+		if err == nil {
+			_, err = io.ReadFull(r, make([]byte, n))
+		}
+		if err != nil {
+			t.Fatalf("%s: %v", s.name, err)
+		}
+		return r
+	}
+	for range 3 {
+		for i, s := range all {
+			half := begin(s, s.data, 100)
+			given := begin(s, s.data, 1)
+			if err := errors.Join(given.Close(), given.Close()); err != nil { // twice closed, once given back
+				t.Error(err)
+			}
+			_, _ = decode("auto", bad)
+			other, plain := all[(i+1)%len(all)], begin(s, table, 10)
+			rest(other, begin(other, other.data, 50), table[50:])
+			rest(s, half, table[100:])
+			rest(s, plain, table[10:])
+		}
+	}
+}
+
 // FuzzOpen: no bytes panic, hang or end in an error without a kind.
 func FuzzOpen(f *testing.F) {
 	_, all := samples(f)

@@ -7,6 +7,7 @@ import (
 	"hash/crc32"
 	"io"
 	"runtime"
+	"sync"
 
 	"github.com/sluice-data/sluice/internal/compress/inflate"
 )
@@ -28,9 +29,13 @@ func openGzip(src *source, _ Options) (io.ReadCloser, error) {
 	if size, _, err := peekBlock(ahead{src}); err == nil && size > 0 && runtime.GOMAXPROCS(0) > 1 {
 		return newBlocks(src), nil
 	}
-	g := &gunzip{src: src}
+	g := gunzips.Get().(*gunzip)
+	g.src, g.member = src, 0
 	return g, g.next()
 }
+
+// gunzips are those of closed streams: each holds a window and tables of 130 KiB.
+var gunzips = sync.Pool{New: func() any { return new(gunzip) }}
 
 // ahead is a source that may be looked into beyond a member's end: that does not count as asking for more.
 type ahead struct{ *source }
@@ -105,7 +110,12 @@ func (g *gunzip) after() error {
 	}
 }
 
-func (g *gunzip) Close() error { return nil }
+func (g *gunzip) Close() error {
+	g.src = nil
+	g.z.Reset(nil)
+	gunzips.Put(g)
+	return nil
+}
 
 var errGzipHeader = errors.New("header")
 
