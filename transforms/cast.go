@@ -49,7 +49,7 @@ func bindCast(env Env, n *spec.Node, in *arrow.Schema) (Bound, error) {
 		s = d.add(s, f, from, []string{e.Key})
 		says = append(says, e.Key+" to "+schema.TypeName(f))
 	}
-	return d.bound(in, "cast "+strings.Join(says, ", ")), nil
+	return d.bound("cast " + strings.Join(says, ", ")), nil
 }
 
 // castColumn is how to cast the column that e names.

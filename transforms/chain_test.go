@@ -43,6 +43,9 @@ func TestRowsKeepTheirPlace(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			if bd.Narrow != nil && rapid.Bool().Draw(t, "id alone is used") {
+				bd = bd.Narrow(map[string]bool{"id": true})
+			}
 			st, err := bd.Step.NewStage(mem)
 			if err != nil {
 				t.Fatal(err)

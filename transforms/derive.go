@@ -44,7 +44,7 @@ func bindDerive(env Env, n *spec.Node, in *arrow.Schema) (Bound, error) {
 		s = d.add(s, f, evaluate(p), p.Columns())
 		says = append(says, e.Key+" = "+p.Source())
 	}
-	return d.bound(in, "derive "+strings.Join(says, ", ")), nil
+	return d.bound("derive " + strings.Join(says, ", ")), nil
 }
 
 // compute makes a column of a record; the caller owns it.
@@ -56,7 +56,8 @@ func evaluate(p *expr.Program) compute { return p.Eval }
 type derive struct {
 	name   string
 	steps  []derived
-	schema *arrow.Schema
+	schema *arrow.Schema // with all columns
+	out    view          // of that
 }
 
 // derived is one computed column.
@@ -85,8 +86,18 @@ func (d *derive) add(s *arrow.Schema, f arrow.Field, from compute, uses []string
 	return d.schema
 }
 
-func (d *derive) bound(in *arrow.Schema, explain string) Bound {
-	return Bound{Step: d, Explain: explain, Needs: func(out map[string]bool) map[string]bool {
+func (d *derive) bound(explain string) Bound {
+	d.out = everything(d.schema)
+	return d.narrowed(explain)
+}
+
+func (d *derive) narrowed(explain string) Bound {
+	narrow := func(keep map[string]bool) Bound {
+		n := *d
+		n.out = d.out.narrow(keep)
+		return n.narrowed(explain)
+	}
+	return Bound{Step: d, Explain: explain, Narrow: narrow, Needs: func(out map[string]bool) map[string]bool {
 		if out == nil {
 			out = setOf(d.schema)
 		}
@@ -106,7 +117,7 @@ func (d *derive) bound(in *arrow.Schema, explain string) Bound {
 }
 
 func (d *derive) Name() string          { return d.name }
-func (d *derive) Schema() *arrow.Schema { return d.schema }
+func (d *derive) Schema() *arrow.Schema { return d.out.schema }
 func (d *derive) NewStage(mem memory.Allocator) (pipeline.Stage, error) {
 	return &deriveStage{d, mem}, nil
 }
@@ -135,6 +146,9 @@ func (s *deriveStage) Apply(_ context.Context, b pipeline.Batch, rej *pipeline.R
 		rec.Release()
 		rec = next
 	}
+	out := s.d.out.of(rec)
+	rec.Release()
+	rec = out
 	if left := bad.reject(b, int(rec.NumRows()), rej); left != nil {
 		return keep(b, rec, left, s.mem)
 	}

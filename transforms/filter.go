@@ -25,29 +25,35 @@ func bindFilter(env Env, n *spec.Node, in *arrow.Schema) (Bound, error) {
 	if err != nil {
 		return Bound{}, err
 	}
-	return Bound{Step: &filter{in, p}, Needs: also(p.Columns()), Explain: "filter " + p.Source()}, nil
+	return (&filter{cond: p, out: everything(in)}).bound(), nil
 }
 
 type filter struct {
-	schema *arrow.Schema
-	cond   *expr.Program
+	cond *expr.Program
+	out  view
+}
+
+func (f *filter) bound() Bound {
+	return Bound{Step: f, Needs: also(f.cond.Columns()), Explain: "filter " + f.cond.Source(), Narrow: func(keep map[string]bool) Bound {
+		return (&filter{f.cond, f.out.narrow(keep)}).bound()
+	}}
 }
 
 func (f *filter) Name() string          { return "filter" }
-func (f *filter) Schema() *arrow.Schema { return f.schema }
+func (f *filter) Schema() *arrow.Schema { return f.out.schema }
 func (f *filter) Drops() pipeline.Cause { return pipeline.Filtered }
 func (f *filter) NewStage(mem memory.Allocator) (pipeline.Stage, error) {
-	return &filterStage{cond: f.cond, mem: mem}, nil
+	return &filterStage{f: f, mem: mem}, nil
 }
 
 type filterStage struct {
-	cond *expr.Program
-	mem  memory.Allocator
-	idx  []int32
+	f   *filter
+	mem memory.Allocator
+	idx []int32
 }
 
 func (s *filterStage) Apply(_ context.Context, b pipeline.Batch, rej *pipeline.Rejects) (pipeline.Batch, error) {
-	cond, errs, err := s.cond.Eval(b.Rec, s.mem)
+	cond, errs, err := s.f.cond.Eval(b.Rec, s.mem)
 	if err != nil {
 		return pipeline.Batch{}, err
 	}
@@ -58,7 +64,9 @@ func (s *filterStage) Apply(_ context.Context, b pipeline.Batch, rej *pipeline.R
 		bad.reject(b, cond.Len(), rej) // the condition is null there: the rows go as if filtered
 	}
 	s.idx = trueRows(s.idx[:0], cond)
-	return keep(b, b.Rec, s.idx, s.mem)
+	rec := s.f.out.of(b.Rec)
+	defer rec.Release()
+	return keep(b, rec, s.idx, s.mem)
 }
 
 func (s *filterStage) Close() {}

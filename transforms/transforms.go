@@ -36,6 +36,9 @@ type Bound struct {
 	Fold pipeline.Fold
 	// Needs maps the columns needed of the output to those needed of the input (for projection push-down). nil out means all.
 	Needs func(out map[string]bool) map[string]bool
+	// Narrow, where a step has it, is the step with those columns of its output alone that are in keep: what no later step uses is not
+	// copied and not held. Rows, errors and what the step needs of its input stay as they are.
+	Narrow func(keep map[string]bool) Bound
 	// Explain is the bound step in one line: `filter fare > 0`.
 	Explain string
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/apache/arrow/go/v17/arrow/memory"
 
 	"github.com/sluice-data/sluice/internal/fail"
+	"github.com/sluice-data/sluice/internal/recycle"
 	"github.com/sluice-data/sluice/internal/schema"
 )
 
@@ -115,7 +116,7 @@ func (p *Program) Eval(rec arrow.Record, mem memory.Allocator) (arrow.Array, []R
 	}
 	if w := p.root.typ().kind.width(); w > 0 && r.n > 0 {
 		if _, ok := p.root.(*function); ok {
-			r.root, r.direct = p.root, newBuffer(mem, r.n*w)
+			r.root, r.direct = p.root, recycle.Undefined(mem, r.n*w)
 		}
 	}
 	v := p.root.eval(r, nil)

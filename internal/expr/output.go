@@ -8,6 +8,8 @@ import (
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/array"
 	"github.com/apache/arrow/go/v17/arrow/memory"
+
+	"github.com/sluice-data/sluice/internal/recycle"
 )
 
 // output copies v out of scratch memory into an array of mem, null where errs says so.
@@ -34,7 +36,7 @@ func (r *run) output(v *vector, errs []RowError, mem memory.Allocator) (arrow.Ar
 	nulls := 0
 	if v.valid != nil {
 		if nulls = r.n - countBits(v.valid, r.n); nulls > 0 {
-			bufs[0] = newBuffer(mem, (r.n+7)/8)
+			bufs[0] = recycle.Undefined(mem, (r.n+7)/8)
 			copyBits(bufs[0].Bytes(), v.valid, r.n)
 		}
 	}
@@ -52,16 +54,16 @@ func (r *run) output(v *vector, errs []RowError, mem memory.Allocator) (arrow.Ar
 			r.tooLarge()
 			return nil, r.err
 		}
-		bufs[1] = newBuffer(mem, (r.n+1)*4)
-		bufs = append(bufs, newBuffer(mem, total))
+		bufs[1] = recycle.Undefined(mem, (r.n+1)*4)
+		bufs = append(bufs, recycle.Undefined(mem, total))
 		packStrings(v, bufs[1].Bytes(), bufs[2].Bytes())
 	case v.kind == kBool:
-		bufs[1] = newBuffer(mem, (r.n+7)/8)
+		bufs[1] = recycle.Undefined(mem, (r.n+7)/8)
 		copyBits(bufs[1].Bytes(), v.data, r.n)
 	case r.direct != nil && len(v.data) > 0 && &v.data[0] == &r.direct.Bytes()[0]:
 		bufs[1], r.direct = r.direct, nil
 	default:
-		bufs[1] = newBuffer(mem, r.n*v.kind.width())
+		bufs[1] = recycle.Undefined(mem, r.n*v.kind.width())
 		copy(bufs[1].Bytes(), v.data)
 	}
 	data := array.NewData(dt, r.n, bufs, nil, nulls, 0)
@@ -72,12 +74,6 @@ func (r *run) output(v *vector, errs []RowError, mem memory.Allocator) (arrow.Ar
 		}
 	}
 	return array.MakeFromData(data), nil
-}
-
-func newBuffer(mem memory.Allocator, n int) *memory.Buffer {
-	b := memory.NewResizableBuffer(mem)
-	b.Resize(n)
-	return b
 }
 
 // copyBits copies n bits and clears those behind in the last byte, so that equal results are equal bytes.
@@ -114,7 +110,7 @@ func opaqueOutput(v *vector, n int, mem memory.Allocator) arrow.Array {
 		v.opaque.Retain()
 		return v.opaque
 	}
-	valid := newBuffer(mem, (d.Offset()+n+7)/8)
+	valid := recycle.Undefined(mem, (d.Offset()+n+7)/8)
 	clear(valid.Bytes())
 	eachBit(v.valid, n, func(i int) { setBit(valid.Bytes(), d.Offset()+i) })
 	bufs := append([]*memory.Buffer{valid}, d.Buffers()[1:]...)

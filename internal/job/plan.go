@@ -35,6 +35,8 @@ type binder struct {
 	sizes  sizes
 	env    transforms.Env
 	format sources.Format
+	// partitions is told the folders of a partitioned sink before it gets a row; nil for a plan that is not carried out.
+	partitions func(ctx context.Context, folders []string) error
 }
 
 // bind opens the source and binds every step, all before the first chunk is read.
@@ -116,9 +118,14 @@ func declared(p *spec.Pipeline) *arrow.Schema {
 // steps binds the checks and steps to the schema in, and cuts them into segments at the folds.
 func (b *binder) steps(p *plan, in *arrow.Schema) error {
 	p.segments, p.lines, p.out = []pipeline.Segment{{}}, nil, in
-	bounds, err := b.bound(in)
+	bounds, err := b.bound(in, nil)
 	if err != nil {
 		return err
+	}
+	if keep := narrower(bounds); keep != nil {
+		if bounds, err = b.bound(in, keep); err != nil {
+			return err
+		}
 	}
 	for _, bd := range bounds {
 		seg := &p.segments[len(p.segments)-1]
@@ -135,9 +142,10 @@ func (b *binder) steps(p *plan, in *arrow.Schema) error {
 	return nil
 }
 
-// bound are the checks and steps bound one after the other.
-func (b *binder) bound(in *arrow.Schema) ([]transforms.Bound, error) {
-	out, err := b.boundWith(b.env, in)
+// bound are the checks and steps bound one after the other. Those that can do with less give only the columns in keep, which has a
+// set for each, nil for all columns.
+func (b *binder) bound(in *arrow.Schema, keep []map[string]bool) ([]transforms.Bound, error) {
+	out, err := b.boundWith(b.env, in, keep)
 	if err != nil {
 		return nil, err
 	}
@@ -153,12 +161,15 @@ func (b *binder) bound(in *arrow.Schema) ([]transforms.Bound, error) {
 	// While a fold drains into the next one both hold memory: each may take half.
 	env := b.env
 	env.MemoryBudget /= 2
-	return b.boundWith(env, in)
+	return b.boundWith(env, in, keep)
 }
 
-func (b *binder) boundWith(env transforms.Env, in *arrow.Schema) ([]transforms.Bound, error) {
+func (b *binder) boundWith(env transforms.Env, in *arrow.Schema, keep []map[string]bool) ([]transforms.Bound, error) {
 	var out []transforms.Bound
 	next := func(bd transforms.Bound) {
+		if keep != nil && keep[len(out)] != nil && bd.Narrow != nil {
+			bd = bd.Narrow(keep[len(out)])
+		}
 		out = append(out, bd)
 		if bd.Fold != nil {
 			in = bd.Fold.Schema()
@@ -191,7 +202,7 @@ func (b *binder) boundWith(env transforms.Env, in *arrow.Schema) ([]transforms.B
 		next(bd)
 	}
 	if len(b.pipe.Sink.PartitionBy) > 0 {
-		bd, err := transforms.BindPartition(env, b.pipe.Sink.PartitionAt, in)
+		bd, err := transforms.BindPartition(env, b.pipe.Sink.PartitionAt, in, b.partitions)
 		if err != nil {
 			return nil, fail.Wrap(fail.Usage, err)
 		}
@@ -213,18 +224,42 @@ func lookupStep(s spec.Step) (transforms.Def, error) {
 
 // needs are the input columns that the pipeline uses; nil means all.
 func (b *binder) needs(p *plan) map[string]bool {
-	bounds, err := b.bound(p.read)
+	bounds, err := b.bound(p.read, nil)
 	if err != nil {
 		return nil
 	}
-	var need map[string]bool
-	for i := len(bounds) - 1; i >= 0; i-- {
-		if bounds[i].Needs == nil {
-			return nil
-		}
-		need = bounds[i].Needs(need)
-	}
+	need, _ := uses(bounds)
 	return need
+}
+
+// uses are the columns that the steps need of their input and, for each step, what later ones need of its output; nil means all.
+func uses(bounds []transforms.Bound) (in map[string]bool, after []map[string]bool) {
+	after = make([]map[string]bool, len(bounds))
+	for i := len(bounds) - 1; i >= 0; i-- {
+		after[i] = in
+		if bounds[i].Needs == nil {
+			in = nil
+			continue
+		}
+		in = bounds[i].Needs(in)
+	}
+	return in, after
+}
+
+// narrower is what later steps need of each step's output, where a step gives more than that and can give less; else nil.
+func narrower(bounds []transforms.Bound) []map[string]bool {
+	_, after := uses(bounds)
+	for i, bd := range bounds {
+		if after[i] == nil || bd.Narrow == nil {
+			continue
+		}
+		for _, f := range bd.Step.Schema().Fields() {
+			if !after[i][f.Name] {
+				return after
+			}
+		}
+	}
+	return nil
 }
 
 // explain prints the bound plan.

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"unsafe"
 
+	"github.com/apache/arrow/go/v17/arrow/memory"
 	"pgregory.net/rapid"
 )
 
@@ -90,4 +91,37 @@ func TestBuffersAreAsArrowWantsThem(t *testing.T) {
 		}
 		a.Free(b)
 	})
+}
+
+// A buffer whose content is undefined is of the size asked for, is used again as it was left, and may grow and go like any other.
+func TestUndefined(t *testing.T) {
+	for _, size := range []int{0, 100, smallest, 100_000, largest + 1} {
+		a := New(1 << 30)
+		b := Undefined(a, size)
+		if b.Len() != size || len(b.Bytes()) != size {
+			t.Fatalf("%d bytes, want %d", b.Len(), size)
+		}
+		for i := range b.Bytes() {
+			b.Bytes()[i] = 7
+		}
+		b.Resize(size + 1)
+		if b.Len() != size+1 || size > 0 && (b.Bytes()[0] != 7 || b.Bytes()[size-1] != 7) {
+			t.Fatalf("a buffer of %d bytes lost them as it grew", size)
+		}
+		b.Release()
+		if a.held > 0 {
+			again := Undefined(a, size)
+			if again.Bytes()[0] != 7 {
+				t.Errorf("a buffer of %d bytes was cleared", size)
+			}
+			again.Release()
+		}
+	}
+	mem := memory.NewCheckedAllocator(memory.DefaultAllocator) // any allocator will do
+	b := Undefined(mem, 100_000)
+	if b.Len() != 100_000 || mem.CurrentAlloc() < 100_000 {
+		t.Errorf("%d bytes of another allocator, which gave %d", b.Len(), mem.CurrentAlloc())
+	}
+	b.Release()
+	mem.AssertSize(t, 0)
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/apache/arrow/go/v17/arrow/bitutil"
 	"github.com/apache/arrow/go/v17/arrow/memory"
 
+	"github.com/sluice-data/sluice/internal/recycle"
 	"github.com/sluice-data/sluice/sources/parquet/internal/encoding"
 )
 
@@ -79,9 +80,10 @@ func (f *fixed[T]) forget() { f.dict, f.dictBad = f.dict[:0], nil }
 
 func (f *fixed[T]) begin(n int) {
 	f.abandon()
-	f.buf = memory.NewResizableBuffer(f.mem)
+	var t [1]T
+	f.buf = recycle.Undefined(f.mem, n*len(bytesOf(t[:]))) // finish has written all of it
+	f.out = sliceOf[T](f.buf.Bytes())
 	f.n, f.conv.bad = 0, f.conv.bad[:0]
-	f.room(n)
 }
 
 // room makes out n values long.

@@ -10,6 +10,7 @@ import (
 	"github.com/apache/arrow/go/v17/arrow/bitutil"
 	"github.com/apache/arrow/go/v17/arrow/memory"
 
+	"github.com/sluice-data/sluice/internal/recycle"
 	"github.com/sluice-data/sluice/transforms/internal/col"
 )
 
@@ -28,8 +29,9 @@ func Record(rec arrow.Record, idx []int32, mem memory.Allocator) (arrow.Record, 
 			c.Release()
 		}
 	}()
+	runs := runsOf(idx)
 	for _, c := range rec.Columns() {
-		a, err := Array(c, idx, mem)
+		a, err := rows(c, idx, runs, mem)
 		if err != nil {
 			return nil, err
 		}
@@ -50,11 +52,47 @@ func run(idx []int32) bool {
 
 // Array is a's rows idx, in that order, owned by the caller. Indices must lie in [0, a.Len()).
 func Array(a arrow.Array, idx []int32, mem memory.Allocator) (arrow.Array, error) {
+	return rows(a, idx, nil, mem)
+}
+
+// span is n rows from one on.
+type span struct{ from, n int32 }
+
+// leastRun is how many rows the runs of an index must have on average to be copied as such.
+const leastRun = 16
+
+// runsOf cuts idx into runs of consecutive rows; nil where they are too short to gain by it.
+func runsOf(idx []int32) []span {
+	most := len(idx) / leastRun
+	runs := make([]span, 0, min(most, 1024))
+	for i := 0; i < len(idx); {
+		first := i
+		less := idx[first] - int32(first)
+		for i++; i+8 <= len(idx) && ascends(idx[i:i+8], int32(i)+less); i += 8 {
+		}
+		for ; i < len(idx) && idx[i] == int32(i)+less; i++ {
+		}
+		if len(runs) == most {
+			return nil
+		}
+		runs = append(runs, span{idx[first], int32(i - first)})
+	}
+	return runs
+}
+
+// ascends reports whether x is eight rows from first on.
+func ascends(x []int32, first int32) bool {
+	x = x[:8]
+	return (x[0]-first)|(x[1]-first-1)|(x[2]-first-2)|(x[3]-first-3)|(x[4]-first-4)|(x[5]-first-5)|(x[6]-first-6)|(x[7]-first-7) == 0
+}
+
+// rows is Array; runs are those of idx, or nil.
+func rows(a arrow.Array, idx []int32, runs []span, mem memory.Allocator) (arrow.Array, error) {
 	switch a := a.(type) {
 	case *array.Null:
 		return array.NewNull(len(idx)), nil
 	case *array.Dictionary:
-		ind, err := Array(a.Indices(), idx, mem)
+		ind, err := rows(a.Indices(), idx, runs, mem)
 		if err != nil {
 			return nil, err
 		}
@@ -63,14 +101,14 @@ func Array(a arrow.Array, idx []int32, mem memory.Allocator) (arrow.Array, error
 		defer d.Release()
 		return array.MakeFromData(d), nil
 	case array.ExtensionArray:
-		s, err := Array(a.Storage(), idx, mem)
+		s, err := rows(a.Storage(), idx, runs, mem)
 		if err != nil {
 			return nil, err
 		}
 		defer s.Release()
 		return array.NewExtensionArrayWithStorage(a.DataType().(arrow.ExtensionType), s), nil
 	}
-	g := gather{mem: mem, idx: idx}
+	g := gather{mem: mem, idx: idx, runs: runs}
 	defer g.release()
 	g.validity(a)
 	if err := g.values(a); err != nil {
@@ -85,6 +123,7 @@ func Array(a arrow.Array, idx []int32, mem memory.Allocator) (arrow.Array, error
 type gather struct {
 	mem      memory.Allocator
 	idx      []int32
+	runs     []span // of idx, or nil
 	bufs     []*memory.Buffer
 	children []arrow.ArrayData
 	nulls    int
@@ -101,9 +140,9 @@ func (g *gather) release() {
 	}
 }
 
+// alloc appends a buffer of n bytes, of which all are to be written.
 func (g *gather) alloc(n int) []byte {
-	b := memory.NewResizableBuffer(g.mem)
-	b.Resize(n)
+	b := recycle.Undefined(g.mem, n)
 	g.bufs = append(g.bufs, b)
 	return b.Bytes()
 }
@@ -165,13 +204,13 @@ func (g *gather) fixed(a arrow.Array, w int) {
 	dst := g.alloc(len(g.idx) * w)
 	switch w {
 	case 1:
-		pick(dst, col.Fixed[uint8](a), g.idx)
+		pick(dst, col.Fixed[uint8](a), g.idx, g.runs)
 	case 2:
-		pick(arrow.GetData[uint16](dst), col.Fixed[uint16](a), g.idx)
+		pick(arrow.GetData[uint16](dst), col.Fixed[uint16](a), g.idx, g.runs)
 	case 4:
-		pick(arrow.GetData[uint32](dst), col.Fixed[uint32](a), g.idx)
+		pick(arrow.GetData[uint32](dst), col.Fixed[uint32](a), g.idx, g.runs)
 	case 8:
-		pick(arrow.GetData[uint64](dst), col.Fixed[uint64](a), g.idx)
+		pick(arrow.GetData[uint64](dst), col.Fixed[uint64](a), g.idx, g.runs)
 	default:
 		clear(dst)
 		b := a.Data().Buffers()[1]
@@ -185,8 +224,18 @@ func (g *gather) fixed(a arrow.Array, w int) {
 	}
 }
 
-func pick[T any](dst, src []T, idx []int32) {
-	dst = dst[:len(idx)]
+func pick[T any](dst, src []T, idx []int32, runs []span) {
+	if runs != nil {
+		for _, r := range runs {
+			dst = dst[copy(dst, src[r.from:r.from+r.n]):]
+		}
+		return
+	}
+	for len(idx) >= 4 {
+		x, d := idx[:4:4], dst[:4:4]
+		d[0], d[1], d[2], d[3] = src[x[0]], src[x[1]], src[x[2]], src[x[3]]
+		idx, dst = idx[4:], dst[4:]
+	}
 	for i, x := range idx {
 		dst[i] = src[x]
 	}

@@ -129,3 +129,63 @@ func TestRecord(t *testing.T) {
 	}
 	got.Release()
 }
+
+// Where nearly all rows stay they are copied run by run: the same rows as one by one.
+func TestRuns(t *testing.T) {
+	const n = 3000
+	b := array.NewInt64Builder(memory.DefaultAllocator)
+	defer b.Release()
+	for i := range n {
+		b.Append(int64(i))
+	}
+	a := b.NewArray()
+	defer a.Release()
+	small := array.NewInt16Builder(memory.DefaultAllocator)
+	defer small.Release()
+	for i := range n {
+		if i%3 == 0 {
+			small.AppendNull()
+		} else {
+			small.Append(int16(i))
+		}
+	}
+	s := small.NewArray()
+	defer s.Release()
+	rec := array.NewRecord(arrow.NewSchema([]arrow.Field{{Name: "a", Type: a.DataType()}, {Name: "s", Type: s.DataType(), Nullable: true}}, nil), []arrow.Array{a, s}, n)
+	defer rec.Release()
+	inRuns := 0
+	rapid.Check(t, func(t *rapid.T) {
+		mem := memory.NewCheckedAllocator(memory.DefaultAllocator)
+		defer mem.AssertSize(t, 0)
+		var idx []int32
+		longest := rapid.SampledFrom([]int{1, 10, 40, 700}).Draw(t, "longest run")
+		for at := rapid.IntRange(0, 20).Draw(t, "from"); at < n; {
+			for range rapid.IntRange(1, longest).Draw(t, "run") {
+				if at < n {
+					idx = append(idx, int32(at))
+				}
+				at++
+			}
+			if at += rapid.IntRange(-3, 9).Draw(t, "gap"); at < 0 {
+				at = 0
+			}
+		}
+		if runsOf(idx) != nil {
+			inRuns++
+		}
+		got, err := Record(rec, idx, mem)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer got.Release()
+		x, y := got.Column(0).(*array.Int64), got.Column(1).(*array.Int16)
+		for i, want := range idx {
+			if x.Value(i) != int64(want) || y.IsNull(i) != (want%3 == 0) || y.IsValid(i) && y.Value(i) != int16(want) {
+				t.Fatalf("row %d is %s and %s, want row %d", i, x.ValueStr(i), y.ValueStr(i), want)
+			}
+		}
+	})
+	if inRuns == 0 {
+		t.Error("nothing was copied in runs")
+	}
+}
