@@ -15,11 +15,17 @@ const (
 	spreadBytes = 128 << 10
 )
 
+// Piece is a part of an input's text that starts and ends anywhere.
+type Piece struct {
+	Offset int64
+	Text   []byte
+}
+
 // Spread reads pieces of in that lie evenly spread behind its head, the last of them at its very end, so that a guess made from the head alone
 // is not found wrong when most of the object is read. head are the first bytes of the text: where the object does not start with them, it
 // is compressed or of another encoding, and cannot be read from the middle. Then, and for an object that is not large, there are no pieces.
-// A piece starts and ends anywhere. Errors are those of in.ReadRange.
-func Spread(ctx context.Context, in Input, head []byte) ([][]byte, error) {
+// Errors are those of in.ReadRange.
+func Spread(ctx context.Context, in Input, head []byte) ([]Piece, error) {
 	if in.ReadRange == nil || in.Info.Size < spreadFrom {
 		return nil, nil
 	}
@@ -28,13 +34,14 @@ func Spread(ctx context.Context, in Input, head []byte) ([][]byte, error) {
 	if err != nil || !bytes.Equal(start, head) {
 		return nil, err
 	}
-	pieces := make([][]byte, spreadParts)
+	pieces := make([]Piece, spreadParts)
 	for i := range pieces {
 		end := in.Info.Size / spreadParts * int64(i+1)
 		if i == spreadParts-1 {
 			end = in.Info.Size
 		}
-		if pieces[i], err = readPiece(ctx, in, end-spreadBytes, spreadBytes); err != nil {
+		pieces[i].Offset = end - spreadBytes
+		if pieces[i].Text, err = readPiece(ctx, in, pieces[i].Offset, spreadBytes); err != nil {
 			return nil, err
 		}
 	}

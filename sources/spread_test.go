@@ -31,10 +31,10 @@ func TestSpreadReachesTheEnd(t *testing.T) {
 	if err != nil || len(pieces) != spreadParts {
 		t.Fatalf("%d pieces, %v", len(pieces), err)
 	}
-	for i, b := range pieces {
-		end := int64(100<<20) / spreadParts * int64(i+1)
-		if len(b) != spreadBytes || b[0] != byte((end-spreadBytes)>>8) || b[len(b)-1] != byte((end-1)>>8) {
-			t.Errorf("piece %d: %d bytes from %d to %d", i, len(b), b[0], b[len(b)-1])
+	for i, p := range pieces {
+		end, b := int64(100<<20)/spreadParts*int64(i+1), p.Text
+		if p.Offset != end-spreadBytes || len(b) != spreadBytes || b[0] != byte((end-spreadBytes)>>8) || b[len(b)-1] != byte((end-1)>>8) {
+			t.Errorf("piece %d at %d: %d bytes from %d to %d", i, p.Offset, len(b), b[0], b[len(b)-1])
 		}
 	}
 }

@@ -160,8 +160,8 @@ func (f *finder) head(ctx context.Context, in sources.Input, n int) error {
 		if len(pieces) > 0 {
 			f.spread--
 		}
-		for i, b := range pieces {
-			last := i == len(pieces)-1
+		for i, p := range pieces {
+			b, last := p.Text, i == len(pieces)-1
 			f.observe(&h, b[h.entry(b, last):], last, inferRows)
 		}
 		return err

@@ -134,7 +134,7 @@ func BenchmarkInfer(b *testing.B) {
 		in := newInference()
 		for rest := data; len(rest) > 0; {
 			n := lineLen(rest)
-			if err := in.record(rest[:n]); err != nil {
+			if err := in.record(rest[:n], "f", 0, 0); err != nil {
 				b.Fatal(err)
 			}
 			rest = rest[n+1:]

@@ -60,14 +60,15 @@ type inference struct {
 
 func newInference() *inference { return &inference{root: &shape{saw: sawObject}} }
 
-// record adds a line; one that is no record is refused by every decoder and says nothing about types.
-func (in *inference) record(line []byte) error {
+// record adds a line; one that is no record is refused by every decoder and says nothing about types. Its error is the line's, which is
+// number (0 unknown) of input, at offset.
+func (in *inference) record(line []byte, input string, number, offset int64) error {
 	if !in.s.record(line) {
 		return nil
 	}
 	in.object(in.root, space(line, 0), 1)
 	if len(in.root.keys) > maxColumns {
-		return fail.Newf(fail.Data, "infer schema: the records have more than %d distinct keys: declare the columns to read", maxColumns)
+		return fail.Newf(fail.Data, "infer schema: with this record there are more than %d distinct keys: declare the columns to read", maxColumns).In(input).At(number, offset)
 	}
 	return nil
 }
@@ -272,13 +273,14 @@ func infer(ctx context.Context, req sources.Request) ([]arrow.Field, error) {
 		for b := c.Data; len(b) > 0 && more(); rows++ {
 			n := lineLen(b)
 			in.s.why = ""
-			if err := in.record(b[:n]); err != nil {
+			offset := c.Offset + int64(len(c.Data)-len(b))
+			if err := in.record(b[:n], c.Input, line, offset); err != nil {
 				c.Release()
 				return nil, err
 			}
 			if refused == nil && in.s.why != "" && space(b[:n], 0) < n {
 				refused = fail.Newf(fail.Data, "not JSON at byte %d of the line: %s; no other line gives columns to infer", in.s.pos+1, in.s.why).
-					In(c.Input).At(line, c.Offset+int64(len(c.Data)-len(b)))
+					In(c.Input).At(line, offset)
 			}
 			line++
 			size += n + 1
@@ -308,13 +310,14 @@ func (in *inference) spread(ctx context.Context, input sources.Input, head []byt
 	if err != nil {
 		return err
 	}
-	for _, b := range pieces {
-		for b = b[min(lineLen(b)+1, len(b)):]; ; { // the first line is cut in two
+	for _, p := range pieces {
+		end := p.Offset + int64(len(p.Text))
+		for b := p.Text[min(lineLen(p.Text)+1, len(p.Text)):]; ; { // the first line is cut in two
 			n := lineLen(b)
 			if n == len(b) {
 				break // the last one too
 			}
-			if err := in.record(b[:n]); err != nil {
+			if err := in.record(b[:n], input.URI, 0, end-int64(len(b))); err != nil {
 				return err
 			}
 			b = b[n+1:]

@@ -105,6 +105,25 @@ func TestInferenceIsBounded(t *testing.T) {
 	}
 }
 
+// TestTooManyKeysHaveAPlace: the record that is one too many is named: object, line (where it is known) and offset.
+func TestTooManyKeysHaveAPlace(t *testing.T) {
+	for _, full := range []bool{false, true} {
+		req := request(t, sources.Infer, "", "{\"a\":1}\n", "{\"b\":2}\n\n"+manyKeys(10_000)+"\n{\"c\":3}\n")
+		req.FullScan = full
+		_, err := run(t, req)
+		if err == nil || !strings.HasPrefix(err.Error(), "in-1.jsonl:3: offset 9: infer schema: with this record") {
+			t.Errorf("full scan %v: %v", full, err)
+		}
+	}
+	const pad = 1000
+	line := `{"a":1,"pad":"` + strings.Repeat("x", pad) + `"}` + "\n"
+	text := strings.Repeat(line, 66_000) + manyKeys(10_000) + "\n{}\n"
+	_, err := open(t.Context(), largeRequest(text, text))
+	if want := fmt.Sprintf("f: offset %d: infer schema: with this record", 66_000*len(line)); err == nil || !strings.HasPrefix(err.Error(), want) {
+		t.Errorf("at the end of a large input: %v, want %s", err, want)
+	}
+}
+
 func TestSchemaModes(t *testing.T) {
 	text := `{"new":1,"a":1,"deep":{"x":1}}
 {"a":2,"b":"y"}
