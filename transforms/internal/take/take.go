@@ -7,7 +7,6 @@ import (
 
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/array"
-	"github.com/apache/arrow/go/v17/arrow/bitutil"
 	"github.com/apache/arrow/go/v17/arrow/memory"
 
 	"github.com/sluice-data/sluice/internal/recycle"
@@ -29,9 +28,9 @@ func Record(rec arrow.Record, idx []int32, mem memory.Allocator) (arrow.Record, 
 			c.Release()
 		}
 	}()
-	runs := runsOf(idx)
+	sel := selectionOf(idx)
 	for _, c := range rec.Columns() {
-		a, err := rows(c, idx, runs, mem)
+		a, err := rows(c, sel, mem)
 		if err != nil {
 			return nil, err
 		}
@@ -52,69 +51,38 @@ func run(idx []int32) bool {
 
 // Array is a's rows idx, in that order, owned by the caller. Indices must lie in [0, a.Len()).
 func Array(a arrow.Array, idx []int32, mem memory.Allocator) (arrow.Array, error) {
-	return rows(a, idx, nil, mem)
+	return rows(a, &selection{n: len(idx), idx: idx}, mem)
 }
 
-// span is n rows from one on.
-type span struct{ from, n int32 }
-
-// leastRun is how many rows the runs of an index must have on average to be copied as such.
-const leastRun = 16
-
-// runsOf cuts idx into runs of consecutive rows; nil where they are too short to gain by it.
-func runsOf(idx []int32) []span {
-	most := len(idx) / leastRun
-	runs := make([]span, 0, min(most, 1024))
-	for i := 0; i < len(idx); {
-		first := i
-		less := idx[first] - int32(first)
-		for i++; i+8 <= len(idx) && ascends(idx[i:i+8], int32(i)+less); i += 8 {
-		}
-		for ; i < len(idx) && idx[i] == int32(i)+less; i++ {
-		}
-		if len(runs) == most {
-			return nil
-		}
-		runs = append(runs, span{idx[first], int32(i - first)})
-	}
-	return runs
-}
-
-// ascends reports whether x is eight rows from first on.
-func ascends(x []int32, first int32) bool {
-	x = x[:8]
-	return (x[0]-first)|(x[1]-first-1)|(x[2]-first-2)|(x[3]-first-3)|(x[4]-first-4)|(x[5]-first-5)|(x[6]-first-6)|(x[7]-first-7) == 0
-}
-
-// rows is Array; runs are those of idx, or nil.
-func rows(a arrow.Array, idx []int32, runs []span, mem memory.Allocator) (arrow.Array, error) {
+// rows is Array for a selection.
+func rows(a arrow.Array, sel *selection, mem memory.Allocator) (arrow.Array, error) {
 	switch a := a.(type) {
 	case *array.Null:
-		return array.NewNull(len(idx)), nil
+		return array.NewNull(sel.n), nil
 	case *array.Dictionary:
-		ind, err := rows(a.Indices(), idx, runs, mem)
+		ind, err := rows(a.Indices(), sel, mem)
 		if err != nil {
 			return nil, err
 		}
 		defer ind.Release()
-		d := array.NewDataWithDictionary(a.DataType(), len(idx), ind.Data().Buffers(), ind.NullN(), 0, a.Dictionary().Data().(*array.Data))
+		d := array.NewDataWithDictionary(a.DataType(), sel.n, ind.Data().Buffers(), ind.NullN(), 0, a.Dictionary().Data().(*array.Data))
 		defer d.Release()
 		return array.MakeFromData(d), nil
 	case array.ExtensionArray:
-		s, err := rows(a.Storage(), idx, runs, mem)
+		s, err := rows(a.Storage(), sel, mem)
 		if err != nil {
 			return nil, err
 		}
 		defer s.Release()
 		return array.NewExtensionArrayWithStorage(a.DataType().(arrow.ExtensionType), s), nil
 	}
-	g := gather{mem: mem, idx: idx, runs: runs}
+	g := gather{mem: mem, sel: sel}
 	defer g.release()
 	g.validity(a)
 	if err := g.values(a); err != nil {
 		return nil, err
 	}
-	d := array.NewData(a.DataType(), len(idx), g.bufs, g.children, g.nulls, 0)
+	d := array.NewData(a.DataType(), sel.n, g.bufs, g.children, g.nulls, 0)
 	defer d.Release()
 	return array.MakeFromData(d), nil
 }
@@ -122,8 +90,7 @@ func rows(a arrow.Array, idx []int32, runs []span, mem memory.Allocator) (arrow.
 // gather is one array being built.
 type gather struct {
 	mem      memory.Allocator
-	idx      []int32
-	runs     []span // of idx, or nil
+	sel      *selection
 	bufs     []*memory.Buffer
 	children []arrow.ArrayData
 	nulls    int
@@ -153,20 +120,14 @@ func (g *gather) validity(a arrow.Array) {
 		g.bufs = append(g.bufs, nil)
 		return
 	}
-	g.nulls = len(g.idx) - g.gatherBits(valid, off)
+	g.nulls = g.sel.n - g.gatherBits(valid, off)
 }
 
 // gatherBits appends a bitmap buffer and counts its ones.
 func (g *gather) gatherBits(src []byte, off int) (ones int) {
-	dst := g.alloc((len(g.idx) + 7) / 8)
+	dst := g.alloc((g.sel.n + 7) / 8)
 	clear(dst)
-	for i, x := range g.idx {
-		if bitutil.BitIsSet(src, off+int(x)) {
-			bitutil.SetBit(dst, i)
-			ones++
-		}
-	}
-	return ones
+	return pickBits(dst, src, off, g.sel)
 }
 
 func (g *gather) values(a arrow.Array) error {
@@ -186,7 +147,7 @@ func (g *gather) values(a arrow.Array) error {
 	case *arrow.StructType:
 		s := a.(*array.Struct)
 		for i := range s.NumField() {
-			if err := g.child(s.Field(i), g.idx); err != nil {
+			if err := g.child(s.Field(i), g.sel); err != nil {
 				return err
 			}
 		}
@@ -201,43 +162,26 @@ func (g *gather) values(a arrow.Array) error {
 }
 
 func (g *gather) fixed(a arrow.Array, w int) {
-	dst := g.alloc(len(g.idx) * w)
+	dst := g.alloc(g.sel.n * w)
 	switch w {
 	case 1:
-		pick(dst, col.Fixed[uint8](a), g.idx, g.runs)
+		pick(dst, col.Fixed[uint8](a), g.sel)
 	case 2:
-		pick(arrow.GetData[uint16](dst), col.Fixed[uint16](a), g.idx, g.runs)
+		pick(arrow.GetData[uint16](dst), col.Fixed[uint16](a), g.sel)
 	case 4:
-		pick(arrow.GetData[uint32](dst), col.Fixed[uint32](a), g.idx, g.runs)
+		pick(arrow.GetData[uint32](dst), col.Fixed[uint32](a), g.sel)
 	case 8:
-		pick(arrow.GetData[uint64](dst), col.Fixed[uint64](a), g.idx, g.runs)
+		pick(arrow.GetData[uint64](dst), col.Fixed[uint64](a), g.sel)
 	default:
-		clear(dst)
 		b := a.Data().Buffers()[1]
 		if b == nil || b.Len() == 0 {
+			clear(dst)
 			return
 		}
 		src := b.Bytes()[a.Data().Offset()*w:]
-		for i, x := range g.idx {
-			copy(dst[i*w:i*w+w], src[int(x)*w:])
+		for _, r := range g.sel.spans() {
+			dst = dst[copy(dst, src[int(r.from)*w:int(r.from+r.n)*w]):]
 		}
-	}
-}
-
-func pick[T any](dst, src []T, idx []int32, runs []span) {
-	if runs != nil {
-		for _, r := range runs {
-			dst = dst[copy(dst, src[r.from:r.from+r.n]):]
-		}
-		return
-	}
-	for len(idx) >= 4 {
-		x, d := idx[:4:4], dst[:4:4]
-		d[0], d[1], d[2], d[3] = src[x[0]], src[x[1]], src[x[2]], src[x[3]]
-		idx, dst = idx[4:], dst[4:]
-	}
-	for i, x := range idx {
-		dst[i] = src[x]
 	}
 }
 
@@ -250,8 +194,8 @@ func (g *gather) text(a arrow.Array) error {
 		return errHuge
 	}
 	total := 0
-	for _, x := range g.idx {
-		total += int(off[x+1] - off[x])
+	for _, r := range g.sel.spans() {
+		total += int(off[r.from+r.n] - off[r.from])
 	}
 	if total > math.MaxInt32 {
 		return errHuge
@@ -266,28 +210,24 @@ func (g *gather) text(a arrow.Array) error {
 }
 
 func copyText[O int32 | int64](g *gather, off []int32, data []byte, total, width int) {
-	dstOff := arrow.GetData[O](g.alloc((len(g.idx) + 1) * width))
+	dstOff := arrow.GetData[O](g.alloc((g.sel.n + 1) * width))
 	dst := g.alloc(total)
-	at := 0
+	at, n := 0, 0
 	dstOff[0] = 0
-	for i := 0; i < len(g.idx); { // runs of rows that follow each other at once
-		first := g.idx[i]
-		last := first
-		from := at - int(off[first])
-		for {
-			i++
-			dstOff[i] = O(from + int(off[last+1]))
-			if i == len(g.idx) || g.idx[i] != last+1 {
-				break
-			}
-			last++
+	for _, r := range g.sel.spans() {
+		o := off[r.from : r.from+r.n+1]
+		shift := at - int(o[0])
+		out := dstOff[n+1:][:r.n]
+		for i, end := range o[1:] {
+			out[i] = O(shift + int(end))
 		}
-		at += copy(dst[at:], data[off[first]:off[last+1]])
+		at += copy(dst[at:], data[o[0]:o[r.n]])
+		n += int(r.n)
 	}
 }
 
-func (g *gather) child(a arrow.Array, idx []int32) error {
-	c, err := Array(a, idx, g.mem)
+func (g *gather) child(a arrow.Array, sel *selection) error {
+	c, err := rows(a, sel, g.mem)
 	if err != nil {
 		return err
 	}
@@ -303,7 +243,7 @@ func (g *gather) list(a arrow.Array) error {
 	if a.Len() > 0 {
 		off = arrow.GetOffsets[int32](a.Data(), 1)
 	}
-	return lists(g, off, values, arrow.GetData[int32](g.alloc((len(g.idx)+1)*4)))
+	return lists(g, off, values, arrow.GetData[int32](g.alloc((g.sel.n+1)*4)))
 }
 
 func (g *gather) largeList(a arrow.Array) error {
@@ -311,31 +251,41 @@ func (g *gather) largeList(a arrow.Array) error {
 	if a.Len() > 0 {
 		off = arrow.GetOffsets[int64](a.Data(), 1)
 	}
-	return lists(g, off, a.(array.ListLike).ListValues(), arrow.GetData[int64](g.alloc((len(g.idx)+1)*8)))
+	return lists(g, off, a.(array.ListLike).ListValues(), arrow.GetData[int64](g.alloc((g.sel.n+1)*8)))
 }
 
 func lists[O int32 | int64](g *gather, off []O, values arrow.Array, dst []O) error {
-	var sub []int32
+	runs := g.sel.spans()
+	elems := &selection{runs: make([]span, 0, len(runs))}
+	n, at := O(0), 0
 	dst[0] = 0
-	for i, x := range g.idx {
-		for j := off[x]; j < off[x+1]; j++ {
-			sub = append(sub, int32(j))
-		}
-		if len(sub) > math.MaxInt32 {
+	for _, r := range runs {
+		o := off[r.from : r.from+r.n+1]
+		first, last := o[0], o[r.n]
+		if int64(last) > math.MaxInt32 || int64(n)+int64(last-first) > math.MaxInt32 {
 			return errHuge
 		}
-		dst[i+1] = O(len(sub))
+		shift := n - first
+		out := dst[at+1:][:r.n]
+		for i, end := range o[1:] {
+			out[i] = shift + end
+		}
+		elems.add(int32(first), int32(last-first))
+		n += last - first
+		at += int(r.n)
 	}
-	return g.child(values, sub)
+	return g.child(values, elems)
 }
 
 func (g *gather) fixedList(a *array.FixedSizeList, n int32) error {
-	sub := make([]int32, 0, len(g.idx)*int(n))
-	base := int32(a.Data().Offset())
-	for _, x := range g.idx {
-		for j := range n {
-			sub = append(sub, (base+x)*n+j)
-		}
+	runs := g.sel.spans()
+	elems := &selection{runs: make([]span, 0, len(runs))}
+	base := a.Data().Offset()
+	if int64(base+a.Len())*int64(n) > math.MaxInt32 || int64(g.sel.n)*int64(n) > math.MaxInt32 {
+		return errHuge
 	}
-	return g.child(a.ListValues(), sub)
+	for _, r := range runs {
+		elems.add((int32(base)+r.from)*n, r.n*n)
+	}
+	return g.child(a.ListValues(), elems)
 }

@@ -53,28 +53,35 @@ func TestArray(t *testing.T) {
 				a := array.NewSlice(whole, int64(lo), int64(whole.Len()))
 				defer a.Release()
 				idx := rapid.SliceOfN(rapid.Int32Range(0, int32(a.Len()-1)), 0, 12).Draw(t, "index")
-				got, err := Array(a, idx, mem)
-				if err != nil {
-					t.Fatal(err)
-				}
-				defer got.Release()
-				if got.Len() != len(idx) || !arrow.TypeEqual(got.DataType(), c.typ) {
-					t.Fatalf("%d rows of %s, want %d of %s", got.Len(), got.DataType(), len(idx), c.typ)
-				}
-				nulls := 0
-				for i, x := range idx {
-					if got.ValueStr(i) != a.ValueStr(int(x)) || got.IsNull(i) != a.IsNull(int(x)) {
-						t.Fatalf("row %d is %s, want row %d: %s", i, got.ValueStr(i), x, a.ValueStr(int(x)))
-					}
-					if got.IsNull(i) || c.typ == arrow.Null { // Arrow's null type has no bitmap for IsNull to look at
-						nulls++
-					}
-				}
-				if got.NullN() != nulls {
-					t.Fatalf("NullN is %d, want %d", got.NullN(), nulls)
+				for _, sel := range []*selection{{n: len(idx), idx: idx}, {n: len(idx), runs: runsOf(idx, len(idx))}} {
+					compare(t, a, sel, idx, mem)
 				}
 			})
 		})
+	}
+}
+
+// compare takes the selection, which is the rows idx, of a, and looks at each row.
+func compare(t *rapid.T, a arrow.Array, sel *selection, idx []int32, mem memory.Allocator) {
+	got, err := rows(a, sel, mem)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer got.Release()
+	if got.Len() != len(idx) || !arrow.TypeEqual(got.DataType(), a.DataType()) {
+		t.Fatalf("%d rows of %s, want %d of %s", got.Len(), got.DataType(), len(idx), a.DataType())
+	}
+	nulls := 0
+	for i, x := range idx {
+		if got.ValueStr(i) != a.ValueStr(int(x)) || got.IsNull(i) != a.IsNull(int(x)) {
+			t.Fatalf("row %d is %s, want row %d: %s", i, got.ValueStr(i), x, a.ValueStr(int(x)))
+		}
+		if got.IsNull(i) || a.DataType() == arrow.Null { // Arrow's null type has no bitmap for IsNull to look at
+			nulls++
+		}
+	}
+	if got.NullN() != nulls {
+		t.Fatalf("NullN is %d, want %d", got.NullN(), nulls)
 	}
 }
 
@@ -132,24 +139,24 @@ func TestRecord(t *testing.T) {
 
 // Where nearly all rows stay they are copied run by run: the same rows as one by one.
 func TestRuns(t *testing.T) {
-	const n = 3000
+	const n, before = 3000, 5 // the arrays are slices: their bits begin within a byte
 	b := array.NewInt64Builder(memory.DefaultAllocator)
 	defer b.Release()
-	for i := range n {
-		b.Append(int64(i))
+	for i := range n + before {
+		b.Append(int64(i - before))
 	}
-	a := b.NewArray()
+	a := array.NewSlice(b.NewArray(), before, n+before)
 	defer a.Release()
 	small := array.NewInt16Builder(memory.DefaultAllocator)
 	defer small.Release()
-	for i := range n {
-		if i%3 == 0 {
+	for i := range n + before {
+		if (i-before)%3 == 0 {
 			small.AppendNull()
 		} else {
-			small.Append(int16(i))
+			small.Append(int16(i - before))
 		}
 	}
-	s := small.NewArray()
+	s := array.NewSlice(small.NewArray(), before, n+before)
 	defer s.Release()
 	rec := array.NewRecord(arrow.NewSchema([]arrow.Field{{Name: "a", Type: a.DataType()}, {Name: "s", Type: s.DataType(), Nullable: true}}, nil), []arrow.Array{a, s}, n)
 	defer rec.Release()
@@ -170,7 +177,7 @@ func TestRuns(t *testing.T) {
 				at = 0
 			}
 		}
-		if runsOf(idx) != nil {
+		if selectionOf(idx).runs != nil {
 			inRuns++
 		}
 		got, err := Record(rec, idx, mem)
