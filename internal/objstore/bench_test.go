@@ -22,6 +22,8 @@ var links = []struct {
 	s3test.Link
 }{
 	{"loopback", s3test.Link{}},
+	{"conn=100MBps", s3test.Link{PerConn: 100e6}},
+	{"rtt=50ms", s3test.Link{RTT: 50 * time.Millisecond}},
 	{"rtt=50ms,conn=100MBps", s3test.Link{RTT: 50 * time.Millisecond, PerConn: 100e6}},
 	{"rtt=50ms,conn=20MBps,link=200MBps", s3test.Link{RTT: 50 * time.Millisecond, PerConn: 20e6, Total: 200e6}},
 }
@@ -113,7 +115,8 @@ func BenchmarkManyObjects(b *testing.B) {
 	for i := range count {
 		infos = append(infos, srv.Put(b, bucket, fmt.Sprintf("o/%04d", i), body))
 	}
-	for _, link := range links[:2] {
+	for _, link := range []int{0, 3} {
+		link := links[link]
 		store := over(b, srv, link.Link)
 		b.Run(link.name, func(b *testing.B) {
 			b.ReportAllocs()
@@ -135,14 +138,22 @@ func BenchmarkManyObjects(b *testing.B) {
 	}
 }
 
-// BenchmarkUpload writes one large object as a sink does, and gives it up.
+// BenchmarkUpload writes one large object: "plain" as objects of 8 MiB by 48 connections, which is what the link takes;
+// "upload" as a sink does, which is then given up.
 func BenchmarkUpload(b *testing.B) {
 	srv := s3test.Start(b)
-	const size = 128 << 20
+	const size, part = 256 << 20, 8 << 20
 	bucket, body := srv.Bucket(b), storetest.Bytes(3, size)
 	for _, link := range links {
 		store := over(b, srv, link.Link)
-		b.Run(link.name, func(b *testing.B) {
+		b.Run(link.name+"/plain", func(b *testing.B) {
+			b.SetBytes(size)
+			defer cpu(b)()
+			for b.Loop() {
+				plainWrite(b, store, bucket, body, 48, part)
+			}
+		})
+		b.Run(link.name+"/upload", func(b *testing.B) {
 			b.ReportAllocs()
 			b.SetBytes(size)
 			defer cpu(b)()
@@ -159,12 +170,35 @@ func BenchmarkUpload(b *testing.B) {
 				if err := u.Flush(b.Context()); err != nil {
 					b.Fatal(err)
 				}
+				b.StopTimer()
 				if err := u.Abort(context.WithoutCancel(b.Context())); err != nil {
 					b.Fatal(err)
+				}
+				b.StartTimer()
+			}
+		})
+	}
+}
+
+func plainWrite(b *testing.B, store objstore.Store, bucket string, body []byte, conns, part int) {
+	var next atomic.Int64
+	var wait sync.WaitGroup
+	for range conns {
+		wait.Go(func() {
+			for {
+				off := int(next.Add(int64(part))) - part
+				if off >= len(body) {
+					return
+				}
+				ref := objstore.Ref{Bucket: bucket, Key: fmt.Sprintf("plain/%d", off)}
+				if _, err := store.Put(b.Context(), ref, body[off:min(off+part, len(body))], "", false); err != nil {
+					b.Error(err)
+					return
 				}
 			}
 		})
 	}
+	wait.Wait()
 }
 
 // BenchmarkListDir lists a directory of small files.

@@ -124,7 +124,7 @@ func (d *dirStore) describe(ctx context.Context, ref Ref, f *os.File, st fs.File
 		return Info{}, dirError(ref, "stat object", err)
 	}
 	if n != info.Size {
-		return Info{}, failf(fail.Input, ref, "stat object: %w while its MD5 was computed: %d bytes at first, %d read", ErrChanged, info.Size, n)
+		return Info{}, changedWhileHashed(ref, info.Size, n)
 	}
 	info.ETag = hex.EncodeToString(h.Sum(nil))
 	return info, nil

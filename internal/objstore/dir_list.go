@@ -8,13 +8,9 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"syscall"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/sluice-data/sluice/internal/fail"
 )
@@ -41,7 +37,7 @@ func (d *dirStore) List(ctx context.Context, prefix Ref) iter.Seq2[Info, error] 
 		} else if base == "" {
 			base = "."
 		}
-		w := lister{ctx: ctx, store: d, bucket: prefix.Bucket, yield: yield}
+		w := lister{ctx: ctx, stater: stater{store: d}, bucket: prefix.Bucket, yield: yield}
 		if w.walk(base, folder, name) {
 			w.flush()
 		}
@@ -53,10 +49,10 @@ const maxBatch = 256
 
 type lister struct {
 	ctx     context.Context
-	store   *dirStore
+	stater  stater
 	bucket  string
 	yield   func(Info, error) bool
-	keys    []string      // found, not yet described
+	refs    []Ref         // found, not yet described
 	batch   int           // how many of them to gather: few at first, for who looks at the first object only
 	parents []fs.FileInfo // the folders that the walk is in, to see a symbolic link that leads back
 }
@@ -107,31 +103,17 @@ func (w *lister) walk(path, key, prefix string) bool {
 			}
 			continue
 		}
-		if w.keys = append(w.keys, key+name); len(w.keys) > w.batch && !w.flush() {
+		if w.refs = append(w.refs, Ref{w.bucket, key + name}); len(w.refs) > w.batch && !w.flush() {
 			return false
 		}
 	}
 	return true
 }
 
-// flush describes the files found, on all cores, and yields them in order; false ends the listing.
+// flush describes the files found and yields them in order; false ends the listing.
 func (w *lister) flush() bool {
-	infos, errs := make([]Info, len(w.keys)), make([]error, len(w.keys))
-	var next atomic.Int64
-	var g errgroup.Group
-	for range min(runtime.GOMAXPROCS(0), len(w.keys)) {
-		g.Go(func() error {
-			for i := int(next.Add(1)) - 1; i < len(infos); i = int(next.Add(1)) - 1 {
-				errs[i] = fail.Guard("stat object", func() (err error) {
-					infos[i], err = w.store.Stat(w.ctx, Ref{w.bucket, w.keys[i]}, Pin{})
-					return err
-				})
-			}
-			return nil
-		})
-	}
-	_ = g.Wait() // the errors are in errs
-	w.keys, w.batch = w.keys[:0], min(2*w.batch+1, maxBatch)
+	infos, errs := w.stater.stat(w.ctx, w.refs)
+	w.refs, w.batch = w.refs[:0], min(2*w.batch+1, maxBatch)
 	for i, info := range infos {
 		if errors.Is(errs[i], ErrNotExist) {
 			continue // gone since it was listed

@@ -21,13 +21,16 @@ type Readers struct {
 	tune  *tuner
 	train *train
 	heads map[int][]byte
+	open  map[*directReader]struct{}
 }
 
 // NewReaders makes the readers of infos; nothing is requested before the first Read.
 func NewReaders(store Store, infos []Info, opt ReaderOptions) *Readers {
 	opt = opt.withDefaults()
-	return &Readers{store: store, infos: infos, opt: opt, heads: map[int][]byte{},
-		tune: newTuner(opt.PartSize*int64(opt.Parts), opt.PartSize, opt.now)}
+	tune := newTuner(opt.PartSize*int64(opt.Parts), opt.PartSize, opt.now)
+	tune.far = opt.far
+	return &Readers{store: store, infos: infos, opt: opt, heads: map[int][]byte{}, open: map[*directReader]struct{}{},
+		tune: tune}
 }
 
 // SetHead says what the first bytes of object i are, read already in the version of its info: they are not asked for
@@ -46,25 +49,40 @@ func (r *Readers) Open(ctx context.Context, i int) io.ReadCloser {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	from := int64(len(r.heads[i]))
+	if d := distance(r.store, info.Ref); d > 0 && d < nearby && !r.tune.narrow && r.train == nil && info.Size-from >= r.opt.PartSize {
+		return r.direct(ctx, i)
+	}
+	return r.board(ctx, i, from)
+}
+
+// board is a reader of object i from the byte from on, by the train that comes there or a new one. Callers hold mu.
+func (r *Readers) board(ctx context.Context, i int, from int64) io.ReadCloser {
+	if d := distance(r.store, r.infos[i].Ref); d > 0 && r.tune.asked == 0 {
+		r.tune.answered(d)
+	}
 	switch {
 	case r.train == nil:
-		r.train = r.newTrain(ctx, i, r.tune)
+		r.train = r.newTrain(ctx, i, from, r.tune)
 	case r.train.busy.Load():
 		sole := newTuner(r.tune.budget, r.tune.most, r.opt.now)
-		t := r.newTrain(ctx, i, sole)
+		t := r.newTrain(ctx, i, from, sole)
 		t.end = i + 1
-		return t.reader(ctx, i, true)
-	case !r.train.takes(i):
+		return t.reader(ctx, i, from, true)
+	case !r.train.takes(i) || from > int64(len(r.heads[i])):
 		r.train.stop()
-		r.train = r.newTrain(ctx, i, r.tune)
+		r.train = r.newTrain(ctx, i, from, r.tune)
 	}
-	return r.train.reader(ctx, i, false)
+	return r.train.reader(ctx, i, from, false)
 }
 
 // Close stops what is being fetched ahead and returns when no goroutine is left. Readers that are open end in an error.
 func (r *Readers) Close() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	for d := range r.open {
+		d.cancel()
+	}
 	if r.train != nil {
 		r.train.stop()
 		r.train = nil

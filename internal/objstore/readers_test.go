@@ -22,6 +22,8 @@ type shelf struct {
 	Store
 	bodies [][]byte
 	rtt    time.Duration
+	rate   int64         // bytes a second of a connection; 0 is no bound
+	away   time.Duration // what distance says
 	fail   func(obj int) error
 
 	mu        sync.Mutex
@@ -60,15 +62,21 @@ func (s *shelf) ReadRange(ctx context.Context, info Info, off, n int64) (io.Read
 			return nil, err
 		}
 	}
-	return &memBody{Reader: bytes.NewReader(s.bodies[obj][off : off+n]), close: sync.OnceFunc(done)}, nil
+	var body io.Reader = bytes.NewReader(s.bodies[obj][off : off+n])
+	if s.rate > 0 {
+		body = &slowReader{body, s.rate}
+	}
+	return &memBody{Reader: body, close: sync.OnceFunc(done)}, nil
 }
+
+func (s *shelf) distance() time.Duration { return s.away }
 
 // TestReadersAreTheObjects: whatever the sizes, the known heads, and where a reader is closed or opened again, each gives
 // its object's bytes, and all that is held stays within the budget.
 func TestReadersAreTheObjects(t *testing.T) {
 	defer goleak.VerifyNone(t)
 	rapid.Check(t, func(t *rapid.T) {
-		s := &shelf{}
+		s := &shelf{away: rapid.SampledFrom([]time.Duration{0, time.Millisecond, time.Second}).Draw(t, "distance")}
 		for _, n := range rapid.SliceOfN(rapid.IntRange(0, 3000), 1, 12).Draw(t, "sizes") {
 			s.bodies = append(s.bodies, numbered(n))
 		}

@@ -3,6 +3,8 @@ package objstore
 import (
 	"context"
 	"io"
+	"math"
+	"runtime/debug"
 	"time"
 
 	"github.com/sluice-data/sluice/internal/fail"
@@ -16,10 +18,11 @@ const (
 // ReaderOptions bound what a reader holds; within that it adapts itself to the link.
 type ReaderOptions struct {
 	PartSize int64       // most bytes a request; default 8 MiB
-	Parts    int         // PartSize × Parts is the most that is fetched ahead and held, in bytes; default 4
+	Parts    int         // PartSize × Parts is the most that is fetched ahead and held, in bytes; default 4, and twice that far away if memory allows
 	OnRead   func(n int) // called with each number of bytes that Read hands out; may be nil
 
 	now func() time.Time // for tests
+	far int64            // what may be held where the store is far away
 }
 
 func (o ReaderOptions) withDefaults() ReaderOptions {
@@ -27,7 +30,10 @@ func (o ReaderOptions) withDefaults() ReaderOptions {
 		o.PartSize = defaultReadPart
 	}
 	if o.Parts <= 0 {
-		o.Parts = defaultReadParts
+		o.Parts, o.far = defaultReadParts, farAhead
+		if limit := debug.SetMemoryLimit(-1); limit < math.MaxInt64 {
+			o.far = min(farAhead, limit/32)
+		}
 	}
 	if o.OnRead == nil {
 		o.OnRead = func(int) {}

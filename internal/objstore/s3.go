@@ -60,7 +60,11 @@ type s3Store struct {
 	checksums bool // parts are sent with CRC32 and listed with it at the end
 	http      *http.Client
 	width     *width
+	way       *way
 }
+
+// distance is how long the shortest answer took to begin.
+func (s *s3Store) distance() time.Duration { return s.way.distance() }
 
 var _ Store = (*s3Store)(nil)
 
@@ -75,7 +79,8 @@ func NewS3(ctx context.Context, opt S3Options) (Store, error) {
 	if err != nil {
 		return nil, fail.Newf(fail.Usage, "read AWS configuration: %w", err)
 	}
-	s := &s3Store{opt: opt, width: newWidth(time.Now)}
+	s := &s3Store{opt: opt, way: &way{}}
+	s.width = newWidth(time.Now, s.way.distance)
 	s.http, err = httpClient(cfg, opt)
 	if err != nil {
 		return nil, err
@@ -85,7 +90,7 @@ func NewS3(ctx context.Context, opt S3Options) (Store, error) {
 		if opt.Endpoint != "" {
 			o.BaseEndpoint = aws.String(opt.Endpoint)
 		}
-		o.HTTPClient = &stallClient{inner: s.http, limit: opt.StallTimeout}
+		o.HTTPClient = &stallClient{inner: s.http, limit: opt.StallTimeout, way: s.way}
 		o.Retryer = newRetryer(opt)
 		o.DisableLogOutputChecksumValidationSkipped = true
 		o.ContinueHeaderThresholdBytes = -1 // asking first whether a part may be sent costs each a round trip

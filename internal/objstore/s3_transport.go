@@ -18,7 +18,18 @@ import (
 type stallClient struct {
 	inner aws.HTTPClient
 	limit time.Duration
+	way   *way
 }
+
+// way is how far the store is: the shortest time that an answer took to begin, in nanoseconds; 0 before the first one.
+type way struct{ shortest atomic.Int64 }
+
+func (w *way) took(d time.Duration) {
+	for old := w.shortest.Load(); (old == 0 || int64(d) < old) && !w.shortest.CompareAndSwap(old, int64(max(d, 1))); old = w.shortest.Load() {
+	}
+}
+
+func (w *way) distance() time.Duration { return time.Duration(w.shortest.Load()) }
 
 // stalledError is what a broken request ends in. The SDK retries it, as it says that it is a timeout.
 type stalledError struct{ limit time.Duration }
@@ -44,13 +55,18 @@ func (c *stallClient) Do(req *http.Request) (*http.Response, error) {
 	w := &watchdog{ctx: ctx, cancel: cancel, limit: c.limit}
 	w.timer = time.AfterFunc(c.limit, func() { cancel(stalledError{c.limit}) })
 	req = req.WithContext(ctx)
-	if req.Body != nil && req.Body != http.NoBody {
+	begin := time.Now()
+	sends := req.Body != nil && req.Body != http.NoBody
+	if sends {
 		req.Body = &watchedBody{ReadCloser: req.Body, dog: w, sending: true}
 	}
 	resp, err := c.inner.Do(req)
 	if err != nil {
 		w.stop()
 		return nil, w.cause(err)
+	}
+	if !sends {
+		c.way.took(time.Since(begin))
 	}
 	w.timer.Stop() // from here on only a waiting reader counts
 	resp.Body = &watchedBody{ReadCloser: resp.Body, dog: w}

@@ -51,19 +51,26 @@ type part struct {
 	cancel context.CancelFunc
 }
 
-// newTrain begins at object i.
-func (r *Readers) newTrain(ctx context.Context, i int, tune *tuner) *train {
+// newTrain begins at the byte from of object i.
+func (r *Readers) newTrain(ctx context.Context, i int, from int64, tune *tuner) *train {
 	t := &train{store: r.store, infos: r.infos, heads: r.heads, onRead: r.opt.OnRead, now: r.opt.now, tune: tune,
-		mem: arena{budget: tune.budget, block: tune.least}, obj: i, off: int64(len(r.heads[i])), end: len(r.infos), expect: i}
+		mem: arena{budget: tune.budget, block: tune.least}, obj: i, off: from, end: len(r.infos), expect: i}
 	t.ctx, t.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	return t
 }
 
-// reader is the reader of object i, which takes says may be opened. It ends with ctx.
-func (t *train) reader(ctx context.Context, i int, sole bool) io.ReadCloser {
+// reader is the reader of object i, which takes says may be opened, from its first byte or the byte from behind its head. It
+// ends with ctx.
+func (t *train) reader(ctx context.Context, i int, from int64, sole bool) io.ReadCloser {
 	t.busy.Store(true)
 	t.expect = i + 1
-	return &objReader{ctx: ctx, train: t, i: i, sole: sole, head: t.heads[i], wake: context.AfterFunc(ctx, t.cancel)}
+	r := &objReader{ctx: ctx, train: t, i: i, sole: sole, wake: context.AfterFunc(ctx, t.cancel)}
+	if head := t.heads[i]; from > int64(len(head)) {
+		r.read = from
+	} else {
+		r.head = head
+	}
+	return r
 }
 
 // takes reports whether object i is the one that comes next and nothing has gone wrong.
@@ -221,6 +228,7 @@ func (t *train) next(obj int) ([]byte, error) {
 func (t *train) answered(first time.Duration) {
 	t.mu.Lock()
 	t.tune.answered(first)
+	t.mem.budget = t.tune.budget
 	t.pump()
 	t.mu.Unlock()
 }

@@ -10,6 +10,9 @@ const (
 	farAway = 10 * time.Millisecond
 	// farConns is how many connections share the budget when the store is far away: S3 gives one 80 to 100 MB/s.
 	farConns = 16
+	// farAhead is what a reader may hold of a store that is far away, in bytes, or a 32nd of the memory limit if that is
+	// less: over 50 ms, 100 MB/s a connection and 16 of them, 32 MiB bring half of what they can.
+	farAhead = 64 << 20
 	// maxConns is the most requests in flight: 96 small objects each 50 ms are more than two cores decode, and every
 	// connection has buffers of its own.
 	maxConns = 96
@@ -31,8 +34,10 @@ const (
 // for objects smaller than that take what memory they need, so that there may be more of them.
 type tuner struct {
 	budget      int64 // bytes under way and not consumed yet
+	far         int64 // what budget may become where the store is far away
 	least, most int64 // bytes of a request
 	now         func() time.Time
+	narrow      bool // one connection was too little for a store nearby
 
 	conns int   // requests in flight
 	part  int64 // bytes of each
@@ -70,7 +75,10 @@ func (t *tuner) answered(first time.Duration) {
 	switch {
 	case t.asked > firstConns:
 	case t.rtt >= farAway:
+		t.budget = max(t.budget, t.far)
 		t.set(t.budget / farConns)
+	case t.narrow:
+		t.set(t.budget / nearConns)
 	default:
 		t.set(t.most)
 	}

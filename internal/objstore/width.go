@@ -10,18 +10,24 @@ import (
 const (
 	// partsInFlight is what every upload may have under way.
 	partsInFlight = 2
+	// nearParts is what it begins with beside the store.
+	nearParts = 8
 	// mostInFlight is what one may have if the link rewards it, while all uploads of a store together hold no more than
 	// extraBytes beyond partsInFlight each, or a 32nd of the memory limit.
-	mostInFlight = 8
-	extraBytes   = 48 << 20
+	mostInFlight = 16
+	extraBytes   = (mostInFlight - partsInFlight) * 8 << 20
 )
 
-// width finds how many parts of an upload should be under way: twice as many, as long as the writer has to wait for
-// them and the rate grows by it. What it learns from one upload of a store holds for the next.
+// width finds how many parts of an upload should be under way. Far away it is as many as memory has room for, at once: an
+// upload is over before it has learned, and a writer that the link keeps up with has few under way in any case. Beside the
+// store it is twice as many, as long as the writer has to wait for them and the rate grows by it. What it learns from one
+// upload of a store holds for the next.
 type width struct {
-	now func() time.Time
+	now      func() time.Time
+	distance func() time.Duration // to the first byte of an answer; 0 while that is not known
 
 	mu      sync.Mutex
+	settled bool  // whether the store is far away
 	limit   int   // parts of one upload under way
 	extra   int64 // bytes under way beyond partsInFlight of each upload
 	most    int64 // of extra
@@ -36,12 +42,12 @@ type width struct {
 	next    int
 }
 
-func newWidth(now func() time.Time) *width {
+func newWidth(now func() time.Time, distance func() time.Duration) *width {
 	most := int64(extraBytes)
 	if limit := debug.SetMemoryLimit(-1); limit < math.MaxInt64 {
 		most = min(most, limit/32)
 	}
-	return &width{now: now, limit: partsInFlight, most: most, next: leastHold}
+	return &width{now: now, distance: distance, limit: nearParts, most: most, next: leastHold}
 }
 
 // admit says whether an upload that has so many parts under way may begin one of n bytes. One that is beyond
@@ -52,6 +58,11 @@ func (w *width) admit(under int, n int64) (ok, extra bool) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if d := w.distance(); !w.settled && d > 0 {
+		if w.settled = true; d >= farAway {
+			w.limit = mostInFlight
+		}
+	}
 	if under >= w.limit || w.extra+n > w.most {
 		return false, false
 	}

@@ -18,16 +18,17 @@ func TestWidth(t *testing.T) {
 		limit         int     // in the end
 		under         int     // parts under way, at most
 	}{
-		{"beside the store, where two fill the link", time.Millisecond, 300e6, 400e6, 0, 1e9, 2, 4},
+		{"beside the store, where two fill the link: no more in the end", time.Millisecond, 300e6, 400e6, 0, 1e9, nearParts, mostInFlight},
 		{"far away: as many as there may be", 100 * time.Millisecond, 50e6, 1e9, 0, 1e9, mostInFlight, mostInFlight},
-		{"far away, and the encoder is slower than two", 100 * time.Millisecond, 50e6, 1e9, 0, 20e6, 2, 2},
+		{"beside the store, each connection narrow", time.Millisecond, 20e6, 400e6, 0, 1e9, mostInFlight, mostInFlight},
+		{"far away, and the encoder is slower than two", 100 * time.Millisecond, 50e6, 1e9, 0, 20e6, nearParts, 2},
 		{"far away with little memory", 100 * time.Millisecond, 50e6, 1e9, 9 << 20, 1e9, mostInFlight, 3},
-		{"far away with none", 100 * time.Millisecond, 50e6, 1e9, 1, 1e9, 2, 2},
+		{"far away with none", 100 * time.Millisecond, 50e6, 1e9, 1, 1e9, mostInFlight, 2},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				const size = 8 << 20
-				w := newWidth(time.Now)
+				w := newWidth(time.Now, func() time.Duration { return test.rtt })
 				w.most = extraBytes
 				if test.memory > 0 {
 					w.most = test.memory

@@ -1,0 +1,147 @@
+package objstore
+
+import (
+	"context"
+	"io"
+	"time"
+)
+
+const (
+	// nearby is a time to the first byte that only a store on the same machine or beside it takes.
+	nearby = 3 * time.Millisecond
+	// narrow is what a connection to a store nearby gives, in bytes a second, if something caps it: then several are used.
+	narrow = 125e6
+	// narrowWindows of that in a row are no accident: a store on the same machine may want for a processor meanwhile.
+	narrowWindows = 3
+)
+
+// distant is a store that knows how long its way is.
+type distant interface {
+	// distance is the shortest time that an answer took to begin; 0 before the first one.
+	distance() time.Duration
+}
+
+// distance is that of the store of ref; 0 where it is not known.
+func distance(store Store, ref Ref) time.Duration {
+	if r, ok := store.(*router); ok {
+		s, err := r.pick(ref)
+		if err != nil {
+			return 0
+		}
+		store = s
+	}
+	if d, ok := store.(distant); ok {
+		return d.distance()
+	}
+	return 0
+}
+
+// directReader reads one object of a store nearby in one request, straight into the caller's buffer: with no way to hide,
+// parts fetched ahead cost a copy and cold memory and bring nothing. If one connection is too little, it goes on with a train.
+type directReader struct {
+	readers *Readers
+	ctx     context.Context
+	cancel  context.CancelFunc
+	i       int
+	head    []byte // known bytes that were not handed out yet
+	off     int64
+	body    io.ReadCloser
+	train   io.ReadCloser // what it went on with
+	err     error
+
+	begin  time.Time // of the window
+	bytes  int64     // read in it
+	waited time.Duration
+	slowly int // windows in a row
+}
+
+// direct is a reader of object i; callers hold mu.
+func (r *Readers) direct(ctx context.Context, i int) io.ReadCloser {
+	d := &directReader{readers: r, i: i, head: r.heads[i]}
+	d.ctx, d.cancel = context.WithCancel(ctx)
+	r.open[d] = struct{}{}
+	return d
+}
+
+func (d *directReader) info() Info { return d.readers.infos[d.i] }
+
+func (d *directReader) Read(p []byte) (int, error) {
+	if d.train != nil {
+		return d.train.Read(p)
+	}
+	if d.err != nil || len(p) == 0 {
+		return 0, d.err
+	}
+	if len(d.head) > 0 {
+		n := copy(p, d.head)
+		d.head = d.head[n:]
+		return d.took(n), nil
+	}
+	if d.slow() {
+		d.body.Close()
+		d.body, d.train = nil, d.readers.goOn(d.ctx, d.i, d.off)
+		return d.train.Read(p)
+	}
+	begin := d.readers.opt.now()
+	if d.body == nil {
+		d.begin = begin
+		d.body, d.err = d.readers.store.ReadRange(d.ctx, d.info(), d.off, d.info().Size-d.off)
+		if d.err != nil {
+			return 0, d.err
+		}
+	}
+	n, err := d.body.Read(p)
+	d.waited += since(d.readers.opt.now, begin)
+	d.bytes += int64(n)
+	d.err = err
+	return d.took(n), err
+}
+
+func (d *directReader) took(n int) int {
+	d.off += int64(n)
+	d.readers.opt.OnRead(n)
+	return n
+}
+
+// slow judges the window, if that is at its end: did the caller wait most of the time for too little, again and again?
+func (d *directReader) slow() bool {
+	if d.body == nil || d.bytes < d.readers.opt.PartSize || d.info().Size-d.off < d.readers.opt.PartSize {
+		return false
+	}
+	now := d.readers.opt.now()
+	slow := d.waited > now.Sub(d.begin)/2 && float64(d.bytes) < narrow*d.waited.Seconds()
+	d.begin, d.bytes, d.waited = now, 0, 0
+	if d.slowly++; !slow {
+		d.slowly = 0
+	}
+	return d.slowly >= narrowWindows
+}
+
+// Close gives up what is left of the object.
+func (d *directReader) Close() error {
+	defer d.cancel()
+	d.readers.mu.Lock()
+	delete(d.readers.open, d)
+	d.readers.mu.Unlock()
+	if d.train != nil {
+		return d.train.Close()
+	}
+	if d.err == nil || d.err == io.EOF {
+		d.err = errClosed(d.info().Ref)
+	}
+	d.head = nil
+	if d.body == nil {
+		return nil
+	}
+	body := d.body
+	d.body = nil
+	return body.Close()
+}
+
+// goOn is a reader of the rest of object i from off, and of what follows it, by a train.
+func (r *Readers) goOn(ctx context.Context, i int, off int64) io.ReadCloser {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.tune.narrow = true
+	return r.board(ctx, i, off)
+}
