@@ -35,7 +35,7 @@ type Drain struct {
 	disk  *spillFile
 	spare *part // reset, for the next partition
 	buf   []uint64
-	in    stash           // folds chunks read from disk
+	in    folder          // of chunks read from disk
 	wait  [][]arrow.Array // results too few for a batch yet
 	nwait int
 	ready []arrow.Record
@@ -53,7 +53,7 @@ type source struct {
 
 // Drain takes the lanes over, in their order, and closes them, also on error.
 func (f *Fold) Drain(mem memory.Allocator, lanes []*Lane) (*Drain, error) {
-	d := &Drain{f: f, mem: mem, lanes: lanes, enc: f.keys.NewEncoder(), in: stash{f: f}}
+	d := &Drain{f: f, mem: mem, lanes: lanes, enc: f.keys.NewEncoder()}
 	if err := d.begin(); err != nil {
 		d.Close()
 		return nil, err
@@ -245,7 +245,7 @@ func (r run) need() int64 {
 func (d *Drain) foldRun(p *part, r run) (err error) {
 	defer d.f.account(p)
 	if len(r.chunks) > 0 {
-		d.buf, err = r.readRows(d.buf, func(c *chunk) error { return d.in.foldChunk(c, p) })
+		d.buf, err = r.readRows(d.buf, func(c *chunk) error { return d.in.fold(d.f, c, p) })
 		return err
 	}
 	return r.read(d.mem, func(rec arrow.Record) error {
@@ -394,7 +394,7 @@ func (d *Drain) dealRun(r run, level int, to func(i int, r *keys.Rows, states []
 		return d.f.split(full, level, subFanout, d.mem, to)
 	}
 	d.buf, err = r.readRows(d.buf, func(c *chunk) error {
-		if err := d.in.foldChunk(c, p); err != nil {
+		if err := d.in.fold(d.f, c, p); err != nil {
 			return err
 		}
 		if d.f.account(p); p.size > d.f.floor {

@@ -23,7 +23,8 @@ type layout struct {
 	text   []int // the arena of an argument, -1 for those of fixed width
 	null   int   // of the marks
 	arenas int
-	stride int // bytes of a row, whole words
+	stride int    // bytes of a row, whole words
+	floats []bool // the words that are a float64 argument each
 }
 
 func newLayout(types []arrow.DataType, w1, bytes, nulls bool) *layout {
@@ -63,6 +64,12 @@ func newLayout(types []arrow.DataType, w1, bytes, nulls bool) *layout {
 		size += len(types)
 	}
 	l.stride = (size + 7) &^ 7
+	l.floats = make([]bool, l.stride/8)
+	for i, t := range types {
+		if t.ID() == arrow.FLOAT64 {
+			l.floats[l.at[i]/8] = true
+		}
+	}
 	return l
 }
 
@@ -76,33 +83,54 @@ type unpacker struct {
 	arrays []arrow.Array
 }
 
-// unpack gives n rows of layout lay in b, whose texts lie in arenas, as tuples and argument columns; release gives the columns up.
-func (u *unpacker) unpack(lay *layout, b []byte, n int, arenas [][]byte) error {
-	w, step := arrow.GetData[uint64](b), lay.stride/8
-	u.w0 = resize(u.w0, n)
-	pull(u.w0, w, 0, step)
-	if lay.bytes {
+// words is where the words of rows lie: row after row or, unpacked, column after column.
+type words struct {
+	rows   []byte
+	stride int // bytes of a row
+	cols   [][]uint64
+}
+
+// from is the bytes of the rows from byte at of the first one on, and the bytes from one row to the next.
+func (w words) from(at int) ([]byte, int) {
+	if w.cols == nil {
+		return w.rows[at:], w.stride
+	}
+	return arrow.GetBytes(w.cols[at/8])[at%8:], 8
+}
+
+// column is word k of each of n rows; into is memory to put them where they do not lie together.
+func (w words) column(k, n int, into *[]uint64) []uint64 {
+	if w.cols != nil {
+		return w.cols[k]
+	}
+	*into = resize(*into, n)
+	pull(*into, arrow.GetData[uint64](w.rows), k, w.stride/8)
+	return *into
+}
+
+// unpack gives n rows of layout lay, whose texts lie in arenas, as tuples and argument columns; release gives the columns up.
+func (u *unpacker) unpack(lay *layout, w words, n int, arenas [][]byte) error {
+	w0 := w.column(0, n, &u.w0)
+	switch {
+	case lay.bytes:
 		u.ends = resize(u.ends, n)
-		end, k := arrow.GetData[uint32](b), lay.end/4
+		b, stride := w.from(lay.end)
+		end := arrow.GetData[uint32](b)
 		for i := range u.ends {
-			u.ends[i] = int(end[2*step*i+k])
+			u.ends[i] = int(end[stride/4*i])
 		}
-		u.rows.SetBytes(arenas[0], u.ends, u.w0)
-	} else {
-		var w1 []uint64
-		if lay.w1 {
-			u.w1 = resize(u.w1, n)
-			pull(u.w1, w, 1, step)
-			w1 = u.w1
-		}
-		u.rows.SetWords(u.w0, w1)
+		u.rows.SetBytes(arenas[0], u.ends, w0)
+	case lay.w1:
+		u.rows.SetWords(w0, w.column(1, n, &u.w1))
+	default:
+		u.rows.SetWords(w0, nil)
 	}
 	if u.data == nil {
 		u.data, u.valid = make([][]uint64, len(lay.types)), make([][]uint8, len(lay.types))
 	}
 	u.arrays = u.arrays[:0]
 	for i := range lay.types {
-		a, err := u.column(lay, i, b, n, arenas)
+		a, err := u.column(lay, i, w, n, arenas)
 		if err != nil {
 			u.release()
 			return err
@@ -128,7 +156,7 @@ func pull[T any](dst, src []T, k, step int) {
 	}
 }
 
-func (u *unpacker) column(lay *layout, i int, b []byte, n int, arenas [][]byte) (arrow.Array, error) {
+func (u *unpacker) column(lay *layout, i int, w words, n int, arenas [][]byte) (arrow.Array, error) {
 	t, width := lay.types[i], lay.width[i]
 	if width == 0 {
 		return array.NewNull(n), nil
@@ -137,27 +165,33 @@ func (u *unpacker) column(lay *layout, i int, b []byte, n int, arenas [][]byte) 
 	if lay.nulls {
 		u.valid[i] = resize(u.valid[i], n)
 		valid = u.valid[i]
-		pull(valid, b, lay.null+i, lay.stride)
+		marks, stride := w.from(lay.null + i)
+		pull(valid, marks, 0, stride)
+	}
+	if width == 8 {
+		data := w.column(lay.at[i]/8, n, &u.data[i])
+		return col.NewSized(t, n, arrow.GetBytes(data), valid), nil
 	}
 	u.data[i] = resize(u.data[i], (n+1)*width/8+2)
 	data := arrow.GetBytes(u.data[i])
-	at, stride := lay.at[i]/width, lay.stride/width
+	b, stride := w.from(lay.at[i])
 	switch width {
 	case 1:
-		pull(data[:n], b, at, stride)
+		pull(data[:n], b, 0, stride)
 	case 2:
-		pull(arrow.GetData[uint16](data)[:n], arrow.GetData[uint16](b), at, stride)
+		pull(arrow.GetData[uint16](data)[:n], arrow.GetData[uint16](b), 0, stride/2)
 	case 4:
 		if lay.text[i] >= 0 {
-			return textOf(t, arrow.GetData[int32](data)[:n+1], arrow.GetData[int32](b), at, stride, arenas[lay.text[i]], valid)
+			return textOf(t, arrow.GetData[int32](data)[:n+1], arrow.GetData[int32](b), stride/4, arenas[lay.text[i]], valid)
 		}
-		pull(arrow.GetData[uint32](data)[:n], arrow.GetData[uint32](b), at, stride)
-	case 8:
-		pull(u.data[i][:n], arrow.GetData[uint64](b), at, stride)
+		pull(arrow.GetData[uint32](data)[:n], arrow.GetData[uint32](b), 0, stride/4)
 	case 16:
-		dst, src, k, step := u.data[i], arrow.GetData[uint64](b), lay.at[i]/8, lay.stride/8
-		for r := range n {
-			dst[2*r], dst[2*r+1] = src[r*step+k], src[r*step+k+1]
+		for half := range 2 {
+			b, stride := w.from(lay.at[i] + 8*half)
+			src := arrow.GetData[uint64](b)
+			for r := range n {
+				u.data[i][2*r+half] = src[r*stride/8]
+			}
 		}
 	}
 	if t.ID() == arrow.BOOL {
@@ -166,12 +200,12 @@ func (u *unpacker) column(lay *layout, i int, b []byte, n int, arenas [][]byte) 
 	return col.NewSized(t, n, data[:n*width], valid), nil
 }
 
-func textOf(t arrow.DataType, off, ends []int32, k, step int, text []byte, valid []uint8) (arrow.Array, error) {
+func textOf(t arrow.DataType, off, ends []int32, step int, text []byte, valid []uint8) (arrow.Array, error) {
 	if len(text) > math.MaxInt32 {
 		return nil, errHuge
 	}
 	off[0] = 0
-	pull(off[1:], ends, k, step)
+	pull(off[1:], ends, 0, step)
 	return col.NewVar(t, off, text, valid), nil
 }
 

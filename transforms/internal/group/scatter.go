@@ -293,7 +293,7 @@ func (s *scatter) flush(p int, mayKeep bool) error {
 		return err
 	}
 	part := s.l.parts[p] // another one if the room came from it
-	err := s.out.unpack(s.lay, rows, n, s.texts(p))
+	err := s.out.unpack(s.lay, words{rows: rows, stride: s.lay.stride}, n, s.texts(p))
 	if err != nil {
 		return err
 	}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/sluice-data/sluice/internal/fail"
 	"github.com/sluice-data/sluice/transforms/internal/keys"
+	"github.com/sluice-data/sluice/transforms/internal/pack"
 )
 
 // runBlock is the groups per record of a run: what reading one back takes stays small.
@@ -40,9 +41,11 @@ type run struct {
 
 // rawChunk is a chunk of rows on disk: the rows, then their arenas.
 type rawChunk struct {
-	lay   *layout
-	n     int
-	texts []int // bytes of each arena
+	lay    *layout
+	n      int
+	packed bool
+	size   int   // bytes of the rows
+	texts  []int // bytes of each arena
 }
 
 func newSpillFile(dir string) (*spillFile, error) {
@@ -111,7 +114,7 @@ func (s *spillFile) writeRows(i int, chunks []chunk) error {
 		r.to += int64(len(b))
 	}
 	for _, c := range chunks {
-		raw := rawChunk{lay: c.lay, n: c.n}
+		raw := rawChunk{lay: c.lay, n: c.n, packed: c.packed, size: len(c.rows)}
 		put(c.rows)
 		for _, a := range c.arenas {
 			raw.texts = append(raw.texts, len(a))
@@ -133,19 +136,18 @@ func (s *spillFile) writeRows(i int, chunks []chunk) error {
 func (r run) readRows(buf []uint64, to func(*chunk) error) ([]uint64, error) {
 	at := r.from
 	for _, raw := range r.chunks {
-		size := raw.n * raw.lay.stride
-		total := size
+		total := raw.size
 		for _, n := range raw.texts {
 			total += n
 		}
-		buf = resize(buf, (total+7)/8)
+		buf = resize(buf, (total+pack.Slack+7)/8)
 		b := arrow.GetBytes(buf)[:total]
 		if _, err := r.file.ReadAt(b, at); err != nil {
 			return buf, diskError(fmt.Errorf("read rows from disk: %w", err))
 		}
 		at += int64(total)
-		c := chunk{lay: raw.lay, n: raw.n, rows: b[:size]}
-		for from, i := size, 0; i < len(raw.texts); i++ {
+		c := chunk{lay: raw.lay, n: raw.n, packed: raw.packed, rows: b[:raw.size]}
+		for from, i := raw.size, 0; i < len(raw.texts); i++ {
 			c.arenas = append(c.arenas, b[from:from+raw.texts[i]])
 			from += raw.texts[i]
 		}

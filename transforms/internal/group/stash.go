@@ -9,6 +9,7 @@ import (
 	"github.com/sluice-data/sluice/transforms/agg"
 	"github.com/sluice-data/sluice/transforms/internal/hll"
 	"github.com/sluice-data/sluice/transforms/internal/keys"
+	"github.com/sluice-data/sluice/transforms/internal/pack"
 	"github.com/sluice-data/sluice/transforms/internal/slab"
 )
 
@@ -28,14 +29,19 @@ type stash struct {
 	total  int64 // rows that seen has seen
 	next   int64 // total at which to ask again whether it pays
 	group  int64 // about the bytes of a group in table and states
-	out    unpacker
-	ids    []uint32
+	packer *pack.Packer
+	packed *layout // of packer
+	folder folder
 }
+
+// leastPacked is the rows that the rest of a block must hold to be used, unless there are fewer.
+const leastPacked = 128
 
 // chunk is rows of one partition.
 type chunk struct {
 	lay    *layout
 	n      int
+	packed bool // rows are batches of package pack, with its slack behind them
 	rows   []byte
 	block  []byte // of the pool that rows lie in, if they do
 	arenas [][]byte
@@ -88,7 +94,7 @@ func (s *stash) groups(rows int) int {
 
 // cost is about the bytes that keep takes.
 func (s *stash) cost(p int, lay *layout, n int, arenas [][]byte) int64 {
-	if t := s.tail(p, lay); t != nil && cap(t.rows)-len(t.rows) >= n*lay.stride {
+	if t := s.tail(p, lay); t != nil && cap(t.rows)-len(t.rows) >= n*lay.stride+pack.Slack {
 		return 0
 	}
 	size := int64(max(n*lay.stride, slab.BlockSize)) + 64
@@ -100,7 +106,7 @@ func (s *stash) cost(p int, lay *layout, n int, arenas [][]byte) int64 {
 
 // tail is the last chunk of partition p if rows of the layout may be added to it.
 func (s *stash) tail(p int, lay *layout) *chunk {
-	if n := len(s.chunks[p]); n > 0 && lay.arenas == 0 && s.chunks[p][n-1].lay == lay {
+	if n := len(s.chunks[p]); n > 0 && lay.arenas == 0 && s.chunks[p][n-1].lay == lay && s.chunks[p][n-1].packed == s.packs(lay) {
 		return &s.chunks[p][n-1]
 	}
 	return nil
@@ -110,6 +116,9 @@ func (s *stash) tail(p int, lay *layout) *chunk {
 func (s *stash) keep(p int, lay *layout, n int, rows []byte, arenas [][]byte) error {
 	s.count[p] += n
 	s.rows += int64(n)
+	if s.packs(lay) {
+		return s.pack(p, lay, n, rows)
+	}
 	if t := s.tail(p, lay); t != nil {
 		fit := min((cap(t.rows)-len(t.rows))/lay.stride, n)
 		t.rows, t.n = append(t.rows, rows[:fit*lay.stride]...), t.n+fit
@@ -153,7 +162,7 @@ func (s *stash) fold(i int, p *part) error {
 	s.f.reserve(p, s.groups(s.count[i]))
 	for j := range s.chunks[i] {
 		c := &s.chunks[i][j]
-		if err := s.foldChunk(c, p); err != nil {
+		if err := s.folder.fold(s.f, c, p); err != nil {
 			return err
 		}
 		s.free(c)
@@ -162,13 +171,67 @@ func (s *stash) fold(i int, p *part) error {
 	return nil
 }
 
-func (s *stash) foldChunk(c *chunk, p *part) error {
-	if err := s.out.unpack(c.lay, c.rows, c.n, c.arenas); err != nil {
+// packs reports whether rows of a layout are kept packed: those that wait for a few more are not worth it, nor are hashes and ends of
+// texts. A block holds leastPacked rows of such a layout at least.
+func (s *stash) packs(lay *layout) bool {
+	return s.on && lay.arenas == 0 && lay.stride <= slab.BlockSize/leastPacked*3/4
+}
+
+// pack keeps n rows of partition p in as few bytes as they take.
+func (s *stash) pack(p int, lay *layout, n int, rows []byte) error {
+	if s.packed != lay {
+		s.packer, s.packed = pack.NewPacker(lay.floats), lay
+	}
+	s.packer.Load(arrow.GetData[uint64](rows), n)
+	for lo := 0; lo < n; {
+		t := s.tail(p, lay)
+		fit := 0
+		if t != nil {
+			fit = s.packer.Fit(cap(t.rows)-len(t.rows), n-lo)
+		}
+		if fit < n-lo && fit < leastPacked {
+			b, err := s.pool.Get()
+			if err != nil {
+				return fail.Newf(fail.Temporary, "aggregate: %w", err)
+			}
+			s.chunks[p] = append(s.chunks[p], chunk{lay: lay, packed: true, rows: b[:0], block: b})
+			s.account(p, int64(len(b))+64)
+			continue
+		}
+		t.rows, t.n = s.packer.Append(t.rows, lo, lo+fit), t.n+fit
+		lo += fit
+	}
+	return nil
+}
+
+// folder folds chunks of rows into groups, in memory of its own.
+type folder struct {
+	out unpacker
+	in  pack.Reader
+	ids []uint32
+}
+
+func (x *folder) fold(f *Fold, c *chunk, p *part) error {
+	if !c.packed {
+		return x.add(f, c.lay, words{rows: c.rows, stride: c.lay.stride}, c.n, c.arenas, p)
+	}
+	for rest := c.rows; len(rest) > 0; {
+		var n int
+		n, rest = x.in.Next(rest, c.lay.stride/8)
+		if err := x.add(f, c.lay, words{cols: x.in.Cols}, n, nil, p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (x *folder) add(f *Fold, lay *layout, w words, n int, arenas [][]byte, p *part) error {
+	if err := x.out.unpack(lay, w, n, arenas); err != nil {
 		return err
 	}
-	defer s.out.release()
-	s.ids = resize(s.ids, c.n)
-	return s.f.update(p, &s.out.rows, s.ids, s.out.arrays)
+	defer x.out.release()
+	x.ids = resize(x.ids, n)
+	return f.update(p, &x.out.rows, x.ids, x.out.arrays)
 }
 
 func (s *stash) free(c *chunk) {
