@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"strconv"
 	"testing"
 
@@ -294,6 +295,33 @@ func BenchmarkIndex(b *testing.B) {
 				x.build(text, 0, len(text), false, lay)
 			}
 		})
+	}
+}
+
+// BenchmarkSmallInputs binds and cuts inputs of 100 KB with a header each: what an object costs beside its rows.
+func BenchmarkSmallInputs(b *testing.B) {
+	text, cols := trips(850)
+	req := sources.Request{Schema: sources.SchemaSpec{Columns: cols}, ChunkBytes: 1 << 20, MaxRecord: 1 << 20, Lanes: 2}
+	for i := range 100 {
+		req.Inputs = append(req.Inputs, textInput(strconv.Itoa(i), string(text)))
+	}
+	b.SetBytes(int64(len(req.Inputs) * len(text)))
+	b.ReportAllocs()
+	for b.Loop() {
+		src, err := open(b.Context(), req, false)
+		if err != nil {
+			b.Fatal(err)
+		}
+		for err == nil {
+			var c *pipeline.Chunk
+			if c, err = src.Next(b.Context()); err == nil {
+				c.Release()
+			}
+		}
+		if err != io.EOF {
+			b.Fatal(err)
+		}
+		src.Close()
 	}
 }
 

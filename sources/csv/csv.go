@@ -6,6 +6,7 @@ package csv
 import (
 	"context"
 	"io"
+	"slices"
 
 	"github.com/apache/arrow/go/v17/arrow"
 
@@ -103,6 +104,7 @@ type source struct {
 	schema   *arrow.Schema
 	chunker  *sources.Chunker
 	layout   *layout // of the input the chunker is in
+	bound    *layout // of the last one that was not bound as the one before it
 }
 
 func open(ctx context.Context, req sources.Request, tab bool) (pipeline.Source, error) {
@@ -166,6 +168,10 @@ func (s *source) begin(_ context.Context, i int, head []byte, eof bool) (skip in
 
 // bind says where in an input of layout h the source's columns are.
 func (s *source) bind(uri string, h *headed) error {
+	if b := s.bound; b != nil && b.header == h.header && slices.Equal(b.names, h.names) {
+		h.field = b.field
+		return nil
+	}
 	if s.mode == sources.Strict {
 		if err := h.checkDrift(uri, s.declared); err != nil {
 			return err
@@ -183,6 +189,7 @@ func (s *source) bind(uri string, h *headed) error {
 		}
 		h.field[c] = i
 	}
+	s.bound = &h.layout
 	return nil
 }
 

@@ -75,19 +75,24 @@ func refuseBinary(uri string, head []byte) error {
 func controls(head []byte) int {
 	n := 0
 	b := sample(head)
-	for ; len(b) >= 8; b = b[8:] {
-		if w := binary.LittleEndian.Uint64(b); lowBytes(w) {
-			n += countControls(b[:8])
+	for ; len(b) >= 32; b = b[32:] {
+		w := [4]uint64{binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint64(b[8:]), binary.LittleEndian.Uint64(b[16:]), binary.LittleEndian.Uint64(b[24:])}
+		if low(w[0])|low(w[1])|low(w[2])|low(w[3]) == 0 {
+			continue
+		}
+		for i := range w {
+			if low(w[i]) != 0 {
+				n += countControls(b[8*i : 8*i+8])
+			}
 		}
 	}
 	return n + countControls(b)
 }
 
-// lowBytes reports whether one of w's bytes is below 0x20.
-func lowBytes(w uint64) bool {
-	const low7, high = 0x7F7F7F7F7F7F7F7F, 0x8080808080808080
-	w &= 0xE0E0E0E0E0E0E0E0
-	return ((w&low7)+low7|w)&high != high
+// low is not 0 if one of w's bytes is below 0x20.
+func low(w uint64) uint64 {
+	const ones = 0x0101010101010101
+	return (w - 0x20*ones) &^ w & (0x80 * ones)
 }
 
 func countControls(b []byte) int {
