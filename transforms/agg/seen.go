@@ -10,10 +10,14 @@ import (
 type seen struct {
 	has   []uint8 // 1 where the group has a value
 	empty int     // groups that have none
+	first int     // no group before it is empty
 }
 
 func (s *seen) grow(n int) {
 	if n > len(s.has) {
+		if s.empty == 0 {
+			s.first = len(s.has)
+		}
 		s.empty += n - len(s.has)
 		s.has = col.Grow(s.has, n)
 	}
@@ -24,11 +28,16 @@ func (s *seen) all(groups []uint32) {
 	if s.empty == 0 {
 		return
 	}
-	has := s.has
+	has, first := s.has, uint32(s.first)
 	for _, g := range groups {
-		has[g] = 1
+		if g >= first { // few are, and those mostly new
+			has[g] = 1
+		}
 	}
-	s.empty = len(has) - bytes.Count(has, yes)
+	rest := has[first:]
+	if s.empty = len(rest) - bytes.Count(rest, yes); s.empty > 0 {
+		s.first += bytes.IndexByte(rest, 0)
+	}
 }
 
 var yes = []byte{1}
@@ -38,7 +47,7 @@ func (s *seen) one(g uint32) {
 	s.has[g] = 1
 }
 
-func (s *seen) reset() { s.has, s.empty = reset(s.has), 0 }
+func (s *seen) reset() { s.has, s.empty, s.first = reset(s.has), 0, 0 }
 
 // reset is s without items, its memory zeroed for those to come.
 func reset[T any](s []T) []T {
