@@ -167,6 +167,10 @@ func TestInferredValuesComeBack(t *testing.T) {
 		text := "x,y\n" + strings.Join(cells, ",\n") + ",\n"
 		req := sources.Request{ChunkBytes: 64, MaxRecord: 1 << 16, FullScan: true, Inputs: []sources.Input{textInput("f", text)}, Options: sources.Options{Delimiter: ","}}
 		r := read(t, req, false, 0)
+		req.Lanes = 3
+		if on3 := read(t, req, false, 0); on3.schema != r.schema {
+			t.Fatalf("%q: on three lanes %s, on one %s", cells, on3.schema, r.schema)
+		}
 		if r.err != nil || len(r.rows) != len(cells) || len(r.rejects) > 0 {
 			t.Fatalf("%q: %d rows, %v, %v", cells, len(r.rows), r.rejects, r.err)
 		}

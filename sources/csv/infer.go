@@ -225,6 +225,16 @@ func (g *guess) add(b []byte) {
 	g.digits, g.scale = max(g.digits, c.digits), max(g.scale, c.scale)
 }
 
+// merge adds what o gathered.
+func (g *guess) merge(o *guess) {
+	for k, seen := range o.seen {
+		g.seen[k] = g.seen[k] || seen
+	}
+	g.any, g.neg = g.any || o.any, g.neg || o.neg
+	g.inexact, g.large = g.inexact || o.inexact, g.large || o.large
+	g.digits, g.scale = max(g.digits, o.digits), max(g.scale, o.scale)
+}
+
 // only reports whether no kind but these was seen.
 func (g *guess) only(ks ...kind) bool {
 	seen := g.seen

@@ -10,6 +10,7 @@ import (
 	"github.com/sluice-data/sluice/internal/fail"
 	"github.com/sluice-data/sluice/internal/schema"
 	"github.com/sluice-data/sluice/internal/textval"
+	"github.com/sluice-data/sluice/pipeline"
 	"github.com/sluice-data/sluice/sources"
 )
 
@@ -294,35 +295,46 @@ func (f *finder) value(g *guess, h *headed, raw, scratch []byte) []byte {
 	return scratch
 }
 
-// scan reads every input to its end.
+// scan reads every input to its end, on all lanes.
 func (f *finder) scan(ctx context.Context) error {
 	s := f.s
 	for _, g := range f.guesses {
 		*g = guess{}
 	}
-	var cur headed
+	var cur *headed
 	c := s.newChunker(func(_ context.Context, i int, head []byte, eof bool) (int, int64, error) {
 		h, more, err := s.readHead(s.req.Inputs[i].URI, head, eof, s.known)
 		if more || err != nil {
 			return -1, 0, err
 		}
-		cur = h
+		cur = &h
 		s.layout = &cur.layout
 		f.add(&h)
 		return h.begin, h.lines, nil
 	})
 	defer c.Close()
-	for {
-		chunk, err := c.Next(ctx)
-		if err == io.EOF {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		f.observe(&cur, chunk.Data, true, len(chunk.Data)+1)
-		chunk.Release()
+	parts := make([]*finder, max(s.req.Lanes, 1))
+	for i := range parts {
+		parts[i] = newFinder(s)
 	}
+	err := sources.Scan(ctx, len(parts), func(ctx context.Context) (*pipeline.Chunk, error) {
+		chunk, err := c.Next(ctx)
+		if err == nil {
+			chunk.Part = cur
+		}
+		return chunk, err
+	}, func(lane int, chunk *pipeline.Chunk) error {
+		h := chunk.Part.(*headed)
+		parts[lane].add(h)
+		parts[lane].observe(h, chunk.Data, true, len(chunk.Data)+1)
+		return nil
+	})
+	for _, part := range parts {
+		for name, g := range part.guesses {
+			f.guesses[name].merge(g)
+		}
+	}
+	return err
 }
 
 func indexOf(names []string, name string) int {

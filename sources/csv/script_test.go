@@ -61,7 +61,7 @@ func runScript(t *testing.T, head string) string {
 			t.Fatalf("%q: %v", line, err)
 		}
 	}
-	c.req.ChunkBytes, c.req.MaxRecord = 1<<20, 1<<20
+	c.req.ChunkBytes, c.req.MaxRecord, c.req.Lanes = 1<<20, 1<<20, 3
 	r := read(t, c.req, c.tab, 0)
 	var out strings.Builder
 	if r.schema != "" {
