@@ -38,6 +38,10 @@ type Input struct {
 	Stream func(ctx context.Context) (io.ReadCloser, error)
 	// ReadRange reads raw bytes [off, off+n) of the pinned object into a new ReadCloser (for Seekable formats).
 	ReadRange func(ctx context.Context, off, n int64) (io.ReadCloser, error)
+	// ReadAhead is ReadRange for bytes that nobody waits for yet: the time it takes counts for nothing. It may be nil.
+	ReadAhead func(ctx context.Context, off, n int64) (io.ReadCloser, error)
+	// Waited is told how long somebody waited for what ReadAhead has begun to read; may be nil.
+	Waited func(d time.Duration)
 }
 
 // Request is what a format gets to open a source.

@@ -94,6 +94,10 @@ func (in *intake) input(i int) sources.Input {
 			}
 			return in.readRange(ctx, info, off, n)
 		},
+		ReadAhead: func(ctx context.Context, off, n int64) (io.ReadCloser, error) {
+			return in.store.ReadRange(ctx, info, off, n)
+		},
+		Waited: in.progress.Stages.Read.Busy,
 	}
 }
 

@@ -43,6 +43,9 @@ func (d *decoder) Decode(ctx context.Context, c *pipeline.Chunk, rej *pipeline.R
 		d.src.done(p)
 		return nil
 	}
+	if d.src.ahead != nil {
+		defer d.src.ahead.release(p.ahead)
+	}
 	inputs, err := d.start(p)
 	if err != nil {
 		return fail.Wrap(fail.Internal, err)
@@ -138,7 +141,7 @@ func (d *decoder) start(p part) ([]*chunkInput, error) {
 	for i, w := range want {
 		spans[i] = w.span
 	}
-	inputs := planInputs(f.in, spans, &d.loads)
+	inputs := planInputs(f.in, spans, &d.loads, p.ahead)
 	for i, w := range want {
 		*w.to = inputs[i]
 	}

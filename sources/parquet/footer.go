@@ -4,6 +4,10 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/sluice-data/sluice/internal/fail"
 	"github.com/sluice-data/sluice/sources"
@@ -25,7 +29,8 @@ type file struct {
 	cols   []*node
 	leaves []*leaf
 	groups []group
-	footer int64 // bytes of footer, its length and the last magic
+	footer int64         // bytes of footer, its length and the last magic
+	took   time.Duration // reading the tail
 	plans  []*plan
 }
 
@@ -35,6 +40,39 @@ type group struct {
 	first  int64         // number of its first row in the file
 	bytes  int64         // of all its column chunks
 	chunks []meta.Column // of all leaves, later only of those that are read
+}
+
+// footersAtOnce is how many footers are read at the same time.
+const footersAtOnce = 16
+
+// openFiles reads all inputs' footers; the error is that of the first one that has one.
+func openFiles(ctx context.Context, inputs []sources.Input) ([]*file, error) {
+	files, errs := make([]*file, len(inputs)), make([]error, len(inputs))
+	var g errgroup.Group
+	g.SetLimit(footersAtOnce)
+	var failed atomic.Bool
+	for i := range inputs {
+		if failed.Load() {
+			break // those before it are under way
+		}
+		g.Go(func() error {
+			errs[i] = fail.Guard("read parquet footer", func() (err error) {
+				files[i], err = openFile(ctx, &inputs[i])
+				return err
+			})
+			if errs[i] != nil {
+				failed.Store(true)
+			}
+			return nil
+		})
+	}
+	_ = g.Wait() // the errors are in errs
+	for _, err := range errs {
+		if err != nil {
+			return nil, err
+		}
+	}
+	return files, nil
 }
 
 // openFile reads an input's footer and checks that what it says can be true.
@@ -48,9 +86,11 @@ func openFile(ctx context.Context, in *sources.Input) (*file, error) {
 		return nil, notParquet("%d bytes are too few for one", size)
 	}
 	tail := make([]byte, min(size, tailBytes))
+	begin := time.Now()
 	if err := readFull(ctx, in, size-int64(len(tail)), tail); err != nil {
 		return nil, err
 	}
+	took := time.Since(begin)
 	switch end := string(tail[len(tail)-len(magic):]); end {
 	case magic:
 	case encrypted:
@@ -82,7 +122,7 @@ func openFile(ctx context.Context, in *sources.Input) (*file, error) {
 	if err != nil {
 		return nil, bad(err)
 	}
-	f := &file{in: in, footer: n + 8}
+	f := &file{in: in, footer: n + 8, took: took}
 	if f.cols, f.leaves, err = parseSchema(md.Schema); err != nil {
 		return nil, bad(err)
 	}

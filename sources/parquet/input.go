@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/sluice-data/sluice/internal/fail"
 	"github.com/sluice-data/sluice/sources"
@@ -24,10 +25,15 @@ const (
 
 // readFull reads [off, off+len(dst)) of the object.
 func readFull(ctx context.Context, in *sources.Input, off int64, dst []byte) error {
+	return readBy(ctx, in, in.ReadRange, off, dst)
+}
+
+// readBy is readFull by the given way to read the object.
+func readBy(ctx context.Context, in *sources.Input, open func(context.Context, int64, int64) (io.ReadCloser, error), off int64, dst []byte) error {
 	if len(dst) == 0 {
 		return nil
 	}
-	r, err := in.ReadRange(ctx, off, int64(len(dst)))
+	r, err := open(ctx, off, int64(len(dst)))
 	if err != nil {
 		return fail.Wrap(fail.Input, err)
 	}
@@ -54,6 +60,14 @@ type span struct{ off, end int64 }
 type segment struct {
 	span
 	data []byte
+	own  bool // data is of the lane's memory
+
+	ahead   *ahead // that fetches it, or nil; it guards what follows until ready is closed
+	in      *sources.Input
+	state   fetching
+	ready   chan struct{}
+	fetched []byte
+	err     error
 }
 
 // chunkInput gives the bytes of one column chunk in order: from a segment that is held whole, or in blocks.
@@ -97,8 +111,9 @@ func (f *fetches) put(b []byte) {
 	f.free = append(f.free, b[:0])
 }
 
-// planInputs lays out how the given chunks, in file order, are read.
-func planInputs(in *sources.Input, chunks []span, loads *fetches) []*chunkInput {
+// planInputs lays out how the given chunks, in file order, are read: by the segments that are fetched ahead where those are
+// the same.
+func planInputs(in *sources.Input, chunks []span, loads *fetches, fetched []*segment) []*chunkInput {
 	out := make([]*chunkInput, len(chunks))
 	var total int64
 	for _, c := range chunks {
@@ -121,6 +136,14 @@ func planInputs(in *sources.Input, chunks []span, loads *fetches) []*chunkInput 
 		seg.end = max(seg.end, c.end)
 		out[i].seg = seg
 	}
+	for _, c := range out {
+		if c.seg == nil {
+			continue
+		}
+		if i := slices.IndexFunc(fetched, func(s *segment) bool { return s.span == c.seg.span }); i >= 0 {
+			c.seg = fetched[i]
+		}
+	}
 	return out
 }
 
@@ -132,8 +155,7 @@ func (c *chunkInput) peek(ctx context.Context, n int) ([]byte, error) {
 	}
 	if c.seg != nil {
 		if c.seg.data == nil {
-			c.seg.data = c.loads.get(int(c.seg.end - c.seg.off))
-			if err := readFull(ctx, c.in, c.seg.off, c.seg.data); err != nil {
+			if err := c.seg.load(ctx, c.in, c.loads); err != nil {
 				return nil, err
 			}
 		}
@@ -180,8 +202,10 @@ func (c *chunkInput) take(ctx context.Context, n int) ([]byte, error) {
 // row group is done.
 func (c *chunkInput) close() {
 	if c.seg != nil {
-		c.loads.put(c.seg.data)
-		c.seg.data = nil
+		if c.seg.own {
+			c.loads.put(c.seg.data)
+		}
+		c.seg.data, c.seg.own = nil, false
 	} else {
 		c.loads.put(c.buf)
 	}

@@ -3,6 +3,7 @@ package parquet
 import (
 	"context"
 	"io"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -28,7 +29,8 @@ type source struct {
 	slow      bool // the store takes its time for small ranges
 	patience  time.Duration
 	filters   []sources.Filter
-	refused   error // a column of an unsupported type is among those to read
+	ahead     *ahead // of a store that is far away
+	refused   error  // a column of an unsupported type is among those to read
 
 	mu       sync.Mutex // lanes report what they consumed
 	consumed func(int64)
@@ -48,6 +50,7 @@ type part struct {
 	skip        bool          // all of them
 	pages       []*pages      // of the file's leaves, where not all rows of the row group are read
 	open        *atomic.Int32 // parts of the row group that are not done
+	ahead       []*segment    // that are fetched for it
 }
 
 // open reads the footers of all inputs, settles the schema and binds each file to it.
@@ -56,12 +59,9 @@ func open(ctx context.Context, req sources.Request) (pipeline.Source, error) {
 	if req.ChunkRows > 0 {
 		s.batchRows = min(s.batchRows, req.ChunkRows)
 	}
-	for i := range req.Inputs {
-		f, err := openFile(ctx, &req.Inputs[i])
-		if err != nil {
-			return nil, err
-		}
-		s.files = append(s.files, f)
+	var err error
+	if s.files, err = openFiles(ctx, req.Inputs); err != nil {
+		return nil, err
 	}
 	fields, err := settleSchema(req.Schema, s.files)
 	if err != nil {
@@ -113,7 +113,10 @@ func (s *source) Next(ctx context.Context) (*pipeline.Chunk, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fail.Wrap(fail.Temporary, err)
 	}
-	for len(s.queue) == 0 && s.file < len(s.files) {
+	if s.ahead == nil && s.file == 0 && s.group == 0 && s.far() {
+		s.ahead = newAhead(ctx)
+	}
+	for (len(s.queue) == 0 || s.ahead != nil && len(s.queue) < aheadChunks && s.ahead.wants()) && s.file < len(s.files) {
 		f := s.files[s.file]
 		if s.group == 0 {
 			s.account(s.file, f.footer, 0)
@@ -157,10 +160,18 @@ func (s *source) cut(ctx context.Context, f *file, group int) error {
 		} else if len(pieces) > 1 {
 			part.pages = at
 		}
+		if s.ahead != nil && !part.skip {
+			s.plan(f, &part)
+		}
 		c.Part = part
 		s.queue = append(s.queue, c)
 	}
 	return nil
+}
+
+// far tells whether the store took its time for each footer.
+func (s *source) far() bool {
+	return len(s.files) > 0 && !slices.ContainsFunc(s.files, func(f *file) bool { return f.took < farAway || f.in.ReadAhead == nil })
 }
 
 // done reports a part's share of its row group as consumed, and with the last one all of it.
@@ -201,5 +212,10 @@ func (s *source) NewDecoder(mem memory.Allocator) (pipeline.Decoder, error) {
 	return &decoder{src: s, mem: mem, open: -1}, nil
 }
 
-// Close has nothing to free: decoders own what is open.
-func (s *source) Close() error { return nil }
+// Close stops what is being fetched ahead. Decoders own what else is open.
+func (s *source) Close() error {
+	if s.ahead != nil {
+		s.ahead.stop()
+	}
+	return nil
+}
