@@ -19,6 +19,9 @@ type Destination struct {
 	Example string // a sink: block
 	// Open checks the schema and the options and returns the bound sink. Nothing is written before the sink's first Write.
 	Open func(ctx context.Context, req Request) (Sink, error)
+	// Tidy deletes the completed objects of a run below dir, in the folders given ("" without partitions), whose keys are not in
+	// keep. It is for what other attempts left, once one has committed. It goes on after an error and returns the first.
+	Tidy func(ctx context.Context, store objstore.Store, dir objstore.Ref, runID string, folders []string, keep map[string]bool) error
 }
 
 // Request is what a destination gets to open a sink.
@@ -46,13 +49,13 @@ type ParquetOptions struct {
 // Sink is a bound destination.
 type Sink interface {
 	pipeline.Sink
+	// Flush brings all that was written to the store, in uploads that have only to be completed: after it none is begun. It is called
+	// once all is written; Commit or Abort follows.
+	Flush(ctx context.Context) error
 	// Files are the objects that Commit published, in row order; nil before Commit succeeded.
 	Files() []File
-	// Tidy deletes the completed objects that dead attempts at the run left and this one does not have. It is for after a
-	// Commit that succeeded, before the run counts as committed. Folders are those, besides its own, that attempts had.
-	Tidy(ctx context.Context, folders []string) error
-	// AbortOthers aborts the open uploads that other attempts have on the run's objects. It is for when none of them may
-	// commit any more, and goes on after an error, of which it returns the first.
+	// AbortOthers aborts the open uploads that other attempts have on the run's objects, in this one's folders and those given. It
+	// is for when none of them may commit any more, and goes on after an error, of which it returns the first.
 	AbortOthers(ctx context.Context, folders []string) error
 	// Folders are the partitions that have rows, as paths below Dir with a slash at their end, in the order they came;
 	// nil without PartitionBy.

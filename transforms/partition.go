@@ -1,6 +1,7 @@
 package transforms
 
 import (
+	"context"
 	"strings"
 
 	"github.com/apache/arrow/go/v17/arrow"
@@ -12,13 +13,14 @@ import (
 
 // BindPartition binds the gathering of a partitioned sink: n is the list sink.partition_by. Rows come out partition after
 // partition, in the order of the partitions' folders and, within one, of the input; the partition columns are still in
-// them. A row with a value that no folder's name can carry is rejected.
-func BindPartition(env Env, n *spec.Node, in *arrow.Schema) (Bound, error) {
+// them. A row with a value that no folder's name can carry is rejected. Found, if it is not nil, is called with all folders
+// before the first row comes out.
+func BindPartition(env Env, n *spec.Node, in *arrow.Schema, found func(ctx context.Context, folders []string) error) (Bound, error) {
 	items, err := n.List()
 	if err != nil {
 		return Bound{}, err
 	}
-	cfg := gather.Config{Schema: in, Budget: env.MemoryBudget, TempDir: env.TempDir}
+	cfg := gather.Config{Schema: in, Budget: env.MemoryBudget, TempDir: env.TempDir, Found: found}
 	names := make([]string, len(items))
 	for i, it := range items {
 		if names[i], err = it.Str(); err != nil {

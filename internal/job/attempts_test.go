@@ -2,10 +2,15 @@ package job
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sluice-data/sluice/internal/fail"
 	"github.com/sluice-data/sluice/internal/objstore"
@@ -21,42 +26,156 @@ func (r *rig) calls(t *testing.T) []string {
 	return s.calls
 }
 
+// rigs are a run whose attempts write the same files, and one whose attempts write to other folders each.
+func rigs(t *testing.T, test func(t *testing.T, r *rig)) {
+	for _, name := range []string{"same files", "other folders"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			steps := ""
+			if name == "other folders" {
+				steps = "  - derive: {day: current_date}"
+			}
+			r := newRig(t, steps)
+			if steps != "" {
+				r.partition(t, "day, zone")
+			}
+			defer r.mem.AssertSize(t, 0)
+			test(t, r)
+		})
+	}
+}
+
 // TestTwoAttempts has a second attempt at the run come and go whole between any two store calls of the first: both
 // succeed, one of them committed, and nothing that is committed is taken away again.
 func TestTwoAttempts(t *testing.T) {
-	r := newRig(t, "")
-	defer r.mem.AssertSize(t, 0)
-	calls, missed := r.calls(t), 0
-	for at, name := range calls {
-		r.clear(t)
-		var other *Receipt
-		first, err := r.run(t, t.Context(), func(under objstore.Store) objstore.Store {
-			return &faultStore{Store: under, at: at, then: func() {
-				var err error
-				other, err = r.attempt(t, t.Context(), hooks{blockRows: rigRow, mem: r.mem}, slog.New(slog.DiscardHandler))
-				if err != nil {
-					t.Errorf("before call %d, %q: the second attempt: %v", at, name, err)
+	rigs(t, func(t *testing.T, r *rig) {
+		calls, missed := r.calls(t), 0
+		for at, name := range calls {
+			r.clear(t)
+			var other *Receipt
+			first, err := r.run(t, t.Context(), func(under objstore.Store) objstore.Store {
+				return &faultStore{Store: under, at: at, then: func() {
+					var err error
+					other, err = r.attempt(t, t.Context(), hooks{blockRows: rigRow, mem: r.mem}, slog.New(slog.DiscardHandler))
+					if err != nil {
+						t.Errorf("before call %d, %q: the second attempt: %v", at, name, err)
+					}
+				}}
+			})
+			if err != nil {
+				t.Fatalf("before call %d, %q: the first attempt: %v", at, name, err)
+			}
+			if other == nil { // reading ahead took fewer requests this time
+				missed++
+				continue
+			}
+			if (first.Status == Committed) == (other.Status == Committed) {
+				t.Errorf("before call %d, %q: the first says %s, the second %s", at, name, first.Status, other.Status)
+			}
+			r.checkCommitted(t, first)
+			r.checkCommitted(t, other)
+			if t.Failed() {
+				t.Fatalf("before call %d, %q: the first says %s, the second %s", at, name, first.Status, other.Status)
+			}
+		}
+		if missed > len(calls)/4 {
+			t.Errorf("%d of %d calls did not come", missed, len(calls))
+		}
+	})
+}
+
+// TestInterleavedAttempts stops the first attempt before a call, has a second go on up to one of its own, lets the first end and
+// then the second, or kills it there. At most one commits, and after the next run every row is there once.
+func TestInterleavedAttempts(t *testing.T) {
+	rigs(t, func(t *testing.T, r *rig) {
+		calls := r.calls(t)
+		from := slices.IndexFunc(calls, func(c string) bool { return strings.HasPrefix(c, "upload ") })
+		both, last := 0, len(calls)+12 // the second may have more to do than one that is alone
+		for at := from; at < len(calls); at++ {
+			for k := range 3 {
+				until := from + ((at-from)*5+k*(last-from)/3)%(last-from)
+				r.clear(t)
+				kill := k == 1
+				if r.interleave(t, at, until, kill) {
+					both++
 				}
-			}}
-		})
-		if err != nil {
-			t.Fatalf("before call %d, %q: the first attempt: %v", at, name, err)
+				if t.Failed() {
+					t.Fatalf("first before call %d, %q; second up to %d, killed %v", at, calls[at], until, kill)
+				}
+			}
 		}
-		if other == nil { // reading ahead took fewer requests this time
-			missed++
-			continue
+		if both < (len(calls)-from)*3/2 {
+			t.Errorf("the attempts met only %d times", both)
 		}
-		if (first.Status == Committed) == (other.Status == Committed) {
-			t.Errorf("before call %d, %q: the first says %s, the second %s", at, name, first.Status, other.Status)
-		}
-		r.checkCommitted(t, first)
-		r.checkCommitted(t, other)
-		if t.Failed() {
-			t.FailNow()
+	})
+}
+
+// interleave says whether the second attempt came to the call it was to stop at.
+func (r *rig) interleave(t *testing.T, at, until int, kill bool) (met bool) {
+	paused, resume, ended := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	patience := time.Nanosecond
+	var second *Receipt
+	var serr error
+	other := func() {
+		defer close(ended)
+		second, serr = r.attempt(t, context.WithoutCancel(t.Context()), hooks{blockRows: rigRow, mem: r.mem, patience: patience, store: func(under objstore.Store) objstore.Store {
+			if kill {
+				return &faultStore{Store: under, at: until, kind: dead}
+			}
+			return &faultStore{Store: under, at: until, then: func() { close(paused); <-resume }}
+		}}, slog.New(slog.DiscardHandler))
+	}
+	begun := false
+	first, err := r.attempt(t, t.Context(), hooks{blockRows: rigRow, mem: r.mem, patience: patience, store: func(under objstore.Store) objstore.Store {
+		return &faultStore{Store: under, at: at, then: func() {
+			begun = true
+			go other()
+			select {
+			case <-paused:
+				met = true
+			case <-ended:
+			}
+		}}
+	}}, slog.New(slog.DiscardHandler))
+	close(resume)
+	if !begun {
+		return false
+	}
+	<-ended
+	for _, err := range []error{err, serr} {
+		if err != nil && fail.KindOf(err) != fail.Temporary && !errors.Is(err, errDead) {
+			t.Errorf("an attempt: %v", err)
 		}
 	}
-	if missed > len(calls)/4 {
-		t.Errorf("%d of %d calls did not come", missed, len(calls))
+	if first.Status == Committed && second.Status == Committed {
+		t.Error("both attempts say that they committed")
+	}
+	next, err := r.run(t, t.Context(), nil)
+	if err != nil {
+		t.Fatalf("the next run: %v (the first: %s, %v; the second: %s, %v)", err, first.Status, first.Error, second.Status, serr)
+	}
+	if (first.Status == Committed || second.Status == Committed) && next.Status != AlreadyCommitted {
+		t.Errorf("the next run says %s", next.Status)
+	}
+	if kill && next.Status == AlreadyCommitted { // the second may have opened uploads after the first had looked for any
+		r.dropUploads(t)
+	}
+	r.checkCommitted(t, next)
+	if t.Failed() {
+		t.Logf("the first: %s, %v; the second: %s, %v; the next: %s", first.Status, err, second.Status, serr, next.Status)
+	}
+	return met || kill
+}
+
+// dropUploads is the lifecycle rule that aborts incomplete uploads.
+func (r *rig) dropUploads(t *testing.T) {
+	t.Helper()
+	for _, f := range r.files(t) {
+		if strings.Contains(f, "/.sluice-") {
+			if err := os.Remove(filepath.Join(r.dir, strings.TrimPrefix(f, "s3://"))); err != nil {
+				t.Error(err)
+			}
+		}
 	}
 }
 

@@ -2,10 +2,10 @@ package job
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 
 	"github.com/apache/arrow/go/v17/arrow"
@@ -20,12 +20,13 @@ import (
 // committer is the run's sink: the quarantine, the data and the manifest, published in that order: bad rows that can be
 // seen before the commit mislead nobody, data might.
 //
-// Two attempts at one run may overlap. Both write the same keys, so whoever puts the manifest first has committed the
-// run. Before that, with its own data complete, it aborts the open uploads of the other, and then looks whether the other
-// has completed any over its own: after that look, nobody can. Nobody aborts uploads or deletes objects earlier: the other
-// attempt might be about to commit.
+// Attempts at one run may overlap, and write the same keys. Only one that has claimed the run (see claim) completes uploads.
+// With its own data complete it aborts the open uploads of all others, and then looks whether one that had claimed before it has
+// completed any over its own: after that look, nobody can. It deletes nothing before it has committed: until then another
+// attempt may commit with what is there.
 type committer struct {
 	data  sinks.Sink
+	dest  sinks.Destination
 	quar  *quarantine // nil when the first bad row fails the run
 	store objstore.Store
 	dir   objstore.Ref
@@ -37,12 +38,18 @@ type committer struct {
 	log         *slog.Logger
 	manifest    func(l *pipeline.Ledger, files, quar []FileRef) *Manifest
 
+	attempt   string   // names this attempt among those at the run
+	announced bool     // its folders
+	claimed   int      // its entry in the log, once it has one
+	account   *account // as it was right after the claim
+
 	done *Manifest // set when this attempt committed
 }
 
 var (
 	errCommittedElsewhere = fail.Newf(fail.Temporary, "another attempt committed this run")
 	errOverwritten        = fail.Newf(fail.Temporary, "another attempt at this run replaced a file before the commit")
+	errSuperseded         = fail.Newf(fail.Temporary, "another attempt at this run took it over")
 )
 
 func (c *committer) NewEncoder(mem memory.Allocator) (pipeline.Encoder, error) {
@@ -61,25 +68,29 @@ func (c *committer) Write(ctx context.Context, b pipeline.Block) error { return 
 // says so.
 func (c *committer) Commit(ctx context.Context, l *pipeline.Ledger) error {
 	err := c.precheck(l)
-	if err == nil {
-		err = c.uncommitted(ctx)
-	}
-	if err != nil {
-		return errors.Join(err, c.Abort(ctx))
-	}
-	var quar []FileRef
-	if c.quar != nil {
-		var err error
-		if quar, err = c.quar.Commit(ctx); err != nil {
+	if err == nil { // before the claim: who comes after it aborts the uploads that are open, and none may be begun later
+		if err = c.data.Flush(ctx); err != nil {
 			return errors.Join(err, c.Abort(ctx))
 		}
+		err = c.claim(ctx)
 	}
-	folders, err := c.announce(ctx)
+	var folders []string
+	if err == nil {
+		folders, err = c.places(ctx)
+	}
+	var quar []FileRef
+	if err == nil && c.quar != nil {
+		quar, err = c.quar.Commit(ctx)
+	}
 	if err != nil {
-		return errors.Join(err, c.Abort(ctx))
+		aborted := c.Abort(ctx)
+		if c.announced && aborted == nil { // every upload was begun, and is given up: nothing is where the announcement says
+			c.forget(context.WithoutCancel(ctx), announcementRef(c.dir, c.runID, c.attempt))
+		}
+		return errors.Join(err, aborted)
 	}
 	if err := c.data.Commit(ctx, l); err != nil {
-		if errors.Is(err, objstore.ErrChanged) {
+		if gone(err) {
 			err = fmt.Errorf("%w: %w", errOverwritten, err)
 		}
 		return err
@@ -91,39 +102,66 @@ func (c *committer) Commit(ctx context.Context, l *pipeline.Ledger) error {
 	if m.Ledger == nil {
 		m.Ledger = []pipeline.StepCount{} // no steps: an empty account, not none
 	}
-	if err := c.tidy(ctx, m, folders); err != nil {
+	if err := c.shutOut(ctx, m, folders); err != nil {
 		return err
 	}
-	if err := c.abortOthers(ctx, m, folders); err != nil {
-		c.log.Warn("open uploads of earlier attempts may be left; a lifecycle rule that aborts incomplete multipart uploads removes them",
-			"run_id", m.RunID, "error", err.Error())
-	}
-	// The report goes first: once the manifest stands, nothing may be missing.
-	if _, err := c.store.Put(ctx, reportRef(manifestRef(c.dir, m.RunID)), m.report(), "text/html; charset=utf-8", false); err != nil {
-		return fmt.Errorf("write report: %w", err)
-	}
-	if err := m.verify(ctx, c.store); fail.KindOf(err) == fail.Data {
-		return fmt.Errorf("%w: %w", errOverwritten, err)
-	} else if err != nil {
+	if err := c.seal(ctx, m); err != nil {
 		return err
 	}
-	if err := c.mark(ctx, m); err != nil {
+	if !c.alone() {
+		if err := c.tidy(ctx, m, folders); err != nil {
+			return err
+		}
+	}
+	if err := c.publish(ctx, m); err != nil {
 		return err
 	}
 	c.done = m
-	c.retract(ctx)
+	c.clear(ctx)
 	return nil
 }
 
-// uncommitted fails if another attempt has committed the run while this one was reading: then not one of its files may
-// come to stand between those of the commit.
-func (c *committer) uncommitted(ctx context.Context) error {
+// places are the folders where this attempt, others and the commit that is replaced may have files or open uploads.
+func (c *committer) places(ctx context.Context) ([]string, error) {
+	if !c.partitioned {
+		return []string{""}, nil
+	}
+	folders, err := c.account.folders(ctx, c.store)
+	if err != nil {
+		return nil, err
+	}
 	if c.force {
+		m, err := readManifest(ctx, c.store, manifestRef(c.dir, c.runID))
+		if err != nil {
+			return nil, err
+		}
+		for _, f := range m.files() {
+			if key, ok := strings.CutPrefix(f.Key, c.dir.Key); ok {
+				folders = append(folders, key[:strings.LastIndexByte(key, '/')+1])
+			}
+		}
+		slices.Sort(folders)
+	}
+	return slices.Compact(folders), nil
+}
+
+// shutOut sees to it that no attempt that claimed the run before this one completes an upload any more, and that none has
+// over this one's files.
+func (c *committer) shutOut(ctx context.Context, m *Manifest, folders []string) error {
+	err := c.abortOthers(ctx, m, folders)
+	if c.claimed == 1 {
+		if err != nil { // nobody has claimed the run who could complete them
+			c.log.Warn("open uploads of earlier attempts may be left; a lifecycle rule that aborts incomplete multipart uploads removes them",
+				"run_id", m.RunID, "error", err.Error())
+		}
 		return nil
 	}
-	first, err := readManifest(ctx, c.store, manifestRef(c.dir, c.runID))
-	if err == nil && first != nil {
-		return errCommittedElsewhere
+	if err != nil {
+		return err
+	}
+	err = verifyFiles(ctx, c.store, m.RunID, slices.Concat(m.Files, m.Quarantine))
+	if fail.KindOf(err) == fail.Data {
+		return fmt.Errorf("%w: %w", errOverwritten, err)
 	}
 	return err
 }
@@ -147,15 +185,14 @@ func (c *committer) precheck(l *pipeline.Ledger) error {
 	return nil
 }
 
-// mark writes the manifest. If another attempt was first, the run is committed; should our files have replaced its own
-// with different bytes (another number of lanes gives groups in another order), the manifest has to name ours.
-func (c *committer) mark(ctx context.Context, m *Manifest) error {
-	b, err := json.MarshalIndent(m, "", "  ")
-	if err != nil {
-		return fail.Newf(fail.Internal, "encode manifest: %w", err)
-	}
+// publish writes the report and the manifest of a run that the log says is committed.
+func (c *committer) publish(ctx context.Context, m *Manifest) error {
 	ref := manifestRef(c.dir, m.RunID)
-	_, err = c.store.Put(ctx, ref, append(b, '\n'), "application/json", !c.force)
+	// The report goes first: once the manifest stands, nothing may be missing.
+	if _, err := c.store.Put(ctx, reportRef(ref), m.report(), "text/html; charset=utf-8", false); err != nil {
+		return fmt.Errorf("write report: %w", err)
+	}
+	err := c.putJSON(ctx, ref, m, !c.force)
 	if !errors.Is(err, objstore.ErrExists) {
 		if err != nil {
 			return fmt.Errorf("write manifest: %w", err)
@@ -163,29 +200,21 @@ func (c *committer) mark(ctx context.Context, m *Manifest) error {
 		return nil
 	}
 	first, err := readManifest(ctx, c.store, ref)
-	if err == nil && first != nil {
-		if err = first.verify(ctx, c.store); err == nil {
-			return errCommittedElsewhere
-		}
-		if fail.KindOf(err) == fail.Data { // broken for certain
-			err = m.verify(ctx, c.store)
-		}
-	}
 	if err != nil {
 		return err
 	}
-	if _, err := c.store.Put(ctx, ref, append(b, '\n'), "application/json", false); err != nil {
-		return fmt.Errorf("write manifest: %w", err)
+	if first == nil || !first.CommittedAt.Equal(m.CommittedAt) || !slices.EqualFunc(first.Files, m.Files, func(a, b FileRef) bool { return a.URI == b.URI && a.ETag == b.ETag }) {
+		return errCommittedElsewhere
 	}
-	return errCommittedElsewhere
+	return nil // another attempt found the log and wrote this one's
 }
 
-// withdraw removes our completed files when their accounts do not balance, unless another attempt has committed them
-// meanwhile.
+// withdraw removes our completed files when their accounts do not balance, unless another attempt has claimed the run: then
+// they are that one's to clear, or have been replaced by its own.
 func (c *committer) withdraw(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), pipeline.AbortTimeout)
 	defer cancel()
-	if first, err := readManifest(ctx, c.store, manifestRef(c.dir, c.runID)); first != nil || err != nil {
+	if ours, err := c.enter(ctx, c.claimed+1, claim{Attempt: c.attempt}); err != nil || !ours {
 		return err
 	}
 	for _, f := range c.data.Files() {
@@ -196,23 +225,28 @@ func (c *committer) withdraw(ctx context.Context) error {
 	return nil
 }
 
-// tidy deletes completed objects that a dead attempt left and this one does not have.
+// tidy deletes completed objects that other attempts left and the committed one, whose manifest m is, does not have.
 func (c *committer) tidy(ctx context.Context, m *Manifest, folders []string) error {
-	if err := c.data.Tidy(ctx, folders); err != nil {
+	keep := map[string]bool{}
+	for _, f := range slices.Concat(m.Files, m.Quarantine) {
+		keep[f.Key] = true
+	}
+	if err := c.dest.Tidy(ctx, c.store, c.dir, c.runID, folders, keep); err != nil {
 		return fmt.Errorf("clear files of an earlier attempt: %w", err)
 	}
 	if len(m.Quarantine) == 0 {
 		return nil // where nothing is quarantined, its place need not be there
 	}
-	keep := map[string]bool{}
-	for _, f := range m.Quarantine {
-		keep[f.URI] = true
+	first, err := objstore.ParseRef(m.Quarantine[0].URI)
+	if err != nil {
+		return err
 	}
-	for info, err := range c.store.List(ctx, c.quar.prefix) {
+	first.Key = first.Key[:strings.LastIndexByte(first.Key, '/')+1]
+	for info, err := range c.store.List(ctx, first) {
 		if err != nil {
 			return fmt.Errorf("look for files of an earlier attempt: %w", err)
 		}
-		if !keep[info.Ref.String()] {
+		if !keep[info.Key] {
 			if err := c.store.Delete(ctx, info.Ref); err != nil {
 				return fmt.Errorf("delete file of an earlier attempt: %w", err)
 			}
@@ -224,11 +258,15 @@ func (c *committer) tidy(ctx context.Context, m *Manifest, folders []string) err
 // abortOthers aborts the open uploads that other attempts have on the run's keys: they can never commit any more. A
 // dead attempt may have had more files than this one: numbers are tried until none is open.
 func (c *committer) abortOthers(ctx context.Context, m *Manifest, folders []string) error {
-	if _, err := c.store.AbortUploads(ctx, reportRef(manifestRef(c.dir, m.RunID))); err != nil {
-		return fmt.Errorf("abort uploads of an earlier attempt: %w", err)
+	if !c.alone() { // one of those may have died in the middle of its report
+		if _, err := c.store.AbortUploads(ctx, reportRef(manifestRef(c.dir, m.RunID))); err != nil {
+			return fmt.Errorf("abort uploads of an earlier attempt: %w", err)
+		}
 	}
-	if err := c.data.AbortOthers(ctx, folders); err != nil {
-		return fmt.Errorf("abort uploads of an earlier attempt: %w", err)
+	if !c.partitioned || !c.alone() { // a partitioned attempt announces its folders before it opens an upload
+		if err := c.data.AbortOthers(ctx, folders); err != nil {
+			return fmt.Errorf("abort uploads of an earlier attempt: %w", err)
+		}
 	}
 	for i := 0; len(m.Quarantine) > 0; i++ {
 		n, err := c.store.AbortUploads(ctx, quarantineRef(c.quar.prefix, i))

@@ -14,7 +14,9 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/apache/arrow/go/v17/arrow/memory"
 	"github.com/parquet-go/parquet-go"
@@ -188,6 +190,7 @@ type rig struct {
 	log           bytes.Buffer
 	want          []int64 // the ids that a commit has, in order
 	rejected      int64
+	days          atomic.Int32 // attempts so far: each is of another day
 }
 
 const (
@@ -229,14 +232,15 @@ sink: {uri: "s3://out/data/", target_file_size: 1B}
 	return r
 }
 
-// partition makes the rig's a pipeline that writes a folder for each zone.
-func (r *rig) partition(t *testing.T) {
+// partition makes the rig's a pipeline that writes a folder for each zone, or for each zone of the day: then no two attempts
+// have a folder in common.
+func (r *rig) partition(t *testing.T, by string) {
 	t.Helper()
 	text, err := os.ReadFile(r.pipeline)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.write(t, "p.yaml", strings.Replace(string(text), "target_file_size: 1B", "target_file_size: 1B, partition_by: [zone]", 1))
+	r.write(t, "p.yaml", strings.Replace(string(text), "target_file_size: 1B", "target_file_size: 1B, partition_by: ["+by+"]", 1))
 	slices.SortStableFunc(r.want, func(a, b int64) int { return int(a%7 - b%7) })
 }
 
@@ -262,11 +266,22 @@ func (r *rig) run(t *testing.T, ctx context.Context, wrap func(objstore.Store) o
 func (r *rig) attempt(t *testing.T, ctx context.Context, h hooks, log *slog.Logger) (*Receipt, error) {
 	t.Helper()
 	rec, err := Run(ctx, Options{Pipeline: r.pipeline, LocalRoot: r.dir, Lanes: 2, MemoryLimit: "1GiB", Version: "test",
-		Getenv: func(string) string { return "" }, Stdin: strings.NewReader(""), Log: log, test: h})
+		Getenv: r.env(), Stdin: strings.NewReader(""), Log: log, test: h})
 	if (err != nil) != (rec.Status == Failed) || (err != nil) != (rec.Error != nil) {
 		t.Fatalf("error %v beside receipt %s", err, rec.JSON())
 	}
 	return rec, err
+}
+
+// env is an attempt's environment, which says what day it is.
+func (r *rig) env() func(string) string {
+	now := time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC).AddDate(0, 0, int(r.days.Add(1))).Format(time.RFC3339)
+	return func(name string) string {
+		if name == "SCHEDULED_TIME" {
+			return now
+		}
+		return ""
+	}
 }
 
 // clear removes what runs have left.
@@ -306,7 +321,16 @@ func (r *rig) manifests(t *testing.T) (n int) {
 	return n
 }
 
-// checkCommitted checks that the directory holds exactly what the receipt names, and that the rows are all there, once.
+// sealed reports whether an attempt has come as far as the entry of the log that commits.
+func (r *rig) sealed(t *testing.T) bool {
+	return slices.ContainsFunc(r.files(t), func(f string) bool {
+		b, err := os.ReadFile(filepath.Join(r.dir, strings.TrimPrefix(f, "s3://")))
+		return err == nil && strings.Contains(f, "/claims/") && bytes.Contains(b, []byte(`"manifest"`))
+	})
+}
+
+// checkCommitted checks that the directory holds exactly what the receipt names, so that who lists the folders sees what who
+// reads the manifest does, that no upload is open (it would be a hidden file), and that the rows are all there, once.
 func (r *rig) checkCommitted(t *testing.T, rec *Receipt) {
 	t.Helper()
 	named := []string{rec.Manifest, strings.TrimSuffix(rec.Manifest, "manifest.json") + "report.html"}
@@ -319,8 +343,8 @@ func (r *rig) checkCommitted(t *testing.T, rec *Receipt) {
 		named = append(named, f.URI)
 	}
 	slices.Sort(named)
-	found := slices.DeleteFunc(r.files(t), func(f string) bool { // the list of partitions stays when it cannot be deleted
-		return strings.HasSuffix(f, "/partitions.json")
+	found := slices.DeleteFunc(r.files(t), func(f string) bool { // what attempts write for each other may stay
+		return strings.Contains(f, "/claims/0") || strings.Contains(f, "/attempts/") && strings.HasSuffix(f, ".json")
 	})
 	slices.Sort(found)
 	if !slices.Equal(named, found) {
@@ -364,12 +388,16 @@ func TestFaultAtEveryCall(t *testing.T) {
 		"rows":       "",
 		"groups":     "  - aggregate: {by: [id], measures: {n: count(*), total: sum(fare)}}",
 		"partitions": "  - filter: id > 0",
+		"days":       "  - derive: {day: current_date}",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := newRig(t, steps)
-			if name == "partitions" {
-				r.partition(t)
+			switch name {
+			case "partitions":
+				r.partition(t, "zone")
+			case "days":
+				r.partition(t, "day, zone")
 			}
 			defer r.mem.AssertSize(t, 0)
 			count := &faultStore{at: -1}
@@ -385,7 +413,7 @@ func TestFaultAtEveryCall(t *testing.T) {
 			failed, runs := 0, 0
 			for at := range len(count.calls) {
 				kinds := []fault{refused, lost, dead}
-				if steps != "" {
+				if name == "groups" || name == "partitions" {
 					kinds = kinds[at%3:][:1] // the store calls are the same: one of the ways each
 				}
 				for _, kind := range kinds {
@@ -430,6 +458,7 @@ func (r *rig) faultAt(t *testing.T, at int, kind fault) bool {
 	} else {
 		r.checkCommitted(t, rec)
 	}
+	published = published || r.sealed(t)
 	again, aerr := r.run(t, t.Context(), nil)
 	if aerr != nil {
 		t.Fatalf("%s: the next run failed: %v", where, aerr)

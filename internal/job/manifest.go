@@ -115,34 +115,38 @@ const statsAtOnce = 16
 // verify checks that every file of the manifest is in the store as it was committed. It says what is wrong with the first of
 // them that it finds wrong.
 func (m *Manifest) verify(ctx context.Context, store objstore.Store) error {
+	return verifyFiles(ctx, store, m.RunID, m.Files)
+}
+
+func verifyFiles(ctx context.Context, store objstore.Store, runID string, files []FileRef) error {
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(statsAtOnce)
-	for i := range m.Files {
+	for i := range files {
 		g.Go(func() error {
 			if gctx.Err() != nil {
 				return context.Cause(gctx)
 			}
-			return fail.Guard("check committed file", func() error { return m.verifyFile(gctx, store, &m.Files[i]) })
+			return fail.Guard("check committed file", func() error { return verifyFile(gctx, store, runID, &files[i]) })
 		})
 	}
 	return g.Wait()
 }
 
-func (m *Manifest) verifyFile(ctx context.Context, store objstore.Store, f *FileRef) error {
+func verifyFile(ctx context.Context, store objstore.Store, runID string, f *FileRef) error {
 	ref, err := objstore.ParseRef(f.URI)
 	if err != nil {
 		return err
 	}
 	info, err := store.Stat(ctx, ref, objstore.Pin{})
 	if errors.Is(err, objstore.ErrNotExist) {
-		return fail.Newf(fail.Data, "run %s is committed, but this file of it is gone; restore it, or use --force to write the run anew", m.RunID).In(f.URI)
+		return fail.Newf(fail.Data, "run %s is committed, but this file of it is gone; restore it, or use --force to write the run anew", runID).In(f.URI)
 	}
 	if err != nil {
 		return fmt.Errorf("check committed file: %w", err)
 	}
 	if info.Size != f.Size || info.ETag != f.ETag {
 		return fail.Newf(fail.Data, "run %s is committed, but this file of it has changed since (%d bytes, ETag %s; committed were %d, %s); restore it, or use --force to write the run anew",
-			m.RunID, info.Size, info.ETag, f.Size, f.ETag).In(f.URI)
+			runID, info.Size, info.ETag, f.Size, f.ETag).In(f.URI)
 	}
 	return nil
 }

@@ -205,13 +205,14 @@ func TestAttemptsThatMixTheirFiles(t *testing.T) {
 
 var errKilled = fail.Newf(fail.Temporary, "killed")
 
-// A loser that cannot find out whether the commit is whole leaves it as it is.
+// An attempt that another has overtaken right before its commit, and that cannot find out whether that one's is whole, leaves it as
+// it is.
 func TestLoserLeavesACommitItCannotCheck(t *testing.T) {
 	o := newOverlap(t)
 	lost := false
 	_, err := o.run(t.Context(), 2, func(call string) error {
 		switch {
-		case strings.HasPrefix(call, "put ") && strings.HasSuffix(call, "/manifest.json") && !lost:
+		case strings.HasPrefix(call, "put ") && strings.HasSuffix(call, "/claims/00002.json") && !lost:
 			lost = true
 			if rec, err := o.run(t.Context(), 2, nil); err != nil || rec.Status != Committed {
 				t.Errorf("the other attempt: %s, %v", rec.Status, err)

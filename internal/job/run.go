@@ -3,6 +3,7 @@ package job
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
@@ -33,6 +34,7 @@ type job struct {
 	env      transforms.Env
 	infos    []objstore.Info
 	progress *pipeline.Progress
+	dest     sinks.Destination
 	dir      objstore.Ref // sink.uri as a prefix
 	runID    string
 }
@@ -99,9 +101,9 @@ func (j *job) run(ctx context.Context) (*Receipt, error) {
 			err = fail.Newf(fail.Data, "%w; declare its type in schema.columns", misfit)
 		}
 	}
-	if errors.Is(err, objstore.ErrLost) || errors.Is(err, errCommittedElsewhere) || errors.Is(err, errOverwritten) {
+	if errors.Is(err, objstore.ErrLost) || errors.Is(err, errCommittedElsewhere) || errors.Is(err, errOverwritten) || errors.Is(err, errSuperseded) {
 		// Another attempt at this run got there first.
-		other, rerr := awaitManifest(ctx, j.store, ref, cmp.Or(j.opt.test.patience, manifestPatience))
+		other, rerr := j.await(ctx, cmp.Or(j.opt.test.patience, manifestPatience))
 		if rerr != nil {
 			return nil, rerr
 		}
@@ -121,12 +123,15 @@ func (j *job) run(ctx context.Context) (*Receipt, error) {
 // manifestPatience is what another attempt, which has its data complete, gets to put the manifest.
 const manifestPatience = 5 * time.Second
 
-// awaitManifest waits for the manifest of another attempt; nil if it does not come.
-func awaitManifest(ctx context.Context, store objstore.Store, ref objstore.Ref, patience time.Duration) (*Manifest, error) {
-	for end := time.Now().Add(patience); time.Now().Before(end); {
-		m, err := readManifest(ctx, store, ref)
+// await waits for the commit of another attempt; nil if it does not come.
+func (j *job) await(ctx context.Context, patience time.Duration) (*Manifest, error) {
+	for end := time.Now().Add(patience); ; {
+		m, err := j.settled(ctx)
 		if m != nil || err != nil {
 			return m, err
+		}
+		if time.Now().After(end) {
+			return nil, nil
 		}
 		select {
 		case <-ctx.Done():
@@ -134,7 +139,6 @@ func awaitManifest(ctx context.Context, store objstore.Store, ref objstore.Ref, 
 		case <-time.After(200 * time.Millisecond):
 		}
 	}
-	return nil, nil
 }
 
 // prepare reads what needs no input object: limits, event, pipeline file.
@@ -253,6 +257,10 @@ func (j *job) settleSink() error {
 			return later.at.Errorf("sink.%s is not available in this version", later.key)
 		}
 	}
+	var ok bool
+	if j.dest, ok = sinks.Lookup("parquet"); !ok {
+		return fail.Newf(fail.Internal, "the parquet sink is not built in")
+	}
 	if s.URIErr != nil && j.opt.Output == "" {
 		return s.URIErr
 	}
@@ -292,14 +300,14 @@ func (j *job) attempt(ctx context.Context, fullScan bool) (*Manifest, error) {
 	*j.progress = pipeline.Progress{}
 	in := j.intake()
 	defer in.close()
-	b := &binder{pipe: j.pipe, in: in, sizes: j.sizes, env: j.env}
+	var c *committer
+	b := &binder{pipe: j.pipe, in: in, sizes: j.sizes, env: j.env, partitions: func(ctx context.Context, folders []string) error { return c.announce(ctx, folders) }}
 	p, err := b.bind(ctx, fullScan)
 	if err != nil {
 		return nil, err
 	}
 	in.reset()
-	c, err := j.committer(ctx, p, in)
-	if err != nil {
+	if c, err = j.committer(ctx, p, in); err != nil {
 		return nil, errors.Join(err, p.close())
 	}
 	stop := j.watch(in)
@@ -320,18 +328,14 @@ func (j *job) attempt(ctx context.Context, fullScan bool) (*Manifest, error) {
 
 func (j *job) committer(ctx context.Context, p *plan, in *intake) (*committer, error) {
 	s := j.pipe.Sink
-	dest, ok := sinks.Lookup("parquet")
-	if !ok {
-		return nil, fail.Newf(fail.Internal, "the parquet sink is not built in")
-	}
-	data, err := dest.Open(ctx, sinks.Request{Schema: p.out, PartitionBy: s.PartitionBy, Store: j.store, Dir: j.dir, RunID: j.runID, TargetFileSize: s.TargetFileSize,
+	data, err := j.dest.Open(ctx, sinks.Request{Schema: p.out, PartitionBy: s.PartitionBy, Store: j.store, Dir: j.dir, RunID: j.runID, TargetFileSize: s.TargetFileSize,
 		Parquet:   sinks.ParquetOptions{Compression: s.Codec, Level: s.Level},
 		KeyValue:  map[string]string{"sluice.run_id": j.runID, "sluice.pipeline": j.pipe.Name},
 		CreatedBy: "sluice version " + j.opt.Version})
 	if err != nil {
 		return nil, err
 	}
-	c := &committer{data: data, store: j.store, dir: j.dir, runID: j.runID, in: in, force: j.opt.Force, log: j.opt.Log, partitioned: len(s.PartitionBy) > 0}
+	c := &committer{data: data, dest: j.dest, attempt: rand.Text(), store: j.store, dir: j.dir, runID: j.runID, in: in, force: j.opt.Force, log: j.opt.Log, partitioned: len(s.PartitionBy) > 0}
 	if j.pipe.Errors.At != nil {
 		prefix, err := j.quarantinePrefix()
 		if err != nil {

@@ -3,6 +3,7 @@ package parquet
 import (
 	"context"
 	"errors"
+	"iter"
 	"slices"
 	"strconv"
 	"strings"
@@ -11,30 +12,50 @@ import (
 	"github.com/sluice-data/sluice/internal/objstore"
 )
 
-// Tidy deletes completed objects that dead attempts left and this one does not have, in its own folders and those given.
-func (s *Sink) Tidy(ctx context.Context, folders []string) error {
-	keep := make(map[string]bool, len(s.published))
-	for _, f := range s.published {
-		keep[f.Ref.Key] = true
-	}
-	all := s.places(folders)
-	var mu sync.Mutex
-	return each(len(all), filesAtOnce, func(i int) error {
-		last, err := deleteParts(ctx, s.req.Store, s.req.Dir.Join(all[i]+"part-"+s.req.RunID+"-"), keep)
-		mu.Lock()
-		defer mu.Unlock()
-		s.numbers[all[i]] = max(s.numbers[all[i]], last+1)
-		return err
+// tidy deletes a run's completed objects in the folders, but for those in keep.
+func tidy(ctx context.Context, store objstore.Store, dir objstore.Ref, runID string, folders []string, keep map[string]bool) error {
+	return inAll(folders, func(folder string) error {
+		prefix := dir.Join(folder + "part-" + runID + "-")
+		var first error
+		for info, err := range parts(ctx, store, prefix) {
+			if err == nil && !keep[info.Key] {
+				err = store.Delete(ctx, info.Ref)
+			}
+			if first == nil {
+				first = err
+			}
+		}
+		return first
 	})
 }
 
 // AbortOthers aborts the open uploads of other attempts, in this one's folders and those given.
 func (s *Sink) AbortOthers(ctx context.Context, folders []string) error {
-	all := s.places(folders)
+	gap := 1
+	if s.parts != nil && s.set.fileSize < 2*wholeFile {
+		gap = filesAtOnce // files of a folder may have been sent side by side, in any order
+	}
+	return inAll(s.places(folders), func(folder string) error {
+		have := s.numbers[folder]
+		prefix := s.req.Dir.Join(folder + "part-" + s.req.RunID + "-")
+		var unlisted error
+		for info, err := range parts(ctx, s.req.Store, prefix) {
+			if unlisted = err; err == nil {
+				n, _ := partNumber(info.Key, prefix.Key)
+				have = max(have, n+1)
+			}
+		}
+		err := abortParts(ctx, s.req.Store, s.req.Dir, folder, s.req.RunID, have, gap)
+		return errors.Join(unlisted, err)
+	})
+}
+
+// inAll calls f for each folder, some at a time, whatever it returns, and returns the first error.
+func inAll(folders []string, f func(folder string) error) error {
 	var mu sync.Mutex
 	var first error
-	err := each(len(all), filesAtOnce, func(i int) error {
-		if err := abortParts(ctx, s.req.Store, s.req.Dir, all[i], s.req.RunID, s.numbers[all[i]]); err != nil {
+	err := each(len(folders), filesAtOnce, func(i int) error {
+		if err := f(folders[i]); err != nil {
 			mu.Lock()
 			defer mu.Unlock()
 			if first == nil {
@@ -56,38 +77,33 @@ func (s *Sink) places(folders []string) []string {
 	return slices.Compact(all)
 }
 
-// deleteParts deletes the parts below prefix that are not in keep. It goes on after an error, so that one stuck object does
-// not hide the others, and returns the first; last is the highest number it saw, or -1.
-func deleteParts(ctx context.Context, store objstore.Store, prefix objstore.Ref, keep map[string]bool) (last int, first error) {
-	last = -1
-	for info, err := range store.List(ctx, prefix) {
-		if errors.Is(err, objstore.ErrNotExist) {
-			break // nor does anything below it
-		}
-		if err == nil {
-			n, ok := partNumber(info.Key, prefix.Key)
-			last = max(last, n)
-			if ok && !keep[info.Key] {
-				err = store.Delete(ctx, info.Ref)
+// parts are the completed parts below prefix.
+func parts(ctx context.Context, store objstore.Store, prefix objstore.Ref) iter.Seq2[objstore.Info, error] {
+	return func(yield func(objstore.Info, error) bool) {
+		for info, err := range store.List(ctx, prefix) {
+			if errors.Is(err, objstore.ErrNotExist) {
+				return // nor does anything below it
+			}
+			if _, ok := partNumber(info.Key, prefix.Key); (ok || err != nil) && !yield(info, err) {
+				return
 			}
 		}
-		if first == nil {
-			first = err
-		}
 	}
-	return last, first
 }
 
 // abortParts aborts the open uploads to a folder's parts. A dead attempt may have had more of them than this one: numbers are
-// tried until none is open, for an attempt opens its uploads in order. It goes on after an error and returns the first.
-func abortParts(ctx context.Context, store objstore.Store, dir objstore.Ref, folder, runID string, have int) error {
+// tried until for a gap of them none is open. It goes on after an error and returns the first.
+func abortParts(ctx context.Context, store objstore.Store, dir objstore.Ref, folder, runID string, have, gap int) error {
 	var first error
-	for n := 0; ; n++ {
+	for n, none := 0, 0; ; n++ {
 		found, err := store.AbortUploads(ctx, part(dir, folder, runID, n))
 		if first == nil {
 			first = err
 		}
-		if found == 0 && (n >= have || ctx.Err() != nil) {
+		if none++; found > 0 || n < have {
+			none = 0
+		}
+		if none == gap || none > 0 && ctx.Err() != nil {
 			return first
 		}
 	}

@@ -187,7 +187,7 @@ func TestPartitionFailureAtEveryCall(t *testing.T) {
 			t.Fatal(err)
 		}
 		gone := []string{"zone=zone 1/", "zone=zone 2/"}
-		if err := errors.Join(next.Tidy(t.Context(), gone), next.AbortOthers(t.Context(), gone)); err != nil {
+		if err := clearAfter(t, next, gone); err != nil {
 			t.Errorf("%s: clearing: %v", where, err)
 		}
 		if len(store.objects) != 1 || len(store.open) != 0 {

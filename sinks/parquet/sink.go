@@ -33,6 +33,7 @@ func init() {
 			}
 			return s, nil
 		},
+		Tidy: tidy,
 	})
 }
 
@@ -58,6 +59,7 @@ type Sink struct {
 	folders   []string
 	numbers   map[string]int // files by folder
 	sender    *sender        // of a partitioned sink, from the first Write on
+	flushed   bool           // Flush was called
 	ended     bool           // Commit or Abort was called
 	published []sinks.File
 }
@@ -113,7 +115,7 @@ func (s *Sink) Write(ctx context.Context, b pipeline.Block) error {
 	switch {
 	case at.block == nil || (at.values != nil) != (s.parts != nil) && at.rows > 0:
 		return fail.Newf(fail.Internal, "write parquet: block is a %T", b)
-	case s.ended:
+	case s.ended, s.flushed:
 		return fail.Newf(fail.Internal, "write parquet: the sink has ended")
 	case at.rows == 0:
 		return nil
@@ -252,13 +254,17 @@ func (s *Sink) close(ctx context.Context, f *file) error {
 
 // Commit completes all uploads, reads every footer back from the store and sets l.Written to the rows found there. A run
 // without rows leaves one file with none. On error the uploads that are still open are aborted; files that were completed
-// already are not deleted, because another attempt of the run has files of the same names: Leftovers clears them.
+// already are not deleted, because another attempt of the run has files of the same names: what commits clears them.
 func (s *Sink) Commit(ctx context.Context, l *pipeline.Ledger) error {
 	if s.ended {
 		return fail.Newf(fail.Internal, "commit parquet: the sink has ended")
 	}
+	var files []sinks.File
+	err := s.Flush(ctx)
 	s.ended = true
-	files, err := s.publish(ctx)
+	if err == nil {
+		files, err = s.publish(ctx)
+	}
 	if err != nil {
 		actx, cancel := context.WithTimeout(context.WithoutCancel(ctx), pipeline.AbortTimeout)
 		defer cancel()
@@ -275,25 +281,35 @@ func (s *Sink) Commit(ctx context.Context, l *pipeline.Ledger) error {
 	return nil
 }
 
-func (s *Sink) publish(ctx context.Context) ([]sinks.File, error) {
+// Flush brings everything to the store: after it each file is an open upload that only has to be completed. Nothing is written
+// after it.
+func (s *Sink) Flush(ctx context.Context) error {
+	if s.flushed || s.ended {
+		return nil
+	}
+	s.flushed = true
 	if len(s.files) == 0 && s.parts == nil {
 		if err := s.open(ctx, s.next(&partitionBlock{})); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	if f := s.current(); f != nil {
 		if err := s.finish(ctx, f); err != nil {
-			return nil, err
+			return err
 		}
 	}
+	if s.sender != nil {
+		return s.sender.wait()
+	}
+	return nil
+}
+
+func (s *Sink) publish(ctx context.Context) ([]sinks.File, error) {
 	atOnce := 1 // in order: a file that stands says that those before it do
 	if s.parts != nil {
 		atOnce = filesAtOnce
 	}
 	if s.sender != nil {
-		if err := s.sender.wait(); err != nil {
-			return nil, err
-		}
 		defer s.sender.stop()
 	}
 	if err := each(len(s.files), atOnce, func(i int) error {

@@ -388,13 +388,24 @@ func leftovers(t *testing.T, store objstore.Store, keep []sinks.File, by ...stri
 		t.Fatal(err)
 	}
 	s.published, s.numbers[""] = keep, len(keep)
-	return errors.Join(s.Tidy(t.Context(), nil), s.AbortOthers(t.Context(), nil))
+	return clearAfter(t, s, nil)
+}
+
+// clearAfter is what a commit of s clears, in its own folders and those given.
+func clearAfter(t *testing.T, s *Sink, folders []string) error {
+	t.Helper()
+	keep := map[string]bool{}
+	for _, f := range s.published {
+		keep[f.Ref.Key] = true
+	}
+	aborted := s.AbortOthers(t.Context(), folders)
+	return errors.Join(aborted, tidy(t.Context(), s.req.Store, s.req.Dir, s.req.RunID, s.places(folders), keep))
 }
 
 // byZone is a table that can be partitioned.
 var byZone = arrow.NewSchema([]arrow.Field{{Name: "zone", Type: arrow.BinaryTypes.String, Nullable: true}, {Name: "n", Type: arrow.PrimitiveTypes.Int64}}, nil)
 
-// Tidy and AbortOthers clear what dead attempts of this run left, and nothing else.
+// AbortOthers and tidy clear what dead attempts of this run left, and nothing else.
 func TestLeftovers(t *testing.T) {
 	key := func(run string, n int) string { return fmt.Sprintf("out/part-%s-%05d.parquet", run, n) }
 	store := newMemStore()

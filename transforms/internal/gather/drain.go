@@ -74,7 +74,14 @@ func (d *drain) plan(ctx context.Context) error {
 		return d.f.tooMany()
 	}
 	slices.SortFunc(d.todo, func(a, b partition) int { return cmp.Compare(a.path, b.path) })
-	return nil
+	if d.f.cfg.Found == nil {
+		return nil
+	}
+	paths := make([]string, len(d.todo))
+	for i := range d.todo {
+		paths[i] = d.todo[i].path
+	}
+	return d.f.cfg.Found(ctx, paths)
 }
 
 // Rows is the rows that the records given out have.

@@ -28,6 +28,8 @@ type Config struct {
 	// Folder is the path of the partition that row i of the By columns is in. The error is why the row is in none: it is
 	// rejected, with that as the reason; of is the number in By of the column to blame, and value what it holds.
 	Folder func(by []arrow.Array, i int) (path string, of int, value string, err error)
+	// Found, if it is not nil, is called with the paths of all partitions, in order, before rows of any come out.
+	Found func(ctx context.Context, paths []string) error
 	// Budget is the bytes that all lanes may hold together; 0 or less is no limit. Beyond mostMemory more does not help.
 	Budget  int64
 	TempDir string // where what does not fit goes; "" is the system's

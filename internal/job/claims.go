@@ -1,0 +1,255 @@
+package job
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/sluice-data/sluice/internal/fail"
+	"github.com/sluice-data/sluice/internal/objstore"
+)
+
+// A run's attempts settle in a log which of them commits: <sink.uri>/_runs/<run_id>/claims/<nnnnn>.json, each entry put on the
+// condition that its number is free. An attempt claims the run with entry n before it completes its first upload, and commits it
+// with entry n+1, which it gets only if no other attempt has claimed the run meanwhile. So once an attempt has claimed, those
+// before it cannot commit any more; and once one has committed, nobody claims.
+type claim struct {
+	Attempt string `json:"attempt"`
+	// Manifest is set in the entry that commits: whoever finds it can write the manifest where it should be.
+	Manifest *Manifest `json:"manifest,omitempty"`
+}
+
+// account is what the attempts at a run have written beside its data.
+type account struct {
+	committed bool // the manifest is there
+	claims    map[int]objstore.Info
+	last      int             // the highest claim's number; 0 is none
+	announced []objstore.Info // see announcement
+}
+
+// announcement is what a partitioned attempt puts as <sink.uri>/_runs/<run_id>/attempts/<attempt>.json before it opens its first
+// upload: where a later one has to look for what it left.
+type announcement struct {
+	Folders []string `json:"folders"`
+}
+
+func runRef(dir objstore.Ref, runID, name string) objstore.Ref {
+	return objstore.Ref{Bucket: dir.Bucket, Key: dir.Key + "_runs/" + runID + "/" + name}
+}
+
+func claimRef(dir objstore.Ref, runID string, n int) objstore.Ref {
+	return runRef(dir, runID, fmt.Sprintf("claims/%05d.json", n))
+}
+
+func announcementRef(dir objstore.Ref, runID, attempt string) objstore.Ref {
+	return runRef(dir, runID, "attempts/"+attempt+".json")
+}
+
+func readAccount(ctx context.Context, store objstore.Store, dir objstore.Ref, runID string) (*account, error) {
+	a := &account{claims: map[int]objstore.Info{}}
+	prefix := runRef(dir, runID, "")
+	for info, err := range store.List(ctx, prefix) {
+		if errors.Is(err, objstore.ErrNotExist) {
+			break // nobody has written anything
+		}
+		if err != nil {
+			return nil, fmt.Errorf("look for other attempts: %w", err)
+		}
+		kind, name, _ := strings.Cut(strings.TrimPrefix(info.Key, prefix.Key), "/")
+		name, isJSON := strings.CutSuffix(name, ".json")
+		n, err := strconv.Atoi(name)
+		switch {
+		case kind == "manifest.json":
+			a.committed = true
+		case kind == "claims" && isJSON && err == nil && n > 0:
+			a.claims[n] = info
+			a.last = max(a.last, n)
+		case kind == "attempts" && isJSON:
+			a.announced = append(a.announced, info)
+		}
+	}
+	return a, nil
+}
+
+// readClaim reads an entry of the log; nil if it is gone.
+func readClaim(ctx context.Context, store objstore.Store, ref objstore.Ref) (*claim, error) {
+	info, err := store.Stat(ctx, ref, objstore.Pin{})
+	var b []byte
+	if err == nil {
+		b, err = readObject(ctx, store, info)
+	}
+	if gone(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look for other attempts: %w", err)
+	}
+	c := &claim{}
+	if err := json.Unmarshal(b, c); err != nil {
+		return nil, fail.Newf(fail.Data, "the claim of an earlier attempt cannot be read: %w", err).In(ref.String())
+	}
+	return c, nil
+}
+
+// gone says that an object which an attempt wrote is not there as it was: another has removed or replaced it.
+func gone(err error) bool {
+	return errors.Is(err, objstore.ErrNotExist) || errors.Is(err, objstore.ErrChanged)
+}
+
+// folders are those that attempts have announced, each once.
+func (a *account) folders(ctx context.Context, store objstore.Store) ([]string, error) {
+	var all []string
+	for _, info := range a.announced {
+		b, err := readObject(ctx, store, info)
+		if gone(err) {
+			continue // that attempt has left nothing
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read where an earlier attempt wrote: %w", err)
+		}
+		var an announcement
+		if err := json.Unmarshal(b, &an); err != nil {
+			return nil, fail.Newf(fail.Data, "an earlier attempt's list of folders cannot be read: %w", err).In(info.Ref.String())
+		}
+		all = append(all, an.Folders...)
+	}
+	slices.Sort(all)
+	return slices.Compact(all), nil
+}
+
+func (c *committer) putJSON(ctx context.Context, ref objstore.Ref, v any, ifAbsent bool) error {
+	b, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return fail.Newf(fail.Internal, "encode %s: %w", ref, err)
+	}
+	_, err = c.store.Put(ctx, ref, append(b, '\n'), "application/json", ifAbsent)
+	return err
+}
+
+// announce says where this attempt will have files, before it has any.
+func (c *committer) announce(ctx context.Context, folders []string) error {
+	c.announced = true // before it is: the answer may be lost
+	if err := c.putJSON(ctx, announcementRef(c.dir, c.runID, c.attempt), announcement{folders}, false); err != nil {
+		return fmt.Errorf("write the list of partitions: %w", err)
+	}
+	return nil
+}
+
+// enter puts entry n of the log and says whether it is this attempt's.
+func (c *committer) enter(ctx context.Context, n int, entry claim) (bool, error) {
+	ref := claimRef(c.dir, c.runID, n)
+	err := c.putJSON(ctx, ref, entry, true)
+	if !errors.Is(err, objstore.ErrExists) {
+		return err == nil, err
+	}
+	// The store may have been asked twice, because its first answer was lost.
+	there, err := readClaim(ctx, c.store, ref)
+	return there != nil && there.Attempt == c.attempt, err
+}
+
+// claim makes this attempt the only one that can commit the run, until another claims it. It fails if the run is committed.
+func (c *committer) claim(ctx context.Context) error {
+	for n := 1; ; {
+		ours, err := c.enter(ctx, n, claim{Attempt: c.attempt})
+		if err != nil {
+			return fmt.Errorf("claim the run: %w", err)
+		}
+		// Looked at after the claim: a commit that is not there now can only be this attempt's, or that of a later claim.
+		a, err := readAccount(ctx, c.store, c.dir, c.runID)
+		if err != nil {
+			return err
+		}
+		if a.committed && !c.force {
+			if ours {
+				c.forget(ctx, claimRef(c.dir, c.runID, n))
+			}
+			return errCommittedElsewhere
+		}
+		if ours {
+			c.claimed, c.account = n, a
+			if a.last > n {
+				return errSuperseded
+			}
+			return nil
+		}
+		if last, err := readClaim(ctx, c.store, claimRef(c.dir, c.runID, a.last)); err != nil {
+			return err
+		} else if last != nil && last.Manifest != nil && !c.force {
+			return errCommittedElsewhere
+		}
+		n = a.last + 1
+	}
+}
+
+// seal commits the run with m in the log, unless another attempt has claimed it.
+func (c *committer) seal(ctx context.Context, m *Manifest) error {
+	ours, err := c.enter(ctx, c.claimed+1, claim{Attempt: c.attempt, Manifest: m})
+	if err != nil {
+		return fmt.Errorf("commit the run: %w", err)
+	}
+	if !ours {
+		return errSuperseded
+	}
+	return nil
+}
+
+// alone reports whether nothing of another attempt can be there.
+func (c *committer) alone() bool {
+	return c.claimed == 1 && !c.force && !slices.ContainsFunc(c.account.announced, func(i objstore.Info) bool {
+		return i.Ref != announcementRef(c.dir, c.runID, c.attempt)
+	})
+}
+
+// clear removes what the attempts have written for each other: the manifest says more. That it stays does no harm. Where
+// an earlier attempt has claimed the run the log must stay, for that one may be alive, and find its next entry free.
+func (c *committer) clear(ctx context.Context) {
+	for _, info := range c.account.announced {
+		c.forget(ctx, info.Ref)
+	}
+	if c.claimed == 1 {
+		c.forget(ctx, claimRef(c.dir, c.runID, 2))
+		c.forget(ctx, claimRef(c.dir, c.runID, 1))
+	}
+}
+
+func (c *committer) forget(ctx context.Context, ref objstore.Ref) {
+	if err := c.store.Delete(ctx, ref); err != nil {
+		c.log.Warn("an attempt's note was not removed", "run_id", c.runID, "object", ref.String(), "error", err.Error())
+	}
+}
+
+// settled is the commit of another attempt at the run: nil if there is none. One that came no further than the log is
+// carried through: its leftovers are cleared and its manifest written.
+func (j *job) settled(ctx context.Context) (*Manifest, error) {
+	ref := manifestRef(j.dir, j.runID)
+	if m, err := readManifest(ctx, j.store, ref); m != nil || err != nil {
+		return m, err
+	}
+	a, err := readAccount(ctx, j.store, j.dir, j.runID)
+	if err != nil || a.last == 0 {
+		return nil, err
+	}
+	last, err := readClaim(ctx, j.store, claimRef(j.dir, j.runID, a.last))
+	if err != nil || last == nil || last.Manifest == nil {
+		return nil, err
+	}
+	folders, err := a.folders(ctx, j.store)
+	if err != nil {
+		return nil, err
+	}
+	if len(j.pipe.Sink.PartitionBy) == 0 {
+		folders = []string{""}
+	}
+	c := &committer{store: j.store, dir: j.dir, runID: j.runID, dest: j.dest, log: j.opt.Log}
+	if err := c.tidy(ctx, last.Manifest, folders); err != nil {
+		return nil, err
+	}
+	if err := c.publish(ctx, last.Manifest); err != nil && !errors.Is(err, errCommittedElsewhere) {
+		return nil, err
+	}
+	return readManifest(ctx, j.store, ref)
+}
