@@ -458,11 +458,9 @@ func (c *columnReader) nested(ctx context.Context, n int, lead bool) (rows int, 
 			if from == 0 && c.reps[0] != 0 {
 				return rows, errBetween
 			}
-			reps := c.reps[from:]
-			for i, d := range c.defs[from:] {
-				rows += int(bit(reps[i] == 0))
-				some += int(bit(d == maxDef))
-			}
+			var begun int
+			begun, some = encoding.CountLevels(c.defs[from:], c.reps[from:], maxDef)
+			rows += begun
 			c.taken = len(c.defs)
 			from = c.taken
 		}

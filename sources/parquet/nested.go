@@ -8,6 +8,9 @@ import (
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/array"
 	"github.com/apache/arrow/go/v17/arrow/memory"
+
+	"github.com/sluice-data/sluice/internal/recycle"
+	"github.com/sluice-data/sluice/sources/parquet/internal/encoding"
 )
 
 // column makes batches of one column of the result from one file's row groups. It belongs to one lane.
@@ -270,28 +273,9 @@ func disagree(path string, got, want int) error {
 // notNull on. The caller owns the bitmap.
 func (c *column) slots(r *columnReader, notNull, def, rep uint8) (valid *memory.Buffer, nulls, n int) {
 	defs := r.defs[:r.taken]
-	reps := r.reps[:len(defs)]
 	valid = newBitmap(c.mem, len(defs))
-	b := valid.Bytes()
-	for i, d := range defs {
-		if reps[i] > rep || d < def {
-			continue
-		}
-		if d >= notNull {
-			b[n>>3] |= 1 << (n & 7)
-		} else {
-			nulls++
-		}
-		n++
-	}
+	n, nulls = encoding.Slots(valid.Bytes(), defs, r.reps[:len(defs)], notNull, def, rep)
 	return valid, nulls, n
-}
-
-func bit(b bool) uint8 {
-	if b {
-		return 1
-	}
-	return 0
 }
 
 func (c *column) buildLeaf(p *plan, def uint8, n int) (arrow.ArrayData, error) {
@@ -340,19 +324,6 @@ func (c *column) buildList(p *plan, def, rep uint8, n int) (arrow.ArrayData, err
 
 // offsets are those of a list's slots, of which there are n, and the number of elements. The caller owns the buffer.
 func (c *column) offsets(r *columnReader, elemDef, def, rep uint8, n int) (*memory.Buffer, int) {
-	buf := memory.NewResizableBuffer(c.mem)
-	buf.Resize(4 * (n + 1))
-	off := sliceOf[int32](buf.Bytes())
-	defs := r.defs[:r.taken]
-	reps := r.reps[:len(defs)]
-	slot, count := 0, int32(0)
-	for i, d := range defs {
-		off[slot] = count // of the slot to come: it stays when that begins
-		slot += int(bit(reps[i] <= rep) & bit(d >= def))
-		count += int32(bit(reps[i] <= rep+1) & bit(d >= elemDef))
-	}
-	for ; slot <= n; slot++ {
-		off[slot] = count
-	}
-	return buf, int(count)
+	buf := recycle.Undefined(c.mem, 4*(n+1))
+	return buf, encoding.Offsets(sliceOf[int32](buf.Bytes()), r.defs[:r.taken], r.reps[:r.taken], elemDef, def, rep)
 }

@@ -280,8 +280,7 @@ func nullData(mem memory.Allocator, typ arrow.DataType, n int) arrow.ArrayData {
 
 // newBitmap is a zeroed bitmap of n bits.
 func newBitmap(mem memory.Allocator, n int) *memory.Buffer {
-	b := memory.NewResizableBuffer(mem)
-	b.Resize(int(bitutil.BytesForBits(int64(n))))
+	b := recycle.Undefined(mem, int(bitutil.BytesForBits(int64(n))))
 	clear(b.Buf())
 	return b
 }

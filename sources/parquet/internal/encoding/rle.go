@@ -109,7 +109,7 @@ func (r *RLE) Levels(dst []uint8, limit uint8) error {
 		}
 		n := min(r.left, len(dst))
 		if r.packed {
-			if top := unpackLevels(dst[:n], r.b, r.bit, r.width); top > limit {
+			if top := unpackLevels(dst[:n], r.b, r.bit, r.width, limit); top > limit {
 				return fmt.Errorf("level %d is above the column's %d", top, limit)
 			}
 			r.bit += n * int(r.width)

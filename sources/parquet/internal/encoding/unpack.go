@@ -76,40 +76,6 @@ func unpack(dst []uint32, b []byte, bit int, width uint) {
 	}
 }
 
-// unpackLevels reads len(dst) values of width bits (at most 8) from bit on, as unpack does, and returns the largest.
-func unpackLevels(dst []uint8, b []byte, bit int, width uint) (top uint8) {
-	i, w, s, mask := 0, int(width), width&63, uint64(1)<<width-1
-	if bit&7 == 0 && width > 0 {
-		at := bit >> 3
-		for ; i+8 <= len(dst) && at+8 <= len(b); i += 8 {
-			d := dst[i : i+8 : i+8]
-			x := binary.LittleEndian.Uint64(b[at:])
-			d[0] = uint8(x & mask)
-			d[1] = uint8(x >> s & mask)
-			d[2] = uint8(x >> (2 * s & 63) & mask)
-			d[3] = uint8(x >> (3 * s & 63) & mask)
-			d[4] = uint8(x >> (4 * s & 63) & mask)
-			d[5] = uint8(x >> (5 * s & 63) & mask)
-			d[6] = uint8(x >> (6 * s & 63) & mask)
-			d[7] = uint8(x >> (7 * s & 63) & mask)
-			top = max(top, max(max(d[0], d[1]), max(d[2], d[3])), max(max(d[4], d[5]), max(d[6], d[7])))
-			at += w
-		}
-		bit = at << 3
-	}
-	for ; i < len(dst); i++ {
-		at := bit >> 3
-		v := uint32(b[at])
-		if at+1 < len(b) {
-			v |= uint32(b[at+1]) << 8
-		}
-		dst[i] = uint8(v >> (bit & 7) & uint32(mask))
-		top = max(top, dst[i])
-		bit += w
-	}
-	return top
-}
-
 // fill sets all of dst to v.
 func fill(dst []uint8, v uint8) {
 	if v == 0 || len(dst) == 0 {
