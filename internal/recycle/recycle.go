@@ -12,10 +12,10 @@ import (
 
 const (
 	alignment = 64      // of every buffer, as Arrow recommends
-	smallest  = 4 << 10 // what is smaller is left to the runtime, which is good at it
+	smallest  = 1 << 10 // what is smaller is left to the runtime, which is good at it
 	largest   = 64 << 20
 	steps     = 4 // size classes from one power of two to the next: at most a fifth of a buffer is unused
-	minShift  = 12
+	minShift  = 10
 	classes   = (26-minShift)*steps + 1
 )
 
