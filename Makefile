@@ -17,7 +17,7 @@ BENCH      ?=
 RECORD     ?=
 BENCH_RUN   = cd bench && $(GO) run ./run
 
-.PHONY: help run test race lint e2e minio-run build image fuzz clean bench bench-large bench-scaling bench-peers bench-record bench-render bench-go bench-go-record bench-clean
+.PHONY: help run test race lint e2e minio-run build image fuzz clean bench bench-large bench-scaling bench-s3 bench-peers bench-record bench-render bench-go bench-go-record bench-clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +62,9 @@ bench-large: ## the same over 10M rows and more: 30 GB of disk
 
 bench-scaling: ## the worker over lanes 1 to 8 and 1M to 100M rows, and its start: 20 GB of disk
 	$(BENCH_RUN) scaling -data $(BENCH_DATA) $(if $(RECORD),-record scaling) $(BENCH)
+
+bench-s3: $(BIN)/minio ## the worker from and to MinIO beside local files
+	$(BENCH_RUN) s3 -data $(BENCH_DATA) $(if $(RECORD),-record s3) $(BENCH)
 
 bench-peers: ## record the medians of other engines from PEERS=FILE, a CSV
 	$(BENCH_RUN) peers $(abspath $(PEERS))

@@ -2,6 +2,7 @@
 //
 //	go run ./run table                 measure the workloads by the worker and DuckDB, compare their values, print the table
 //	go run ./run scaling               measure the worker over lanes and rows, and its start
+//	go run ./run s3                    measure the worker from and to S3 beside local files
 //	go run ./run peers FILE            record the medians of other engines from a CSV
 //	go run ./run render                write RESULTS.md and the tables of docs/performance.md from what is recorded
 //
@@ -38,7 +39,7 @@ func main() {
 
 func run(ctx context.Context, args []string) error {
 	if len(args) == 0 {
-		return errors.New("which command: table, scaling, peers or render?")
+		return errors.New("which command: table, scaling, s3, peers or render?")
 	}
 	switch name, args := args[0], args[1:]; name {
 	case suite.PeerCommand:
@@ -47,12 +48,14 @@ func run(ctx context.Context, args []string) error {
 		return table(ctx, args)
 	case "scaling":
 		return scaling(ctx, args)
+	case "s3":
+		return remote(ctx, args)
 	case "peers":
 		return peers(ctx, args)
 	case "render":
 		return render(root)
 	default:
-		return fmt.Errorf("no command %q: table, scaling, peers or render", name)
+		return fmt.Errorf("no command %q: table, scaling, s3, peers or render", name)
 	}
 }
 
@@ -101,7 +104,7 @@ func (f *flags) parse(args []string) error {
 func (f *flags) command() string {
 	parts := []string{"cd bench && go run ./run " + f.Name()}
 	f.Visit(func(fl *flag.Flag) {
-		if fl.Name != "data" && fl.Name != "record" && fl.Name != "worker" {
+		if fl.Name != "data" && fl.Name != "record" && fl.Name != "worker" && fl.Name != "minio" && fl.Name != "minio-dir" && fl.Name != "endpoint" && fl.Name != "bucket" {
 			parts = append(parts, "-"+fl.Name+" "+fl.Value.String())
 		}
 	})
@@ -176,6 +179,32 @@ func scaling(ctx context.Context, args []string) error {
 		return nil
 	}
 	return save("scaling", s)
+}
+
+func remote(ctx context.Context, args []string) error {
+	f := newFlags("s3", 10_000_000)
+	var ro suite.RemoteOptions
+	f.StringVar(&ro.Only, "only", "", "these workloads, comma between them")
+	f.StringVar(&ro.Endpoint, "endpoint", "", "URL of a server that runs, with the AWS_… environment's credentials (default: MinIO is started)")
+	f.StringVar(&ro.Bucket, "bucket", "", "the bucket on it, which is there; what is put into it stays")
+	f.StringVar(&ro.MinIO, "minio", filepath.Join(root, ".bin", "minio"), "MinIO's binary")
+	f.StringVar(&ro.Dir, "minio-dir", "", "folder for MinIO's objects (default: in that of the data); one in memory takes the disk out of the comparison")
+	if err := f.parse(args); err != nil {
+		return err
+	}
+	head := suite.NewHead(f.command(), bench.ThisMachine(ctx, root))
+	r, err := suite.OnS3(ctx, f.o, ro)
+	if err != nil {
+		return err
+	}
+	r.Head = head
+	var text strings.Builder
+	r.Markdown(&text)
+	fmt.Println(text.String())
+	if f.record == "" {
+		return nil
+	}
+	return save("s3", r)
 }
 
 func numbers(list string) (out []int, err error) {

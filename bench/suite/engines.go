@@ -89,22 +89,38 @@ func (e *engines) sluice(ctx context.Context, w workload.Workload, in data.File,
 	if err := os.RemoveAll(r.out); err != nil {
 		return r, err
 	}
-	file := filepath.Join(e.root, w.File)
-	if w.File == "" {
-		file = filepath.Join(e.work, "pipeline.yaml")
-		if err := os.WriteFile(file, []byte(w.Pipeline(r.out+"/")), 0o644); err != nil {
-			return r, err
-		}
+	file, err := e.pipelineFile(w, r.out+"/")
+	if err != nil {
+		return r, err
 	}
 	args := []string{e.worker, "run", "-p", file, "--input", in.Path, "--output", r.out + "/", "--local-root", e.work, "--tmp-dir", e.work, "--progress", "off"}
 	if w.Memory != "" {
 		args = append(args, "--memory-limit", w.Memory)
 	}
+	out := r.out
+	if r, err = e.measureRun(ctx, append(args, more...), in, env...); err != nil {
+		return r, err
+	}
+	r.out = out
+	r.bytes, err = parquetBytes(r.out)
+	return r, err
+}
+
+// pipelineFile is the workload's, or one that is made of it and writes to out.
+func (e *engines) pipelineFile(w workload.Workload, out string) (string, error) {
+	if w.File != "" {
+		return filepath.Join(e.root, w.File), nil
+	}
+	file := filepath.Join(e.work, "pipeline.yaml")
+	return file, os.WriteFile(file, []byte(w.Pipeline(out)), 0o644)
+}
+
+// measureRun is a run of the worker that has to commit all rows of in.
+func (e *engines) measureRun(ctx context.Context, command []string, in data.File, env ...string) (r result, err error) {
 	ctx, cancel := context.WithTimeout(ctx, maxRun)
 	defer cancel()
 	var out []byte
-	var err error
-	r.usage, out, err = bench.Measure(ctx, append(args, more...), env...)
+	r.usage, out, err = bench.Measure(ctx, command, env...)
 	receipt, parseErr := bench.ParseReceipt(out)
 	switch {
 	case err != nil && parseErr == nil && receipt.Error != nil:
@@ -117,9 +133,8 @@ func (e *engines) sluice(ctx context.Context, w workload.Workload, in data.File,
 	if receipt.Status != "committed" || receipt.Rows.Read != in.Rows {
 		return r, fmt.Errorf("receipt: %s, %d rows read, want %d", receipt.Status, receipt.Rows.Read, in.Rows)
 	}
-	r.stage = receipt.Stages
-	r.bytes, err = parquetBytes(r.out)
-	return r, err
+	r.stage, r.bytes = receipt.Stages, receipt.Bytes.Written
+	return r, nil
 }
 
 // duckdb runs the workload by DuckDB.

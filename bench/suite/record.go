@@ -51,11 +51,12 @@ type Records struct {
 	Laptop, Large *Record
 	Scaling       *Scaling
 	Peers         *Peers
+	S3            *Remote
 }
 
 // files are the records' files by name.
 func (r *Records) files() map[string]any {
-	return map[string]any{"laptop.json": &r.Laptop, "large.json": &r.Large, "scaling.json": &r.Scaling, "peers.json": &r.Peers}
+	return map[string]any{"laptop.json": &r.Laptop, "large.json": &r.Large, "scaling.json": &r.Scaling, "peers.json": &r.Peers, "s3.json": &r.S3}
 }
 
 // Load reads the records of a folder.
@@ -76,7 +77,7 @@ func Load(dir string) (*Records, error) {
 	return r, nil
 }
 
-// Save writes one record into the folder: *Record as laptop or large, *Scaling or *Peers under their own names.
+// Save writes one record into the folder: *Record as laptop or large, *Scaling, *Peers or *Remote under their own names.
 func Save(dir, name string, record any) error {
 	text, err := json.MarshalIndent(record, "", " ")
 	if err != nil {

@@ -35,6 +35,13 @@ var blocks = []block{
 		}
 		r.Scaling.Markdown(b)
 	}},
+	{"s3", func(r *Records, b *strings.Builder) {
+		if r.S3 == nil {
+			b.WriteString(notMeasured)
+			return
+		}
+		r.S3.Markdown(b)
+	}},
 	{"peers", func(r *Records, b *strings.Builder) {
 		if r.Peers == nil {
 			b.WriteString(notMeasured)

@@ -36,7 +36,7 @@ func TestDocumentsAreWrittenFromRecords(t *testing.T) {
 	if string(doc) != filled {
 		t.Error("docs/performance.md is not what bench/record gives: make bench-render")
 	}
-	if strings.Count(want, "<!-- bench ") != 4 || strings.Count(filled, "<!-- bench ") < 4 {
+	if strings.Count(want, "<!-- bench ") != 5 || strings.Count(filled, "<!-- bench ") < 4 {
 		t.Error("blocks are missing")
 	}
 }
@@ -151,5 +151,20 @@ func TestReadStages(t *testing.T) {
 	}
 	if readStages(nil) != nil {
 		t.Error("stages of none")
+	}
+}
+
+// The table of S3 has walls, the worker's processor time and the server's beside each other.
+func TestRemoteTable(t *testing.T) {
+	r := Records{S3: &Remote{Head: Head{Command: "the command", Date: "2026-11-23"}, Rows: 1000, Server: "MinIO", Tiny: 54.5, Times: []RemoteTime{
+		{Workload: "W1", Title: "all of it", Local: side(1, 2, 4, 3), S3: side(1, 3, 6, 4.5), Server: []float64{1, 1.25, 2}, Plain: []float64{0.5}, PlainCPU: []float64{0.75}}}}}
+	text, err := r.Fill("<!-- bench s3 -->\n<!-- end -->")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"the command", "1000 rows", "|    3.00 | 4.50 |       1.50 |", "|           1.25 |        0.50 |             0.75 |", "54.5 ms"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
 	}
 }

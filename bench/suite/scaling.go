@@ -161,17 +161,26 @@ func (s *session) dropLarge(store *data.Store, ws []workload.Workload) error {
 	return nil
 }
 
-// start measures short runs.
-func (s *session) start(ctx context.Context, runs int) (*Start, error) {
-	in := data.File{Path: filepath.Join(s.work, "tiny.csv"), Rows: 8}
+// tiny is an input of 1 KB, and what is done with it.
+func (s *session) tiny() (in data.File, w workload.Workload, err error) {
+	in = data.File{Path: filepath.Join(s.work, "tiny.csv"), Rows: 8}
 	f, err := os.Create(in.Path)
 	if err != nil {
-		return nil, err
+		return in, w, err
 	}
 	if err := errors.Join(trips.Write(f, int(in.Rows)), f.Close()); err != nil {
-		return nil, err
+		return in, w, err
 	}
 	ws, err := workload.Pick("W1")
+	if err != nil {
+		return in, w, err
+	}
+	return in, ws[0], nil
+}
+
+// start measures short runs.
+func (s *session) start(ctx context.Context, runs int) (*Start, error) {
+	in, w, err := s.tiny()
 	if err != nil {
 		return nil, err
 	}
@@ -182,7 +191,7 @@ func (s *session) start(ctx context.Context, runs int) (*Start, error) {
 			return nil, err
 		}
 		version = append(version, milliseconds(u.Wall))
-		r, err := s.sluice(ctx, ws[0], in, nil)
+		r, err := s.sluice(ctx, w, in, nil)
 		if err != nil {
 			return nil, err
 		}
@@ -193,7 +202,7 @@ func (s *session) start(ctx context.Context, runs int) (*Start, error) {
 			return nil, err
 		}
 		begin := time.Now()
-		if _, err := s.sluice(ctx, ws[0], in, nil); err != nil {
+		if _, err := s.sluice(ctx, w, in, nil); err != nil {
 			watch.stop()
 			return nil, err
 		}
