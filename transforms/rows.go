@@ -1,7 +1,7 @@
 package transforms
 
 import (
-	"math/bits"
+	"slices"
 	"sort"
 
 	"github.com/apache/arrow/go/v17/arrow"
@@ -73,6 +73,8 @@ func trueRows(dst []int32, a arrow.Array) []int32 {
 	if valid != nil {
 		valid = valid[no/8:]
 	}
+	k := len(dst)
+	dst = slices.Grow(dst, n+8)[:k+n+8]
 	for i := 0; i < n; i += 8 {
 		b := v[i/8]
 		if valid != nil {
@@ -81,11 +83,21 @@ func trueRows(dst []int32, a arrow.Array) []int32 {
 		if n-i < 8 {
 			b &= 1<<uint(n-i) - 1
 		}
-		for ; b != 0; b &= b - 1 {
-			dst = append(dst, int32(i+bits.TrailingZeros8(b)))
+		d, at := dst[k:k+8:k+8], int32(i)
+		switch b {
+		case 0:
+			continue
+		case 0xff:
+			d[0], d[1], d[2], d[3], d[4], d[5], d[6], d[7] = at, at+1, at+2, at+3, at+4, at+5, at+6, at+7
+			k += 8
+			continue
+		}
+		for j := range 8 { // each row is written, and stays if it is true: nobody knows beforehand
+			dst[k] = at + int32(j)
+			k += int(b >> j & 1)
 		}
 	}
-	return dst
+	return dst[:k]
 }
 
 // refusal is why a row leaves.

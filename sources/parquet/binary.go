@@ -11,6 +11,7 @@ import (
 	"github.com/apache/arrow/go/v17/arrow/memory"
 	"github.com/parquet-go/parquet-go/format"
 
+	"github.com/sluice-data/sluice/internal/recycle"
 	"github.com/sluice-data/sluice/sources/parquet/internal/encoding"
 )
 
@@ -46,6 +47,7 @@ type text struct {
 	off             []int32 // off[n] is where the next value goes
 	data            []byte  // all of dataBuf
 	n               int
+	last            int // bytes of the batch before
 
 	dictOff  []uint32
 	dictData []byte // with slack behind
@@ -62,9 +64,10 @@ func (t *text) forget() {
 
 func (t *text) begin(n int) {
 	t.abandon()
-	t.offBuf, t.dataBuf = memory.NewResizableBuffer(t.mem), memory.NewResizableBuffer(t.mem)
-	t.n, t.bad, t.data = 0, t.bad[:0], nil
-	t.room(n)
+	// room for a batch like the one before, so that it does not move as it grows
+	t.offBuf, t.dataBuf = recycle.Undefined(t.mem, 4*(n+1)), recycle.Undefined(t.mem, min(t.last+t.last/16, softBytes)+slack)
+	t.off, t.data = sliceOf[int32](t.offBuf.Bytes()), t.dataBuf.Bytes()
+	t.n, t.bad = 0, t.bad[:0]
 	t.off[0] = 0
 }
 
@@ -401,6 +404,7 @@ func (t *text) finish(slots int, valid *memory.Buffer, nulls int) (arrow.ArrayDa
 		}
 	}
 	t.dataBuf.ResizeNoShrink(int(end))
+	t.last = int(end)
 	d := array.NewData(t.typ, slots, []*memory.Buffer{validOrNil(valid, nulls), t.offBuf, t.dataBuf}, nil, nulls, 0)
 	if valid != nil {
 		valid.Release()
