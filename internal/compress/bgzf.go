@@ -14,7 +14,8 @@ import (
 )
 
 // BGZF ("Sequence Alignment/Map Format Specification", section 4.1; written by bgzip) is gzip whose members say in a subfield of their header's
-// extra field how long they are, and hold at most 64 KiB each: they can be decoded beside each other.
+// extra field how long they are, and hold at most 64 KiB each: they can be decoded beside each other. One core reads them in the same way, so that a run refuses the
+// same files wherever it is.
 const (
 	bgzfContent = 64 << 10
 	bgzfHead    = 18 // the header that bgzip writes

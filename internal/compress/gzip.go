@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
-	"runtime"
 	"sync"
 
 	"github.com/sluice-data/sluice/internal/compress/inflate"
@@ -26,7 +25,7 @@ type gunzip struct {
 }
 
 func openGzip(src *source, _ Options) (io.ReadCloser, error) {
-	if size, _, err := peekBlock(ahead{src}); err == nil && size > 0 && runtime.GOMAXPROCS(0) > 1 {
+	if size, _, err := peekBlock(ahead{src}); err == nil && size > 0 {
 		return newBlocks(src), nil
 	}
 	g := gunzips.Get().(*gunzip)

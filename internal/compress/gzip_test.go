@@ -201,7 +201,23 @@ func TestBlockSize(t *testing.T) {
 		if fail.KindOf(err) != fail.Data || !strings.Contains(err.Error(), "member 2: the block is not as long as its header says") || !strings.HasPrefix(string(got), "first\n") {
 			t.Errorf("%+d: %d bytes, %v", by, len(got), err)
 		}
+		alone, aerr := onOneCore(t, data)
+		if !bytes.Equal(alone, got) || fmt.Sprint(aerr) != fmt.Sprint(err) {
+			t.Errorf("%+d: on one core %d bytes, %v; on several %d, %v", by, len(alone), aerr, len(got), err)
+		}
 	}
+}
+
+// onOneCore reads data as a machine with one core does.
+func onOneCore(t *testing.T, data []byte) ([]byte, error) {
+	t.Helper()
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	r, err := NewReader("gzip", bytes.NewReader(data), Options{})
+	if err != nil {
+		return nil, err
+	}
+	out, err := io.ReadAll(r)
+	return out, errors.Join(err, r.Close())
 }
 
 // TestBGZFEveryCut: a cut anywhere but between blocks is an error.
