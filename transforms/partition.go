@@ -11,16 +11,22 @@ import (
 	"github.com/sluice-data/sluice/transforms/internal/gather"
 )
 
+// Table is what a partitioned sink's rows are gathered for.
+type Table struct {
+	Limits hive.Limits // of its folders' names
+	// Found, if it is not nil, is called with all folders before the first row comes out.
+	Found func(ctx context.Context, folders []string) error
+}
+
 // BindPartition binds the gathering of a partitioned sink: n is the list sink.partition_by. Rows come out partition after
 // partition, in the order of the partitions' folders and, within one, of the input; the partition columns are still in
-// them. A row with a value that no folder's name can carry is rejected. Found, if it is not nil, is called with all folders
-// before the first row comes out.
-func BindPartition(env Env, n *spec.Node, in *arrow.Schema, found func(ctx context.Context, folders []string) error) (Bound, error) {
+// them. A row with a value that no folder's name can carry is rejected.
+func BindPartition(env Env, n *spec.Node, in *arrow.Schema, table Table) (Bound, error) {
 	items, err := n.List()
 	if err != nil {
 		return Bound{}, err
 	}
-	cfg := gather.Config{Schema: in, Budget: env.MemoryBudget, TempDir: env.TempDir, Found: found}
+	cfg := gather.Config{Schema: in, Budget: env.MemoryBudget, TempDir: env.TempDir, Found: table.Found}
 	names := make([]string, len(items))
 	for i, it := range items {
 		if names[i], err = it.Str(); err != nil {
@@ -46,7 +52,11 @@ func BindPartition(env Env, n *spec.Node, in *arrow.Schema, found func(ctx conte
 				return "", i, values[i].Text, err
 			}
 		}
-		return hive.Folder(names, values), 0, "", nil
+		folder := hive.Folder(names, values)
+		if i, err := table.Limits.Check(folder); err != nil {
+			return "", i, values[i].Text, err
+		}
+		return folder, 0, "", nil
 	}
 	f, err := gather.New(cfg)
 	if err != nil {

@@ -139,6 +139,29 @@ func Folder(names []string, values []Value) string {
 	return b.String()
 }
 
+// Limits are how many bytes names may have where the folders are to be; 0 is no limit.
+type Limits struct {
+	Name int // of one folder: 255 in a directory
+	Path int // of a Folder as a whole: what an object's key, of 1,024 bytes in S3, has room for
+}
+
+// Check says why the folder, made by Folder, is too long, and by which of its columns; nil if it is not.
+func (l Limits) Check(folder string) (of int, err error) {
+	longest := 0
+	for i, name := range strings.Split(strings.TrimSuffix(folder, "/"), "/") {
+		if l.Name > 0 && len(name) > l.Name {
+			return i, fmt.Errorf("its folder's name would have %d bytes, and may have %d", len(name), l.Name)
+		}
+		if len(name) > longest {
+			of, longest = i, len(name)
+		}
+	}
+	if l.Path > 0 && len(folder) > l.Path {
+		return of, fmt.Errorf("the partition's path would have %d bytes, and below the table's URI there is room for %d", len(folder), l.Path)
+	}
+	return 0, nil
+}
+
 // escaped is what Hive percent-encodes in a folder's name (org.apache.hadoop.hive.common.FileUtils.escapePathName; Spark's
 // ExternalCatalogUtils has the same). Everything else stands as it is: readers decode %XX to a character each, so text
 // beyond ASCII must not be encoded by its bytes.

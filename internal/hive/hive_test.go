@@ -138,3 +138,24 @@ func TestValueAt(t *testing.T) {
 		}
 	}
 }
+
+// A folder may be too long by one column's name, or as a whole: then the longest is to blame.
+func TestLimits(t *testing.T) {
+	for _, c := range []struct {
+		folder string
+		limits Limits
+		of     int
+		reason string
+	}{
+		{"a=12345/", Limits{}, 0, ""},
+		{"a=12345/", Limits{Name: 7, Path: 8}, 0, ""},
+		{"a=1/b=123456/", Limits{Name: 7}, 1, "its folder's name would have 8 bytes, and may have 7"},
+		{"a=é/", Limits{Name: 3}, 0, "its folder's name would have 4 bytes, and may have 3"},
+		{"a=1/b=22/c=3/", Limits{Name: 7, Path: 12}, 1, "the partition's path would have 13 bytes, and below the table's URI there is room for 12"},
+	} {
+		of, err := c.limits.Check(c.folder)
+		if of != c.of || (err == nil) != (c.reason == "") || err != nil && err.Error() != c.reason {
+			t.Errorf("%s within %+v: column %d, %v", c.folder, c.limits, of, err)
+		}
+	}
+}

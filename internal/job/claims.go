@@ -13,7 +13,7 @@ import (
 	"github.com/sluice-data/sluice/internal/objstore"
 )
 
-// A run's attempts settle in a log which of them commits: <sink.uri>/_runs/<run_id>/claims/<nnnnn>.json, each entry put on the
+// A run's attempts settle in a log which of them commits: <sink.uri>/_runs/<run_id>/claim-<nnnnn>.json, each entry put on the
 // condition that its number is free. An attempt claims the run with entry n before it completes its first upload, and commits it
 // with entry n+1, which it gets only if no other attempt has claimed the run meanwhile. So once an attempt has claimed, those
 // before it cannot commit any more; and once one has committed, nobody claims.
@@ -31,7 +31,7 @@ type account struct {
 	announced []objstore.Info // see announcement
 }
 
-// announcement is what a partitioned attempt puts as <sink.uri>/_runs/<run_id>/attempts/<attempt>.json before it opens its first
+// announcement is what a partitioned attempt puts as <sink.uri>/_runs/<run_id>/attempt-<attempt>.json before it opens its first
 // upload: where a later one has to look for what it left.
 type announcement struct {
 	Folders []string `json:"folders"`
@@ -42,11 +42,11 @@ func runRef(dir objstore.Ref, runID, name string) objstore.Ref {
 }
 
 func claimRef(dir objstore.Ref, runID string, n int) objstore.Ref {
-	return runRef(dir, runID, fmt.Sprintf("claims/%05d.json", n))
+	return runRef(dir, runID, fmt.Sprintf("claim-%05d.json", n))
 }
 
 func announcementRef(dir objstore.Ref, runID, attempt string) objstore.Ref {
-	return runRef(dir, runID, "attempts/"+attempt+".json")
+	return runRef(dir, runID, "attempt-"+attempt+".json")
 }
 
 func readAccount(ctx context.Context, store objstore.Store, dir objstore.Ref, runID string) (*account, error) {
@@ -59,16 +59,16 @@ func readAccount(ctx context.Context, store objstore.Store, dir objstore.Ref, ru
 		if err != nil {
 			return nil, fmt.Errorf("look for other attempts: %w", err)
 		}
-		kind, name, _ := strings.Cut(strings.TrimPrefix(info.Key, prefix.Key), "/")
+		kind, name, _ := strings.Cut(strings.TrimPrefix(info.Key, prefix.Key), "-")
 		name, isJSON := strings.CutSuffix(name, ".json")
 		n, err := strconv.Atoi(name)
 		switch {
 		case kind == "manifest.json":
 			a.committed = true
-		case kind == "claims" && isJSON && err == nil && n > 0:
+		case kind == "claim" && isJSON && err == nil && n > 0:
 			a.claims[n] = info
 			a.last = max(a.last, n)
-		case kind == "attempts" && isJSON:
+		case kind == "attempt" && isJSON:
 			a.announced = append(a.announced, info)
 		}
 	}

@@ -325,7 +325,7 @@ func (r *rig) manifests(t *testing.T) (n int) {
 func (r *rig) sealed(t *testing.T) bool {
 	return slices.ContainsFunc(r.files(t), func(f string) bool {
 		b, err := os.ReadFile(filepath.Join(r.dir, strings.TrimPrefix(f, "s3://")))
-		return err == nil && strings.Contains(f, "/claims/") && bytes.Contains(b, []byte(`"manifest"`))
+		return err == nil && strings.Contains(f, "/claim-") && bytes.Contains(b, []byte(`"manifest"`))
 	})
 }
 
@@ -344,7 +344,7 @@ func (r *rig) checkCommitted(t *testing.T, rec *Receipt) {
 	}
 	slices.Sort(named)
 	found := slices.DeleteFunc(r.files(t), func(f string) bool { // what attempts write for each other may stay
-		return strings.Contains(f, "/claims/0") || strings.Contains(f, "/attempts/") && strings.HasSuffix(f, ".json")
+		return strings.Contains(f, "/claim-0") || strings.Contains(f, "/attempt-") && strings.HasSuffix(f, ".json")
 	})
 	slices.Sort(found)
 	if !slices.Equal(named, found) {

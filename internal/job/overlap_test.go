@@ -212,7 +212,7 @@ func TestLoserLeavesACommitItCannotCheck(t *testing.T) {
 	lost := false
 	_, err := o.run(t.Context(), 2, func(call string) error {
 		switch {
-		case strings.HasPrefix(call, "put ") && strings.HasSuffix(call, "/claims/00002.json") && !lost:
+		case strings.HasPrefix(call, "put ") && strings.HasSuffix(call, "/claim-00002.json") && !lost:
 			lost = true
 			if rec, err := o.run(t.Context(), 2, nil); err != nil || rec.Status != Committed {
 				t.Errorf("the other attempt: %s, %v", rec.Status, err)

@@ -35,8 +35,7 @@ type binder struct {
 	sizes  sizes
 	env    transforms.Env
 	format sources.Format
-	// partitions is told the folders of a partitioned sink before it gets a row; nil for a plan that is not carried out.
-	partitions func(ctx context.Context, folders []string) error
+	table  transforms.Table // of a partitioned sink
 }
 
 // bind opens the source and binds every step, all before the first chunk is read.
@@ -202,7 +201,7 @@ func (b *binder) boundWith(env transforms.Env, in *arrow.Schema, keep []map[stri
 		next(bd)
 	}
 	if len(b.pipe.Sink.PartitionBy) > 0 {
-		bd, err := transforms.BindPartition(env, b.pipe.Sink.PartitionAt, in, b.partitions)
+		bd, err := transforms.BindPartition(env, b.pipe.Sink.PartitionAt, in, b.table)
 		if err != nil {
 			return nil, fail.Wrap(fail.Usage, err)
 		}

@@ -7,11 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/sluice-data/sluice/internal/event"
 	"github.com/sluice-data/sluice/internal/fail"
+	"github.com/sluice-data/sluice/internal/hive"
 	"github.com/sluice-data/sluice/internal/memlimit"
 	"github.com/sluice-data/sluice/internal/objstore"
 	"github.com/sluice-data/sluice/internal/recycle"
@@ -301,7 +303,8 @@ func (j *job) attempt(ctx context.Context, fullScan bool) (*Manifest, error) {
 	in := j.intake()
 	defer in.close()
 	var c *committer
-	b := &binder{pipe: j.pipe, in: in, sizes: j.sizes, env: j.env, partitions: func(ctx context.Context, folders []string) error { return c.announce(ctx, folders) }}
+	b := &binder{pipe: j.pipe, in: in, sizes: j.sizes, env: j.env, table: j.table()}
+	b.table.Found = func(ctx context.Context, folders []string) error { return c.announce(ctx, folders) }
 	p, err := b.bind(ctx, fullScan)
 	if err != nil {
 		return nil, err
@@ -324,6 +327,24 @@ func (j *job) attempt(ctx context.Context, fullScan bool) (*Manifest, error) {
 		return nil, err
 	}
 	return c.done, nil
+}
+
+// What a partition's path has to leave room for: the file's name, with numbers of up to nine digits, or in a directory the hidden
+// name that it has while it is written.
+const (
+	longestKey  = 1024 // of S3, in bytes (user guide, "Naming Amazon S3 objects")
+	longestName = 255  // NAME_MAX of Linux' file systems
+	longestPath = 4095 // PATH_MAX without the final zero
+	fileName    = 64
+)
+
+// table is where the sink's folders go, and how long their names may be there.
+func (j *job) table() transforms.Table {
+	if j.dir.Bucket != "" && j.opt.LocalRoot == "" {
+		return transforms.Table{Limits: hive.Limits{Path: max(1, longestKey-len(j.dir.Key)-fileName)}}
+	}
+	root := filepath.Join(j.opt.LocalRoot, j.dir.Bucket, j.dir.Key)
+	return transforms.Table{Limits: hive.Limits{Name: longestName, Path: max(1, longestPath-len(root)-1-fileName)}}
 }
 
 func (j *job) committer(ctx context.Context, p *plan, in *intake) (*committer, error) {
