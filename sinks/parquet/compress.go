@@ -24,38 +24,18 @@ type compressor struct {
 	gzip  *gzip.Writer
 	lz4   lz4.Compressor
 	out   []byte
+	seen  []uint32 // of recurs
 }
 
-// effort is what is done to the pages of a chunk under zstd, cheapest first. Frames of all of them are zstd to a reader.
-type effort uint8
-
-const (
-	effortStored  effort = iota // zstdpage.Stored
-	effortMatched               // zstdpage.Matched
-	effortCoded                 // zstdpage.Coded
-	effortQuick                 // a search for matches, at its fastest
-	effortAsked                 // the level asked for
-)
-
-// layout says where the values of a page begin and how many bytes each has; stride is 0 if they have no common width.
-type layout struct{ head, stride int }
-
-const (
-	// A sample of so many bytes tells the efforts apart. It is less where it would cost as much as it saves, and there is
-	// none of less than leastSample.
-	sampleBytes = 16 << 10
-	leastSample = 4 << 10
-	// smallDict is the size up to which a dictionary page is not worth a sample.
-	smallDict = 64 << 10
-	// longFrame is more than a frame of one segment should hold: readers may keep as much.
-	longFrame = 8 << 20
-)
+// longFrame is more than a frame of one segment should hold: readers may keep as much.
+const longFrame = 8 << 20
 
 // memory is about how many bytes it holds: klauspost's zstd tables and history are some MiB an encoder.
 func (c *compressor) memory() int64 {
 	n := int64(cap(c.out)) + c.pages.Memory()
+	n += int64(4 * cap(c.seen))
 	if c.quick != nil {
-		n += 2 << 20
+		n += 3 << 20
 	}
 	if c.asked != c.quick {
 		n += 3 << 20
@@ -70,7 +50,7 @@ func newCompressor(codec format.CompressionCodec, level int) (*compressor, error
 	case format.Zstd:
 		// Pages carry a CRC of their own, and few are longer than the window.
 		options := []zstd.EOption{zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(false), zstd.WithWindowSize(maxPageBytes), zstd.WithZeroFrames(true)}
-		c.quick, err = zstd.NewWriter(nil, append(options, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithAllLitEntropyCompression(true))...)
+		c.quick, err = zstd.NewWriter(nil, append(options, zstd.WithWindowSize(longPageBytes), zstd.WithLowerEncoderMem(true), zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithAllLitEntropyCompression(true))...)
 		c.asked, c.slack = c.quick, 4
 		if l := zstd.EncoderLevelFromZstd(level); err == nil && l != zstd.SpeedFastest {
 			c.slack = 24
@@ -127,52 +107,6 @@ func (c *compressor) frame(src []byte, l layout, e effort) []byte {
 		return c.quick.EncodeAll(src, c.out[:0])
 	}
 	return c.pages.Append(c.out[:0], src, l.head, l.stride, [...]zstdpage.Method{zstdpage.Stored, zstdpage.Matched, zstdpage.Coded}[e])
-}
-
-// choose settles the effort for size bytes of pages like this one by a sample of its values. It depends on these alone.
-//
-// A search for matches is tried at its fastest, and at the level asked for only where that finds some. Then the cheapest
-// effort is taken that comes as near to the search as c.slack says; codes for bytes also where they save an eighth.
-func (c *compressor) choose(page []byte, l layout, size int) effort {
-	if c.codec != format.Zstd {
-		return effortAsked
-	}
-	sample := page[min(l.head, len(page)):]
-	if len(sample) < leastSample {
-		return effortQuick
-	}
-	sample = sample[:min(len(sample), max(leastSample, min(sampleBytes, size/8)))]
-	search := func(z *zstd.Encoder) int {
-		c.out = z.EncodeAll(sample, c.out[:0])
-		return len(c.out)
-	}
-	cheap, plain, coded := effortStored, len(sample), 0
-	if l.stride > 0 {
-		var matched int
-		if matched, coded = c.pages.Sizes(sample, l.stride); matched < plain-plain/16 {
-			cheap, plain = effortMatched, matched
-		}
-	} else {
-		coded = zstdpage.Entropy(sample)
-	}
-	quick := search(c.quick)
-	best := quick // the measure: what the level asked for makes of it, unless the fastest one does far better
-	found := quick < min(plain, coded)-min(plain, coded)/32
-	if found && c.asked != c.quick {
-		best = min(search(c.asked), quick+quick/8)
-	}
-	most := best + best/c.slack
-	switch {
-	case coded < plain-plain/8 && coded <= most:
-		return effortCoded
-	case plain <= most:
-		return cheap
-	case coded <= most:
-		return effortCoded
-	case quick <= most:
-		return effortQuick
-	}
-	return effortAsked
 }
 
 // room returns the output buffer with length n at least.

@@ -8,8 +8,13 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/apache/arrow/go/v17/arrow"
+	"github.com/apache/arrow/go/v17/arrow/array"
+	"github.com/apache/arrow/go/v17/arrow/memory"
 	"github.com/klauspost/compress/zstd"
 	"github.com/parquet-go/parquet-go/format"
+
+	"github.com/sluice-data/sluice/sinks"
 )
 
 // pagesOf are pages of the kinds of columns there are, as appendPlain and appendHybrid leave them.
@@ -38,10 +43,10 @@ func pagesOf(r *rand.Rand) map[string]struct {
 	}
 	levels := []byte("levels")
 	return map[string]sample{
-		"times":     {append(levels, times...), layout{len(levels), 8}},
-		"noise":     {append(levels, noise...), layout{len(levels), 8}},
-		"decimals":  {money, layout{0, 16}},
-		"ids":       {ids, layout{0, 16}},
+		"times":     {append(levels, times...), layout{head: len(levels), stride: 8}},
+		"noise":     {append(levels, noise...), layout{head: len(levels), stride: 8}},
+		"decimals":  {money, layout{head: 0, stride: 16}},
+		"ids":       {ids, layout{head: 0, stride: 16}},
 		"indices":   {appendHybrid(nil, packed, 8), layout{}},
 		"few flags": {appendPacked(nil, flags, 3), layout{}},
 		"texts":     {text, layout{}},
@@ -55,18 +60,18 @@ func TestEffort(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.close()
-	want := map[string]effort{"times": effortMatched, "noise": effortStored, "decimals": effortCoded, "ids": effortCoded,
+	want := map[string]effort{"times": effortMatched, "noise": effortStored, "decimals": effortMatched, "ids": effortCoded,
 		"indices": effortStored, "few flags": effortCoded}
 	pages := pagesOf(rand.New(rand.NewPCG(1, 2)))
 	for name, e := range want {
-		if got := c.choose(pages[name].page, pages[name].layout, 1<<20); got != e {
+		if got := c.choose(pages[name].page, 0, len(pages[name].page), pages[name].layout); got != e {
 			t.Errorf("%s: effort %d, want %d", name, got, e)
 		}
 	}
-	if got := c.choose(pages["texts"].page, pages["texts"].layout, 1<<20); got < effortQuick {
+	if got := c.choose(pages["texts"].page, 0, len(pages["texts"].page), pages["texts"].layout); got < effortQuick {
 		t.Errorf("texts: effort %d, want a search for matches", got)
 	}
-	if got := c.choose([]byte("a short page"), layout{}, 12); got != effortQuick {
+	if got := c.choose([]byte("a short page"), 0, 12, layout{}); got != effortQuick {
 		t.Errorf("a short page: effort %d, want %d", got, effortQuick)
 	}
 }
@@ -97,7 +102,7 @@ func TestLevelIsAPromise(t *testing.T) {
 					t.Fatalf("%s with effort %d: came back otherwise (%v)", name, e, err)
 				}
 			}
-			e := c.choose(p.page, p.layout, len(p.page))
+			e := c.choose(p.page, 0, len(p.page), p.layout)
 			got, err := c.compress(p.page, p.layout, e)
 			if err != nil {
 				t.Fatal(err)
@@ -140,6 +145,55 @@ func TestDictionaryOfStrings(t *testing.T) {
 	for i := range 4000 {
 		if v := texts[i*i%len(texts)]; d.idx[i] != want[v] {
 			t.Fatalf("value %d, %q, has index %d, want %d", i, v, d.idx[i], want[v])
+		}
+	}
+}
+
+// pagesIn encodes one column and says how many pages it has, and how many bytes.
+func pagesIn(t *testing.T, typ arrow.DataType, rows int, value func(b array.Builder, i int)) (pages, size int) {
+	t.Helper()
+	mem := memory.NewCheckedAllocator(memory.DefaultAllocator)
+	defer mem.AssertSize(t, 0)
+	schema := arrow.NewSchema([]arrow.Field{{Name: "c", Type: typ}}, nil)
+	b := array.NewRecordBuilder(mem, schema)
+	defer b.Release()
+	for i := range rows {
+		value(b.Field(0), i)
+	}
+	rec := b.NewRecord()
+	defer rec.Release()
+	f := checkFile(t, writeFile(t, sinks.Request{Schema: schema}, []arrow.Record{rec}), []arrow.Record{rec})
+	return len(f.OffsetIndexes()[0].PageLocations), int(f.Metadata().RowGroups[0].TotalCompressedSize)
+}
+
+// What recurs further away than a sample is long, and further than a page, is found; a page index that tells rows apart stays.
+func TestFarMatches(t *testing.T) {
+	const rows = 100_000
+	text := func(v func(i int) int) func(array.Builder, int) {
+		return func(b array.Builder, i int) { b.(*array.StringBuilder).Append(fmt.Sprintf("%05d", v(i))) }
+	}
+	for _, c := range []struct {
+		name        string
+		typ         arrow.DataType
+		value       func(array.Builder, int)
+		pages, most int // pages; bytes
+	}{
+		{"texts whose ends recur after 9,000 bytes, and wholly after 900,000", arrow.BinaryTypes.String, text(func(i int) int { return i * 35761 % 100_000 }), 1, rows},
+		{"sorted texts", arrow.BinaryTypes.String, text(func(i int) int { return i }), 5, 4 * rows},
+		{"lists that recur after a page", arrow.ListOf(arrow.PrimitiveTypes.Int64), func(b array.Builder, i int) {
+			l := b.(*array.ListBuilder)
+			l.Append(true)
+			r := rand.New(rand.NewPCG(uint64(i%25_000), 5))
+			for range 1 + i%2 {
+				l.ValueBuilder().(*array.Int64Builder).Append(int64(r.Uint64()))
+			}
+		}, 1, 6 * rows},
+		{"noise", arrow.PrimitiveTypes.Int64, func(b array.Builder, i int) {
+			b.(*array.Int64Builder).Append(int64(uint64(i+1) * 0x9E3779B97F4A7C15))
+		}, 5, 8*rows + 1000},
+	} {
+		if pages, size := pagesIn(t, c.typ, rows, c.value); pages != c.pages || size > c.most {
+			t.Errorf("%s: %d pages of %d bytes, want %d of %d at most", c.name, pages, size, c.pages, c.most)
 		}
 	}
 }

@@ -123,7 +123,28 @@ func (e *encoder) chunk(body *blockBody) error {
 		e.raw = e.dict.page(e.raw, c.leaf, k)
 	}
 	dictEnd := len(e.raw)
-	e.cut(width)
+	e.cut(maxPageRows, maxPageBytes, width)
+	if err := e.bodies(k, width); err != nil {
+		return err
+	}
+	how, pages := e.effort(k, dictEnd)
+	if how.searches() && e.codec.codec == format.Zstd && e.long() && !e.sorted(k) {
+		e.cut(c.rows, longPageBytes, width)
+		e.raw = e.raw[:dictEnd]
+		if err := e.bodies(k, width); err != nil {
+			return err
+		}
+	}
+	ch := chunk{start: len(body.buf), encoding: encoding, slots: int64(c.slots), nulls: int64(c.nulls)}
+	if err := e.emit(body, &ch, k, dictEnd, how, pages); err != nil {
+		return err
+	}
+	return e.describe(body, &ch, k)
+}
+
+// bodies appends the pages' bodies to e.raw: indices of width bits where the dictionary has k entries, PLAIN values without one.
+func (e *encoder) bodies(k, width int) error {
+	c := &e.col
 	for i := range e.pages {
 		p := &e.pages[i]
 		p.bodyStart = len(e.raw)
@@ -141,32 +162,71 @@ func (e *encoder) chunk(body *blockBody) error {
 			return errTooLarge(c.leaf)
 		}
 	}
-	ch := chunk{start: len(body.buf), encoding: encoding, slots: int64(c.slots), nulls: int64(c.nulls)}
-	if err := e.emit(body, &ch, k, dictEnd); err != nil {
-		return err
-	}
-	return e.describe(body, &ch, k)
+	return nil
 }
 
-// cut divides the column into pages at row borders: at most maxPageRows rows, and about maxPageBytes bytes of encoded
-// values (width bits each when they are dictionary indices).
-func (e *encoder) cut(width int) {
+// effort is what the data pages are worth, and how they are laid out. A page in the middle stands for all: where a
+// dictionary begins, its indices are unlike the rest.
+func (e *encoder) effort(k, dictEnd int) (effort, layout) {
+	mid := &e.pages[len(e.pages)/2]
+	l := layout{head: mid.head, lists: e.col.leaf.maxRep > 0, indices: k > 0}
+	if k == 0 {
+		l.stride = e.col.stride(mid)
+	}
+	return e.codec.choose(e.raw[dictEnd:], mid.bodyStart-dictEnd, mid.bodyEnd-dictEnd, l), l
+}
+
+// long says whether the column has enough for a search to find more in it than in one of its pages.
+func (e *encoder) long() bool {
+	mid := &e.pages[len(e.pages)/2]
+	return len(e.pages) > 1 && mid.bodyEnd-mid.bodyStart-mid.head >= leastSample
+}
+
+// sorted says whether the bounds of the last page are beyond those of the first, so that a reader may skip pages by them.
+// Nobody looks for rows by what is in their lists.
+func (e *encoder) sorted(k int) bool {
+	l := e.col.leaf
+	if l.maxRep > 0 {
+		return false
+	}
+	first, last := e.pageBounds(&e.pages[0], k), e.pageBounds(&e.pages[len(e.pages)-1], k)
+	if first.min == nil || last.min == nil {
+		return false
+	}
+	return l.order.compare(first.max, last.min) <= 0 || l.order.compare(last.max, first.min) <= 0
+}
+
+// pageBounds are the bounds of a page's values, which may be none.
+func (e *encoder) pageBounds(p *page, k int) bounds {
+	l := e.col.leaf
+	switch byEntry := k > 0 && l.kind == kindBytes && l.order != orderFloat16; {
+	case p.values == 0:
+		return bounds{}
+	case byEntry:
+		return e.dict.bounds(l, e.dict.idx[p.value:p.value+p.values], k)
+	}
+	return e.col.bounds(p.value, p.value+p.values)
+}
+
+// cut divides the column into pages at row borders: at most so many rows, and about so many bytes of encoded values (width
+// bits each when they are dictionary indices).
+func (e *encoder) cut(rows, size, width int) {
 	c := &e.col
 	e.pages = e.pages[:0]
 	at := page{}
-	try := maxPageRows
+	try := rows
 	for at.row < c.rows {
 		var p page
 		for {
 			p = e.span(at, min(try, c.rows-at.row))
-			if p.rows == 1 || c.size(p, width) <= maxPageBytes+maxPageBytes/4 {
+			if p.rows == 1 || c.size(p, width) <= size+size/4 {
 				break
 			}
 			try = max(1, p.rows/2)
 		}
 		e.pages = append(e.pages, p)
 		at = page{row: p.row + p.rows, slot: p.slot + p.slots, value: p.value + p.values}
-		try = min(2*try, maxPageRows)
+		try = min(2*try, rows)
 	}
 }
 
@@ -285,23 +345,16 @@ func appendByteArrays(dst []byte, l *leaf, off []int32, data []byte) []byte {
 }
 
 // emit compresses the pages in e.raw into body.
-func (e *encoder) emit(body *blockBody, ch *chunk, k, dictEnd int) error {
+func (e *encoder) emit(body *blockBody, ch *chunk, k, dictEnd int, how effort, pages layout) error {
 	ch.codec = e.chooseCodec(e.col.leaf)
 	ch.dictEnd = ch.start
-	// A page in the middle stands for all: where a dictionary begins, its indices are unlike the rest.
-	mid := &e.pages[len(e.pages)/2]
-	pages := layout{mid.head, 0}
-	if k == 0 {
-		pages.stride = e.col.stride(mid)
-	}
-	how := e.codec.choose(e.raw[mid.bodyStart:mid.bodyEnd], pages, len(e.raw)-dictEnd)
 	if k > 0 {
-		entries := layout{0, e.dict.stride(e.col.leaf)}
+		entries := layout{stride: e.dict.stride(e.col.leaf)}
 		h := format.PageHeader{Type: format.DictionaryPage}
 		h.DictionaryPageHeader.Set(format.DictionaryPageHeader{NumValues: int32(k), Encoding: format.Plain})
 		effort := effortQuick
 		if dictEnd > smallDict {
-			effort = e.codec.choose(e.raw[:dictEnd], entries, dictEnd)
+			effort = e.codec.choose(e.raw[:dictEnd], 0, dictEnd, entries)
 		}
 		if err := e.page(body, ch, &h, e.raw[:dictEnd], entries, effort); err != nil {
 			return err
@@ -351,18 +404,11 @@ func (e *encoder) page(body *blockBody, ch *chunk, h *format.PageHeader, content
 
 // describe adds the chunk's statistics and page index, and the chunk itself to body.
 func (e *encoder) describe(body *blockBody, ch *chunk, k int) error {
-	c, l := &e.col, e.col.leaf
+	l := e.col.leaf
 	e.index.reset(l.order)
 	var whole bounds
 	for _, p := range e.pages {
-		var b bounds
-		switch byEntry := k > 0 && l.kind == kindBytes && l.order != orderFloat16; {
-		case p.values == 0:
-		case byEntry:
-			b = e.dict.bounds(l, e.dict.idx[p.value:p.value+p.values], k)
-		default:
-			b = c.bounds(p.value, p.value+p.values)
-		}
+		b := e.pageBounds(&p, k)
 		whole.widen(b, l.order)
 		e.index.page(b, p.slots-p.values, p.values == 0)
 	}

@@ -17,6 +17,8 @@ const (
 	// A page is what a reader skips by the page index. These bounds are those of the other writers.
 	maxPageRows  = 20_000
 	maxPageBytes = 1 << 20
+	// Where pages are searched for what recurs, and their bounds tell a reader nothing, they are as long as the search reaches.
+	longPageBytes = 2 << 20
 
 	// Row group ordinals are 16 bits wide.
 	maxRowGroups = 1<<15 - 1

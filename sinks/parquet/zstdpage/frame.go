@@ -30,7 +30,9 @@ type Encoder struct {
 	trial []byte // frames made for their size
 	// how lengths of literals, offsets and lengths of matches are coded
 	ll, of, ml fseTable
-	literals   int // of all blocks of the frame
+	// weighs says that what Huffman codes would save is added up in saves.
+	weighs bool
+	saves  int
 	// repeats says that a block of this frame has made the stride the most recent offset.
 	repeats bool
 }
@@ -44,19 +46,23 @@ func (e *Encoder) Memory() int64 {
 // that they have no common width.
 func (e *Encoder) Append(dst, src []byte, head, stride int, m Method) []byte {
 	dst = appendHeader(dst, len(src))
-	if m == Stored || m == Matched && stride == 0 || len(src) < 32 {
+	head = min(head, len(src))
+	plain := m == Stored || m == Matched && stride == 0
+	if plain && head <= longHead || len(src) < 32 {
 		return appendStored(dst, src)
 	}
-	e.repeats, e.literals = false, 0
-	head = min(head, len(src))
+	e.repeats = false
 	if stride < 1 || stride > maxBlock/4 || stride > len(src)-head {
 		stride = 0
 	}
 	at := 0
-	if head > 1<<10 {
-		// levels that are long are blocks of their own
-		dst = e.appendBlocks(dst, src, 0, head, 0, m)
+	if head > longHead {
+		// levels are blocks of their own, which codes make shorter whatever the values are
+		dst = e.appendBlocks(dst, src, 0, head, 0, Coded)
 		at = head
+	}
+	if plain {
+		return appendStored(dst, src[at:])
 	}
 	if values := (len(src) - head) / max(stride, 1); stride > 0 && values > 3*openingValues {
 		end := head + values*stride // beyond it nothing is known to be the same
@@ -74,6 +80,9 @@ func (e *Encoder) Append(dst, src []byte, head, stride int, m Method) []byte {
 	dst = e.appendBlocks(dst, src, at, len(src), stride, m)
 	return lastBlock(dst)
 }
+
+// longHead is the length from which on levels are worth a block.
+const longHead = 1 << 10
 
 // openingValues are enough for their block to be shorter than they are.
 const openingValues = 64
@@ -140,7 +149,9 @@ func lastBlock(dst []byte) []byte { return append(dst, blockRaw<<1|1, 0, 0) }
 
 // appendBlock appends the block of src, whose literals are e.lits, or src itself where that is no longer.
 func (e *Encoder) appendBlock(dst, src []byte, m Method, sequences func([]byte) []byte) []byte {
-	e.literals += len(e.lits)
+	if e.weighs && len(e.lits) >= leastCoded {
+		e.saves += len(e.lits) - Entropy(e.lits)
+	}
 	b := sequences(e.appendLiterals(e.block[:0], m))
 	e.block = b
 	if len(b) >= len(src) {

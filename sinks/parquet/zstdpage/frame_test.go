@@ -234,3 +234,24 @@ func BenchmarkFrame(b *testing.B) {
 		}
 	}
 }
+
+// What Sizes says is what frames have, whether or not the page ends with a whole value: within a 16th for codes, whose
+// tables it leaves out.
+func TestEstimates(t *testing.T) {
+	e := &Encoder{}
+	for _, stride := range []int{4, 8, 9, 16} {
+		for _, kinds := range [][]int{{0}, {7, 1, 1, 1}, {10, 200, 1, 1}, {3, 60, 1, 1, 1, 2}} {
+			for _, tail := range []int{0, 1, 3} {
+				src := words(rand.New(rand.NewPCG(9, uint64(stride))), 2000, stride, kinds...)
+				src = src[:len(src)-tail]
+				matched, coded := e.Sizes(src, stride)
+				if have := len(e.Append(nil, src, 0, stride, Matched)); matched != have {
+					t.Errorf("stride %d, kinds %v, tail %d: matched %d, said %d", stride, kinds, tail, have, matched)
+				}
+				if have := len(e.Append(nil, src, 0, stride, Coded)); coded > have+have/100 || coded < have-have/16-200 {
+					t.Errorf("stride %d, kinds %v, tail %d: coded %d, said %d", stride, kinds, tail, have, coded)
+				}
+			}
+		}
+	}
+}

@@ -28,19 +28,19 @@ func Entropy(b []byte) int {
 
 // Sizes is how long the frame of src, values of stride bytes, is when it is Matched, and about how long when it is Coded.
 func (e *Encoder) Sizes(src []byte, stride int) (matched, coded int) {
+	e.weighs, e.saves = true, 0
 	e.trial = e.Append(e.trial[:0], src, 0, stride, Matched)
-	matched = len(e.trial)
-	if len(e.lits) == 0 || e.literals > matched {
-		return matched, matched
-	}
-	// The last block's literals stand for those of all.
-	return matched, matched - e.literals + e.literals*Entropy(e.lits)/len(e.lits)
+	e.weighs = false
+	return len(e.trial), len(e.trial) - e.saves
 }
+
+// leastCoded is the number of literals from which on codes are tried.
+const leastCoded = 64
 
 // huffman returns the literals Huffman coded, in a buffer that is good until the next call; nil if that does not make
 // them a 32nd shorter at least.
 func (e *Encoder) huffman() []byte {
-	if len(e.lits) < 64 {
+	if len(e.lits) < leastCoded {
 		return nil
 	}
 	code := huff0.Compress4X
