@@ -53,7 +53,7 @@ func (d *drain) plan(ctx context.Context) error {
 		l.window, l.spare, l.free, l.order = window{}, column{}, nil, nil
 		for id := range l.parts {
 			p := &l.parts[id]
-			if p.err != nil {
+			if _, bad := l.bad[uint32(id)]; bad {
 				continue
 			}
 			i, ok := at[p.path]

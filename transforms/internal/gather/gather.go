@@ -11,6 +11,7 @@ package gather
 import (
 	"context"
 	"fmt"
+	"sync"
 	"sync/atomic"
 
 	"github.com/apache/arrow/go/v17/arrow"
@@ -40,6 +41,9 @@ const (
 	mostMemory = 64 << 20
 	// MostPartitions of a run: a file for each of many more rows than that is a mistake.
 	MostPartitions = 100_000
+	// up to fewLanes lanes pieces are as large as they may be.
+	fewLanes       = 4
+	leastPieceRows = 256
 	leastWindow    = 256 << 10
 	mostWindow     = 8 << 20  // bytes of a window, where partitions are few
 	wideWindow     = 32 << 20 // and where they are many
@@ -56,6 +60,8 @@ type Fold struct {
 	keys  *keys.Plan
 	limit int64
 	lanes atomic.Int64
+	mu    sync.Mutex
+	paths map[string]string // of partitions, each to itself
 	// spilled is set when rows went to disk.
 	spilled atomic.Bool
 	// tests set these low
@@ -67,7 +73,7 @@ var _ pipeline.Rearranger = (*Fold)(nil)
 
 // New checks cfg. The error names a column that cannot be gathered by, or kept.
 func New(cfg Config) (*Fold, error) {
-	f := &Fold{cfg: cfg, limit: mostMemory, pieceRows: pieceRows, recordRows: recordRows, recordBytes: recordBytes}
+	f := &Fold{cfg: cfg, paths: map[string]string{}, limit: mostMemory, pieceRows: pieceRows, recordRows: recordRows, recordBytes: recordBytes}
 	if cfg.Budget > 0 {
 		f.limit = min(f.limit, cfg.Budget)
 	}
@@ -103,6 +109,24 @@ func (f *Fold) GivesAllRows() {}
 func (f *Fold) NewPartial(mem memory.Allocator) (pipeline.Partial, error) {
 	f.lanes.Add(1)
 	return newLane(f, mem), nil
+}
+
+// path is the one copy of p that the lanes share.
+func (f *Fold) path(p string) string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if first, there := f.paths[p]; there {
+		return first
+	}
+	f.paths[p] = p
+	return p
+}
+
+// piece is how many rows, and bytes of text, a piece has at most. The drain's lanes hold a decoded piece of each of these lanes, so
+// it is smaller where they are many.
+func (f *Fold) piece() (rows, bytes int) {
+	lanes := max(fewLanes, int(f.lanes.Load()))
+	return max(min(f.pieceRows, leastPieceRows), f.pieceRows*fewLanes/lanes), pieceBytes * fewLanes / lanes
 }
 
 // share is what a lane may hold.

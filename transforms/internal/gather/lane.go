@@ -24,7 +24,8 @@ type lane struct {
 	tab   *keys.Table
 	parts []part          // by number in tab
 	by    [][]arrow.Array // the partition columns of rows that began partitions
-	bad   int             // parts that are none
+	bad   map[uint32]refusal
+	names int64 // bytes of the parts' paths
 
 	chunk  int64
 	window window
@@ -43,9 +44,14 @@ type lane struct {
 type part struct {
 	path string
 	rows int64
-	at   int // its values: row of by[at]
-	row  int
-	// why rows are in no partition, of which column and with what value
+	at   int32 // its values: row of by[at]
+	row  int32
+}
+
+const partBytes = 32 + 16 // of a part, and as much again for half of them: slices double
+
+// refusal is why the rows of a part are in no partition, of which column and with what value.
+type refusal struct {
 	err   error
 	of    int
 	value string
@@ -85,7 +91,7 @@ func (s *slab) of(i int) []byte {
 func (s *slab) size() int64 { return int64(cap(s.data) + 4*cap(s.ends)) }
 
 func newLane(f *Fold, mem memory.Allocator) *lane {
-	l := &lane{f: f, mem: mem, enc: f.keys.NewEncoder(), tab: f.keys.NewTable(), out: newEncoder(len(f.lays))}
+	l := &lane{f: f, mem: mem, enc: f.keys.NewEncoder(), tab: f.keys.NewTable(), out: newEncoder(len(f.lays)), bad: map[uint32]refusal{}}
 	l.window.cols = newColumns(f.lays)
 	return l
 }
@@ -134,7 +140,7 @@ func (l *lane) add(ctx context.Context, b pipeline.Batch, rej *pipeline.Rejects)
 		return err
 	}
 	rec := b.Rec
-	if l.bad > 0 {
+	if len(l.bad) > 0 {
 		var err error
 		if rec, ids, err = l.reject(b, ids, rej); err != nil {
 			return err
@@ -197,10 +203,14 @@ func (l *lane) number(rec arrow.Record, ids []uint32) error {
 		if int(id) < len(l.parts) {
 			continue
 		}
-		p := part{at: len(l.by), row: len(first)} // numbers are given in order of first appearance
+		p := part{at: int32(len(l.by)), row: int32(len(first))} // numbers are given in order of first appearance
 		first = append(first, int32(i))
-		if p.path, p.of, p.value, p.err = l.f.cfg.Folder(by, i); p.err != nil {
-			l.bad++
+		path, of, value, err := l.f.cfg.Folder(by, i)
+		if err != nil {
+			l.bad[id] = refusal{err, of, value}
+		} else {
+			p.path = l.f.path(path)
+			l.names += int64(len(path))
 		}
 		l.parts = append(l.parts, p)
 	}
@@ -226,8 +236,8 @@ func (f *Fold) tooMany() error {
 func (l *lane) reject(b pipeline.Batch, ids []uint32, rej *pipeline.Rejects) (arrow.Record, []uint32, error) {
 	left := make([]int32, 0, len(ids))
 	for i, id := range ids {
-		if p := &l.parts[id]; p.err != nil {
-			rej.Add(b, i, l.f.cfg.Schema.Field(l.f.cfg.By[p.of]).Name, p.value, p.err.Error())
+		if r, bad := l.bad[id]; bad {
+			rej.Add(b, i, l.f.cfg.Schema.Field(l.f.cfg.By[r.of]).Name, r.value, r.err.Error())
 			continue
 		}
 		ids[len(left)] = id
@@ -273,16 +283,37 @@ func (l *lane) pack() error {
 	l.kept = append(l.kept, s)
 	l.held += s.size()
 	if n < 64*len(l.parts) { // pieces of a few rows: a larger window makes them better
-		w.most = max(w.most, min(2*w.most, wideWindow, l.f.share()/2))
+		w.most = max(w.most, min(2*w.most, wideWindow, l.room()/2))
 	}
 	for i := range w.cols {
 		w.cols[i].reset()
 	}
 	w.ids, w.chunks = w.ids[:0], w.chunks[:0]
-	if l.held+w.most > l.f.share() {
+	if l.held+w.most > l.room() {
 		return l.spill()
 	}
 	return nil
+}
+
+// state is the bytes that stay until the drain: what is known of the partitions, and where on disk they are.
+func (l *lane) state() int64 {
+	n := int64(cap(l.parts))*partBytes + l.names + l.tab.Size()
+	if l.disk != nil {
+		for i := range l.disk.runs {
+			n += 8 * int64(cap(l.disk.runs[i].n))
+		}
+	}
+	return n
+}
+
+// room is what pieces and their window may take: the lane's share, less what the state leaves of the budget. Half of it stays
+// for them in any case, for more trips to the disk would make the state larger.
+func (l *lane) room() int64 {
+	share := l.f.share()
+	if l.f.cfg.Budget <= 0 {
+		return share
+	}
+	return min(share, max(share/2, l.f.cfg.Budget/max(1, l.f.lanes.Load())-l.state()))
 }
 
 // sort orders the window's rows by partition, those of one as they came; the rows of partition i are at starts[i].
@@ -307,8 +338,9 @@ func (l *lane) sort() []int32 {
 
 // cut says how many of the sorted rows [lo, hi) go into one piece, and from which chunks they are.
 func (l *lane) cut(lo, hi int, runs []run) (int, []run) {
-	hi = min(hi, lo+l.f.pieceRows)
-	for hi-lo > 1 && l.textSize(lo, hi) > pieceBytes {
+	rows, bytes := l.f.piece()
+	hi = min(hi, lo+rows)
+	for hi-lo > 1 && l.textSize(lo, hi) > bytes {
 		hi = lo + (hi-lo)/2
 	}
 	m, end := 0, 0

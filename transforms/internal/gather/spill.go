@@ -3,49 +3,41 @@ package gather
 import (
 	"bufio"
 	"cmp"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"slices"
-	"syscall"
 
 	"github.com/sluice-data/sluice/internal/fail"
+	"github.com/sluice-data/sluice/transforms/internal/spillfile"
 )
 
-// spill is a lane's pieces on disk. The file has no name: a crash leaves nothing behind.
+// spill is a lane's pieces on disk.
 type spill struct {
 	file *os.File
 	end  int64
 	runs []extents
 }
 
-// extents is where the pieces of one trip to the disk are, by partition.
+// extents is where the pieces of one trip to the disk are, by partition: a trip is what memory held, far less than 4 GiB.
 type extents struct {
-	from []int64
-	n    []uint32
+	start int64
+	from  []uint32 // from start
+	n     []uint32
 }
 
 func newSpill(dir string) (*spill, error) {
-	f, err := os.CreateTemp(dir, "sluice-partitions-*")
+	f, err := spillfile.New(dir)
 	if err != nil {
-		return nil, diskError(fmt.Errorf("create spill file: %w", err))
-	}
-	if err := os.Remove(f.Name()); err != nil {
-		f.Close()
-		return nil, diskError(fmt.Errorf("unlink spill file: %w", err))
+		return nil, diskError(err)
 	}
 	return &spill{file: f}, nil
 }
 
 func (s *spill) close() { s.file.Close() }
 
-// diskError says whether another attempt can help: a full disk stays full.
 func diskError(err error) error {
-	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
-		return fail.Newf(fail.Usage, "partition: %w: give it a --tmp-dir with more room", err)
-	}
-	return fail.Newf(fail.Temporary, "partition: %w", err)
+	return spillfile.Error("partition", err, "give it a --tmp-dir with more room")
 }
 
 // spill writes all that is kept in memory, in the order in which it will be read.
@@ -62,10 +54,10 @@ func (l *lane) spill() error {
 	}
 	slices.SortFunc(order, func(a, b int32) int { return cmp.Compare(l.parts[a].path, l.parts[b].path) })
 	d := l.disk
-	x := extents{make([]int64, len(l.parts)), make([]uint32, len(l.parts))}
+	x := extents{d.end, make([]uint32, len(l.parts)), make([]uint32, len(l.parts))}
 	w := bufio.NewWriterSize(io.NewOffsetWriter(d.file, d.end), 256<<10)
 	for _, id := range order {
-		x.from[id] = d.end
+		x.from[id] = uint32(d.end - x.start)
 		for i := range l.kept {
 			n, err := w.Write(l.kept[i].of(int(id)))
 			d.end += int64(n)
@@ -144,7 +136,7 @@ func (c *cursor) next() ([]byte, error) {
 				continue
 			}
 			c.left = int64(x.n[c.id])
-			section := io.NewSectionReader(c.lane.disk.file, x.from[c.id], c.left)
+			section := io.NewSectionReader(c.lane.disk.file, x.start+int64(x.from[c.id]), c.left)
 			if c.file == nil {
 				c.file = bufio.NewReaderSize(section, 64<<10)
 			} else {
