@@ -185,17 +185,28 @@ func (t *Table) shortColumn(mem memory.Allocator, c *column, lo, n int) arrow.Ar
 		off[i+1] = int32(at)
 	}
 	db, data := col.Make[uint8](mem, at)
-	for i, w := range first {
+	whole := n // strings that have 16 bytes of room: what is too much the next ones overwrite
+	for whole > 0 && int(off[whole-1])+16 > at {
+		whole--
+	}
+	if second == nil {
+		for i, w := range first[:whole] {
+			binary.LittleEndian.PutUint64(data[off[i]:], w)
+		}
+	} else {
+		for i, w := range first[:whole] {
+			b := data[off[i]:]
+			binary.LittleEndian.PutUint64(b[8:], second[i])
+			binary.LittleEndian.PutUint64(b, w)
+		}
+	}
+	for i := whole; i < n; i++ {
 		var b [16]byte
-		binary.LittleEndian.PutUint64(b[:], w)
+		binary.LittleEndian.PutUint64(b[:], first[i])
 		if second != nil {
 			binary.LittleEndian.PutUint64(b[8:], second[i])
 		}
-		if from := int(off[i]); from+16 <= len(data) {
-			*(*[16]byte)(data[from:]) = b // what is too much the next string overwrites
-		} else {
-			copy(data[from:off[i+1]], b[:])
-		}
+		copy(data[off[i]:off[i+1]], b[:])
 	}
 	return col.OfVar(mem, c.typ, n, ob, db, valid)
 }
