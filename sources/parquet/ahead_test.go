@@ -171,3 +171,22 @@ func TestFetchAheadFails(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Page indexes of a far store are read for many row groups at once.
+func TestReadsIndexesAhead(t *testing.T) {
+	data := write(t, pagedRows(5000), pq.MaxRowsPerRowGroup(250), pq.PageBufferSize(3000))
+	f := &farStore{}
+	src := f.openFar(t, data)
+	src.fewGroups, src.splitRows = true, 60
+	rows, err := readAhead(t, src)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantRows(t, rows, mustRead(t, data).rows...)
+	if f.lane > 1 {
+		t.Errorf("%d requests that somebody waited for, want 1 for all indexes of 20 row groups", f.lane)
+	}
+	if err := src.Close(); err != nil {
+		t.Error(err)
+	}
+}

@@ -31,7 +31,9 @@ type file struct {
 	groups []group
 	footer int64         // bytes of footer, its length and the last magic
 	took   time.Duration // reading the tail
-	plans  []*plan
+
+	offsets, indexes segment // of the page indexes, what was read last
+	plans            []*plan
 }
 
 // group is a row group: what is needed of it.

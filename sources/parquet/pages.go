@@ -14,6 +14,8 @@ import (
 const (
 	// splitRows is how many rows a part of a row group has when the row groups are too few for the lanes.
 	splitRows = 128 << 10
+	// indexAhead is how much of a far store's page indexes is read at once: those of the row groups to come lie behind.
+	indexAhead = 1 << 20
 	// maxIndexes bounds the page indexes of a row group that are read at once.
 	maxIndexes = 16 << 20
 	// scanPatience is how long reading the first page header may take if others are to follow one by one.
@@ -67,7 +69,7 @@ func (s *source) pagesOf(ctx context.Context, f *file, g *group) ([]*pages, erro
 		}
 	}
 	out := make([]*pages, len(f.leaves))
-	indexes, err := s.readIndexes(ctx, f, g, func(c *meta.Column) meta.Range { return c.Offsets })
+	indexes, err := s.readIndexes(ctx, f, g, &f.offsets, func(c *meta.Column) meta.Range { return c.Offsets })
 	if err != nil {
 		return nil, err
 	}
@@ -89,8 +91,8 @@ func (s *source) pagesOf(ctx context.Context, f *file, g *group) ([]*pages, erro
 }
 
 // readIndexes reads the indexes of one kind of the row group's chunks, all at once since they lie together; nil for a chunk
-// that has none, or if they are too large.
-func (s *source) readIndexes(ctx context.Context, f *file, g *group, of func(*meta.Column) meta.Range) ([][]byte, error) {
+// that has none, or if they are too large. What is read with them of a far store is kept in read.
+func (s *source) readIndexes(ctx context.Context, f *file, g *group, read *segment, of func(*meta.Column) meta.Range) ([][]byte, error) {
 	out := make([][]byte, len(g.chunks))
 	var all span
 	for i := range g.chunks {
@@ -106,10 +108,20 @@ func (s *source) readIndexes(ctx context.Context, f *file, g *group, of func(*me
 	if all.end == 0 || all.end-all.off > maxIndexes {
 		return out, nil
 	}
-	buf := make([]byte, all.end-all.off)
-	if err := readFull(ctx, f.in, all.off, buf); err != nil {
-		return nil, err
+	if all.off < read.off || all.end > read.end {
+		if s.ahead == nil {
+			read = &segment{} // for now
+		}
+		read.span = all
+		if s.ahead != nil {
+			read.end = max(all.end, min(all.off+indexAhead, f.in.Info.Size))
+		}
+		read.data = make([]byte, read.size())
+		if err := readFull(ctx, f.in, read.off, read.data); err != nil {
+			return nil, err
+		}
 	}
+	buf := read.data[all.off-read.off:]
 	for i := range g.chunks {
 		if r := of(&g.chunks[i]); r.N > 0 && r.Off >= all.off && r.Off+int64(r.N) <= all.end {
 			out[i] = buf[r.Off-all.off:][:r.N]
@@ -171,7 +183,7 @@ func (s *source) headerAt(ctx context.Context, f *file, at span) (meta.Page, int
 
 // pageLimits are what is known of the values of each page of each chunk; nil for a chunk without a usable column index.
 func (s *source) pageLimits(ctx context.Context, f *file, g *group, at []*pages) ([][]limits, error) {
-	indexes, err := s.readIndexes(ctx, f, g, func(c *meta.Column) meta.Range { return c.Index })
+	indexes, err := s.readIndexes(ctx, f, g, &f.indexes, func(c *meta.Column) meta.Range { return c.Index })
 	if err != nil {
 		return nil, err
 	}

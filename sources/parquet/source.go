@@ -122,6 +122,7 @@ func (s *source) Next(ctx context.Context) (*pipeline.Chunk, error) {
 			s.account(s.file, f.footer, 0)
 		}
 		if s.group == len(f.groups) {
+			f.offsets, f.indexes = segment{}, segment{}
 			s.file++
 			s.group = 0
 			continue
