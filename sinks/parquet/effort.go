@@ -40,8 +40,12 @@ const (
 	listSample = 512 << 10
 	// So many places of the pages are remembered when it is found out whether anything does.
 	places = 1 << 15
+	// codeTable is about how long a table of codes is.
+	codeTable = 64
 	// smallDict is the size up to which a dictionary page is not worth a sample.
 	smallDict = 64 << 10
+	// smallChunk is the size up to which all of a chunk, or of a dictionary page, is tried: of the row groups of a thousand columns.
+	smallChunk = 32 << 10
 )
 
 // choose settles the effort for pages, which stand one behind the other, by a sample of the values of page [from, to). It
@@ -57,6 +61,9 @@ func (c *compressor) choose(pages []byte, from, to int, l layout) effort {
 	}
 	from += min(l.head, to-from)
 	sample := pages[from:to]
+	if l.stride > 0 && len(sample) >= 256 && len(pages) <= smallChunk && c.slack <= 24 {
+		return c.weigh(sample, l.stride)
+	}
 	if len(sample) < leastSample {
 		return effortQuick
 	}
@@ -87,14 +94,30 @@ func (c *compressor) choose(pages []byte, from, to int, l layout) effort {
 	return how
 }
 
+// weigh takes the effort that makes the fewest bytes of all values, the cheaper one where they are nearly as few.
+func (c *compressor) weigh(values []byte, stride int) effort {
+	how, least := effortStored, len(values)
+	matched, coded := c.pages.Sizes(values, stride)
+	if matched < least-least/64 {
+		how, least = effortMatched, matched
+	}
+	if coded += codeTable; coded < least-least/64 {
+		how, least = effortCoded, coded
+	}
+	if quick := c.quickly(values); quick < least-least/64 {
+		how = effortQuick
+	}
+	return how
+}
+
 // settle says which effort suits what is like sample, which takes plain bytes with the effort cheap and coded bytes with
 // effortCoded.
 func (c *compressor) settle(sample []byte, cheap effort, plain, coded int) effort {
 	quick := c.quickly(sample)
 	best := quick // the measure: what the level asked for makes of it, unless the fastest one does far better
 	found := quick < min(plain, coded)-min(plain, coded)/32
-	// Where codes save something, a page is not noise: the level may find what its fastest way does not.
-	found = found || coded < plain-plain/16 && coded >= plain-plain/8
+	// Where codes save something of what is left, that is not noise: the level may find what its fastest way does not.
+	found = found || cheap == effortMatched && coded < plain-plain/16 && coded >= plain-plain/8
 	if found && c.asked != c.quick {
 		best = min(len(c.search(c.asked, sample)), quick+quick/2)
 	}

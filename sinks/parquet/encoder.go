@@ -353,7 +353,7 @@ func (e *encoder) emit(body *blockBody, ch *chunk, k, dictEnd int, how effort, p
 		h := format.PageHeader{Type: format.DictionaryPage}
 		h.DictionaryPageHeader.Set(format.DictionaryPageHeader{NumValues: int32(k), Encoding: format.Plain})
 		effort := effortQuick
-		if dictEnd > smallDict {
+		if dictEnd > smallDict || entries.stride > 0 && dictEnd <= smallChunk {
 			effort = e.codec.choose(e.raw[:dictEnd], 0, dictEnd, entries)
 		}
 		if err := e.page(body, ch, &h, e.raw[:dictEnd], entries, effort); err != nil {

@@ -20,6 +20,9 @@ const (
 	// Where pages are searched for what recurs, and their bounds tell a reader nothing, they are as long as the search reaches.
 	longPageBytes = 2 << 20
 
+	// The footer in the making is some KB for each column chunk with its page index: a file ends rather than have more of them.
+	maxChunks = 25_000
+
 	// Row group ordinals are 16 bits wide.
 	maxRowGroups = 1<<15 - 1
 )

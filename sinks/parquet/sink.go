@@ -181,10 +181,11 @@ func (s *Sink) append(f *file, b *block) error {
 	return err
 }
 
-// full says whether f is nearer to the target size without n bytes more.
+// full says whether f has all the row groups it may have, or is nearer to the target size without n bytes more.
 func (s *Sink) full(f *file, n int64) bool {
 	size := f.off + f.held
-	return len(f.groups)+len(f.waiting) >= maxRowGroups || size+n-s.set.fileSize > s.set.fileSize-size
+	groups := len(f.groups) + len(f.waiting)
+	return groups >= maxRowGroups || (groups+1)*len(s.leaves) > maxChunks || size+n-s.set.fileSize > s.set.fileSize-size
 }
 
 // current is the file being written, or nil.
