@@ -142,6 +142,6 @@ func (d *directReader) Close() error {
 func (r *Readers) goOn(ctx context.Context, i int, off int64) io.ReadCloser {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.tune.narrow = true
+	r.narrow = true
 	return r.board(ctx, i, off)
 }

@@ -15,7 +15,7 @@ import (
 // that is written, and for the first one that is read.
 func TestFarAway(t *testing.T) {
 	srv := s3test.Start(t)
-	link := s3test.Link{RTT: 50 * time.Millisecond, PerConn: 50e6}
+	link := s3test.Link{RTT: 50 * time.Millisecond, PerConn: 5e6}
 	bucket, body := srv.Bucket(t), storetest.Bytes(5, 96<<20)
 
 	p := srv.Link(t, link)

@@ -17,11 +17,12 @@ type Readers struct {
 	infos []Info
 	opt   ReaderOptions
 
-	mu    sync.Mutex
-	tune  *tuner
-	train *train
-	heads map[int][]byte
-	open  map[*directReader]struct{}
+	mu     sync.Mutex
+	tune   *tuner // the train's, while there is one
+	train  *train
+	heads  map[int][]byte
+	open   map[*directReader]struct{}
+	narrow bool // one connection was too little for a store nearby
 }
 
 // NewReaders makes the readers of infos; nothing is requested before the first Read.
@@ -50,7 +51,7 @@ func (r *Readers) Open(ctx context.Context, i int) io.ReadCloser {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	from := int64(len(r.heads[i]))
-	if d := distance(r.store, info.Ref); d > 0 && d < nearby && !r.tune.narrow && r.train == nil && info.Size-from >= r.opt.PartSize {
+	if d := distance(r.store, info.Ref); d > 0 && d < nearby && !r.narrow && r.train == nil && info.Size-from >= r.opt.PartSize {
 		return r.direct(ctx, i)
 	}
 	return r.board(ctx, i, from)
@@ -58,14 +59,15 @@ func (r *Readers) Open(ctx context.Context, i int) io.ReadCloser {
 
 // board is a reader of object i from the byte from on, by the train that comes there or a new one. Callers hold mu.
 func (r *Readers) board(ctx context.Context, i int, from int64) io.ReadCloser {
-	if d := distance(r.store, r.infos[i].Ref); d > 0 && r.tune.asked == 0 {
-		r.tune.answered(d)
-	}
 	switch {
 	case r.train == nil:
+		r.tune.narrow = r.narrow
+		if d := distance(r.store, r.infos[i].Ref); d > 0 && r.tune.asked == 0 {
+			r.tune.answered(d)
+		}
 		r.train = r.newTrain(ctx, i, from, r.tune)
 	case r.train.busy.Load():
-		sole := newTuner(r.tune.budget, r.tune.most, r.opt.now)
+		sole := newTuner(r.opt.PartSize*int64(r.opt.Parts), r.opt.PartSize, r.opt.now)
 		t := r.newTrain(ctx, i, from, sole)
 		t.end = i + 1
 		return t.reader(ctx, i, from, true)
