@@ -144,8 +144,9 @@ func (c *compressor) search(z *zstd.Encoder, b []byte) []byte {
 // quickly is how long b is with effortQuick.
 func (c *compressor) quickly(b []byte) int { return len(c.search(c.quick, b)) }
 
-// recurs says whether half of the last n bytes, in pieces of eight, is further back, too: often, for it knows one place there
-// in eight, or fewer where there are many.
+// recurs says whether five eighths of the last n bytes, in pieces of eight, are further back, too: often, for it knows one place
+// there in eight, or fewer where there are many. Half is too few: numbers behind a length of four bytes share that and their
+// first digits.
 func (c *compressor) recurs(b []byte, n int) bool {
 	const log = 15
 	b = b[max(0, len(b)-longPageBytes):]
@@ -170,5 +171,5 @@ func (c *compressor) recurs(b []byte, n int) bool {
 			i += 7
 		}
 	}
-	return found >= n/2
+	return found >= n*5/8
 }
