@@ -47,7 +47,7 @@ func TestScan(t *testing.T) {
 			return nil
 		})
 		slices.Sort(seen)
-		if err != nil || out.Load() != 0 || len(slices.Compact(seen)) != 100 {
+		if err != nil || out.Load() != 0 || len(seen) != 100 || len(slices.Compact(seen)) != 100 {
 			t.Errorf("%d lanes: %d chunks, %d left, %v", lanes, len(seen), out.Load(), err)
 		}
 		ctx, cancel := context.WithCancel(t.Context())

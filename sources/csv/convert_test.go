@@ -191,6 +191,21 @@ func TestInferredValuesComeBack(t *testing.T) {
 	})
 }
 
+// TestLanesOfAFullScanShareTheLayout: without a header the names of declared columns are put over those of the input, which all lanes
+// read. The race detector is the judge.
+func TestLanesOfAFullScanShareTheLayout(t *testing.T) {
+	header := false
+	req := sources.Request{
+		Inputs: []sources.Input{textInput("f", strings.Repeat("a,1\n", 5000)+"b,x\n")}, Options: sources.Options{Delimiter: ",", Header: &header},
+		Schema: sources.SchemaSpec{Mode: sources.Evolve, Columns: []sources.Column{{Field: arrow.Field{Name: "id", Type: arrow.BinaryTypes.String, Nullable: true}}}},
+		FullScan: true, Lanes: 4, ChunkBytes: 64, MaxRecord: 1 << 16,
+	}
+	r := read(t, req, false, 0)
+	if want := "id string | column2 string"; r.err != nil || r.schema != want || len(r.rows) != 5001 {
+		t.Errorf("%d rows of %s, %v; want %s", len(r.rows), r.schema, r.err, want)
+	}
+}
+
 func sameTime(a, b string) bool {
 	x, ok1 := iso.Micros([]byte(a))
 	y, ok2 := iso.Micros([]byte(b))

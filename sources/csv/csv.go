@@ -193,13 +193,15 @@ func (s *source) bind(uri string, h *headed) error {
 	return nil
 }
 
-// namesOf are the names of h's fields: without a header, those of the declared columns, by position.
+// namesOf are the names of h's fields: without a header, those of the declared columns, by position. It does not change h, which
+// lanes share.
 func (s *source) namesOf(h *headed) []string {
 	if h.header {
 		return h.names
 	}
-	n := copy(h.names, s.declared)
-	return append(h.names[:n:n], h.names[n:]...)
+	names := slices.Clone(h.names)
+	copy(names, s.declared)
+	return names
 }
 
 // Schema is that of the batches every decoder makes.

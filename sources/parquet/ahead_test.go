@@ -17,7 +17,7 @@ import (
 	"github.com/sluice-data/sluice/sources"
 )
 
-// farStore counts what is fetched ahead. Requests are answered once so many of them wait, or the lane asks itself.
+// farStore counts the requests that are made ahead, and those that a lane waits for.
 type farStore struct {
 	mu          sync.Mutex
 	ahead, lane int // requests
