@@ -182,18 +182,29 @@ func (e *encoder) long() bool {
 	return len(e.pages) > 1 && mid.bodyEnd-mid.bodyStart-mid.head >= leastSample
 }
 
-// sorted says whether the bounds of the last page are beyond those of the first, so that a reader may skip pages by them.
-// Nobody looks for rows by what is in their lists.
+// sorted says whether most neighbouring pages have bounds that do not overlap, so that a reader may skip pages by them. Nobody
+// looks for rows by what is in their lists.
 func (e *encoder) sorted(k int) bool {
 	l := e.col.leaf
 	if l.maxRep > 0 {
 		return false
 	}
-	first, last := e.pageBounds(&e.pages[0], k), e.pageBounds(&e.pages[len(e.pages)-1], k)
-	if first.min == nil || last.min == nil {
-		return false
+	var before bounds
+	pairs, apart := 0, 0
+	for i := range e.pages {
+		b := e.pageBounds(&e.pages[i], k)
+		if b.min == nil {
+			continue
+		}
+		if before.min != nil {
+			pairs++
+			if l.order.compare(before.max, b.min) <= 0 || l.order.compare(b.max, before.min) <= 0 {
+				apart++
+			}
+		}
+		before = b
 	}
-	return l.order.compare(first.max, last.min) <= 0 || l.order.compare(last.max, first.min) <= 0
+	return 2*apart > pairs
 }
 
 // pageBounds are the bounds of a page's values, which may be none.

@@ -17,7 +17,7 @@ const (
 	// A page is what a reader skips by the page index. These bounds are those of the other writers.
 	maxPageRows  = 20_000
 	maxPageBytes = 1 << 20
-	// Where pages are searched for what recurs, and their bounds tell a reader nothing, they are as long as the search reaches.
+	// Where pages are searched for what recurs, and their bounds would not let a reader skip most of them, they are as long as the search reaches.
 	longPageBytes = 2 << 20
 
 	// The footer in the making is some KB for each column chunk with its page index: a file ends rather than have more of them.

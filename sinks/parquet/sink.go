@@ -60,6 +60,7 @@ type Sink struct {
 	numbers   map[string]int // files by folder
 	sender    *sender        // of a partitioned sink, from the first Write on
 	flushed   bool           // Flush was called
+	flushErr  error          // what came of it
 	ended     bool           // Commit or Abort was called
 	published []sinks.File
 }
@@ -285,10 +286,14 @@ func (s *Sink) Commit(ctx context.Context, l *pipeline.Ledger) error {
 // Flush brings everything to the store: after it each file is an open upload that only has to be completed. Nothing is written
 // after it.
 func (s *Sink) Flush(ctx context.Context) error {
-	if s.flushed || s.ended {
-		return nil
+	if !s.flushed && !s.ended {
+		s.flushed = true
+		s.flushErr = s.flushAll(ctx)
 	}
-	s.flushed = true
+	return s.flushErr
+}
+
+func (s *Sink) flushAll(ctx context.Context) error {
 	if len(s.files) == 0 && s.parts == nil {
 		if err := s.open(ctx, s.next(&partitionBlock{})); err != nil {
 			return err

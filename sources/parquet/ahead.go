@@ -38,7 +38,7 @@ type ahead struct {
 	free  fetches
 }
 
-// newAhead fetches under ctx, but not beyond stop.
+// newAhead fetches with what ctx knows. Its requests end with stop, not with ctx.
 func newAhead(ctx context.Context) *ahead {
 	a := &ahead{room: aheadBytes}
 	if limit := debug.SetMemoryLimit(-1); limit < math.MaxInt64 {

@@ -13,7 +13,7 @@ import (
 func init() {
 	Register(Func{
 		Name:    "min",
-		Doc:     "min(x) is the least value that is not null; null if there are none. Numbers, decimals, dates, times, bool (false first) and strings (by bytes); NaN is the greatest float.",
+		Doc:     "min(x) is the least value that is not null; null if there are none. Numbers, decimals, dates, times, bool (false first) and strings (by bytes); NaN is the greatest float, and which of 0 and -0 it is is not defined.",
 		Example: "min(total)",
 		Bind: func(args []arrow.Field, distinct bool) (Bound, error) {
 			return bindExtreme("min", args, distinct, minimums)
@@ -21,7 +21,7 @@ func init() {
 	})
 	Register(Func{
 		Name:    "max",
-		Doc:     "max(x) is the greatest value that is not null; null if there are none. Numbers, decimals, dates, times, bool (true last) and strings (by bytes); NaN is the greatest float.",
+		Doc:     "max(x) is the greatest value that is not null; null if there are none. Numbers, decimals, dates, times, bool (true last) and strings (by bytes); NaN is the greatest float, and which of 0 and -0 it is is not defined.",
 		Example: "max(total)",
 		Bind: func(args []arrow.Field, distinct bool) (Bound, error) {
 			return bindExtreme("max", args, distinct, maximums)
@@ -136,7 +136,7 @@ func maxInts[T number](v []T, groups []uint32, x []T) {
 	}
 }
 
-// minFloats and maxFloats order NaN above all numbers, as PostgreSQL does.
+// minFloats and maxFloats order NaN above all numbers, as PostgreSQL does. Of -0 and 0, which are equal, it is the one that comes first.
 func minFloats[T float32 | float64](v []T, groups []uint32, x []T) {
 	x = x[:len(groups)]
 	for i, g := range groups {
