@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -84,23 +85,34 @@ func TestTwoAttempts(t *testing.T) {
 	})
 }
 
+// second is how the second attempt of two that interleave fares.
+type second int
+
+const (
+	healthy second = iota // both go on in time, each as soon as the other waits for it
+	killed                // it is killed
+	stalled               // each stands still for so long that the other gives it up
+)
+
+func (s second) String() string { return [...]string{"healthy", "killed", "stalled"}[s] }
+
 // TestInterleavedAttempts stops the first attempt before a call, has a second go on up to one of its own, lets the first end and
-// then the second, or kills it there. At most one commits, and after the next run every row is there once.
+// then the second, or kills it there. At most one commits, and after the next run every row is there once. Of two that are healthy
+// one does commit, and the other finds that.
 func TestInterleavedAttempts(t *testing.T) {
 	rigs(t, func(t *testing.T, r *rig) {
 		calls := r.calls(t)
 		from := slices.IndexFunc(calls, func(c string) bool { return strings.HasPrefix(c, "upload ") })
 		both, last := 0, len(calls)+12 // the second may have more to do than one that is alone
 		for at := from; at < len(calls); at++ {
-			for k := range 3 {
-				until := from + ((at-from)*5+k*(last-from)/3)%(last-from)
+			for _, fate := range []second{healthy, killed, stalled} {
+				until := from + ((at-from)*5+int(fate)*(last-from)/3)%(last-from)
 				r.clear(t)
-				kill := k == 1
-				if r.interleave(t, at, until, kill) {
+				if r.interleave(t, at, until, fate) {
 					both++
 				}
 				if t.Failed() {
-					t.Fatalf("first before call %d, %q; second up to %d, killed %v", at, calls[at], until, kill)
+					t.Fatalf("first before call %d, %q; second, %s, up to %d", at, calls[at], fate, until)
 				}
 			}
 		}
@@ -111,14 +123,26 @@ func TestInterleavedAttempts(t *testing.T) {
 }
 
 // interleave says whether the second attempt came to the call it was to stop at.
-func (r *rig) interleave(t *testing.T, at, until int, kill bool) (met bool) {
-	paused, resume, ended := make(chan struct{}), make(chan struct{}), make(chan struct{})
-	patience := time.Nanosecond
+func (r *rig) interleave(t *testing.T, at, until int, fate second) (met bool) {
+	paused, waits, resume, ended := make(chan struct{}), make(chan struct{}, 1), make(chan struct{}), make(chan struct{})
+	goOn := sync.OnceFunc(func() { close(resume) })
+	var patience time.Duration
+	var firstWaits, secondWaits func()
+	if fate == healthy {
+		patience, firstWaits = time.Minute, goOn
+		secondWaits = func() {
+			select {
+			case waits <- struct{}{}:
+			default:
+			}
+		}
+	}
+	kill := fate == killed
 	var second *Receipt
 	var serr error
 	other := func() {
 		defer close(ended)
-		second, serr = r.attempt(t, context.WithoutCancel(t.Context()), hooks{blockRows: rigRow, mem: r.mem, patience: patience, store: func(under objstore.Store) objstore.Store {
+		second, serr = r.attempt(t, context.WithoutCancel(t.Context()), hooks{blockRows: rigRow, mem: r.mem, patience: patience, waiting: secondWaits, store: func(under objstore.Store) objstore.Store {
 			if kill {
 				return &faultStore{Store: under, at: until, kind: dead}
 			}
@@ -126,18 +150,20 @@ func (r *rig) interleave(t *testing.T, at, until int, kill bool) (met bool) {
 		}}, slog.New(slog.DiscardHandler))
 	}
 	begun := false
-	first, err := r.attempt(t, t.Context(), hooks{blockRows: rigRow, mem: r.mem, patience: patience, store: func(under objstore.Store) objstore.Store {
+	first, err := r.attempt(t, t.Context(), hooks{blockRows: rigRow, mem: r.mem, patience: patience, waiting: firstWaits, store: func(under objstore.Store) objstore.Store {
 		return &faultStore{Store: under, at: at, then: func() {
 			begun = true
 			go other()
 			select {
 			case <-paused:
 				met = true
+			case <-waits:
+				met = true
 			case <-ended:
 			}
 		}}
 	}}, slog.New(slog.DiscardHandler))
-	close(resume)
+	goOn()
 	if !begun {
 		return false
 	}
@@ -149,6 +175,9 @@ func (r *rig) interleave(t *testing.T, at, until int, kill bool) (met bool) {
 	}
 	if first.Status == Committed && second.Status == Committed {
 		t.Error("both attempts say that they committed")
+	}
+	if fate == healthy && (err != nil || serr != nil || first.Status != Committed && second.Status != Committed) {
+		t.Errorf("two healthy attempts: %s, %v; %s, %v", first.Status, err, second.Status, serr)
 	}
 	next, err := r.run(t, t.Context(), nil)
 	if err != nil {

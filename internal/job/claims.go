@@ -8,6 +8,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/sluice-data/sluice/internal/fail"
 	"github.com/sluice-data/sluice/internal/objstore"
@@ -151,12 +154,17 @@ func (c *committer) enter(ctx context.Context, n int, entry claim) (bool, error)
 	return there != nil && there.Attempt == c.attempt, err
 }
 
-// claim makes this attempt the only one that can commit the run, until another claims it. It fails if the run is committed.
+// claim makes this attempt the only one that can commit the run, until another claims it. It fails if the run is committed. To an
+// attempt that has claimed the run and may be alive it leaves the time to commit: two that shut each other out would both end in nothing.
 func (c *committer) claim(ctx context.Context) error {
+	mine := 0 // the highest entry that is this attempt's
 	for n := 1; ; {
 		ours, err := c.enter(ctx, n, claim{Attempt: c.attempt})
 		if err != nil {
 			return fmt.Errorf("claim the run: %w", err)
+		}
+		if ours {
+			mine = max(mine, n)
 		}
 		// Looked at after the claim: a commit that is not there now can only be this attempt's, or that of a later claim.
 		a, err := readAccount(ctx, c.store, c.dir, c.runID)
@@ -169,20 +177,81 @@ func (c *committer) claim(ctx context.Context) error {
 			}
 			return errCommittedElsewhere
 		}
-		if ours {
-			c.claimed, c.account = n, a
-			if a.last > n {
-				return errSuperseded
-			}
+		if n = a.free(); n <= a.last { // a commit has cleared its part of the log: who claims there anew must not commit beside this one
+			continue
+		}
+		if mine > 0 && mine == a.last {
+			c.claimed, c.account = mine, a
 			return nil
 		}
-		if last, err := readClaim(ctx, c.store, claimRef(c.dir, c.runID, a.last)); err != nil {
-			return err
-		} else if last != nil && last.Manifest != nil && !c.force {
-			return errCommittedElsewhere
+		if a.last > 0 {
+			if a, err = c.giveWay(ctx, a); err != nil {
+				return err
+			}
+			n = a.free()
 		}
-		n = a.last + 1
 	}
+}
+
+// free is the lowest number that no entry of the log has.
+func (a *account) free() int {
+	n := 1
+	for a.claims[n].Key != "" {
+		n++
+	}
+	return n
+}
+
+// giveWay waits until the attempt that has the last entry of the log a has committed, or has had its lease. It returns the log as it
+// is then, and errCommittedElsewhere if the run is committed; under force it waits for what is committed to be published.
+func (c *committer) giveWay(ctx context.Context, a *account) (*account, error) {
+	for wait := newWait(c.lease, c.waiting); ; {
+		ref := claimRef(c.dir, c.runID, a.last)
+		last, err := readClaim(ctx, c.store, ref)
+		switch {
+		case err != nil && !c.force:
+			return nil, err
+		case err != nil: // whatever it says, it can only be waited for
+			c.log.Warn("an earlier attempt's claim cannot be read", "run_id", c.runID, "error", err.Error())
+		case last != nil && last.Manifest != nil:
+			if !c.force {
+				return nil, errCommittedElsewhere
+			}
+			if m, err := readManifest(ctx, c.store, manifestRef(c.dir, c.runID)); err == nil && same(m, last.Manifest) {
+				return a, nil
+			}
+		}
+		// By the clock of this machine, which the store's may be behind or before: then an attempt gets more time than its lease, or
+		// less, which costs one of the two, and never a commit.
+		if age := max(0, time.Since(a.claims[a.last].ModTime)); age >= c.lease {
+			return a, nil
+		}
+		if over, err := wait.next(ctx); over || err != nil {
+			return a, err
+		}
+		before := a.claims[a.last]
+		if a, err = readAccount(ctx, c.store, c.dir, c.runID); err != nil {
+			return nil, err
+		}
+		if a.committed && !c.force {
+			return nil, errCommittedElsewhere
+		}
+		if a.last == 0 {
+			return a, nil
+		}
+		if now := a.claims[a.last]; now.Ref != before.Ref || now.ETag != before.ETag {
+			wait = newWait(c.lease, c.waiting)
+		}
+	}
+}
+
+// superseded is errSuperseded if another attempt has claimed the run after entry n.
+func (c *committer) superseded(ctx context.Context, n int) error {
+	a, err := readAccount(ctx, c.store, c.dir, c.runID)
+	if err == nil && a.last > n {
+		err = errSuperseded
+	}
+	return err
 }
 
 // seal commits the run with m in the log, unless another attempt has claimed it.
@@ -205,15 +274,40 @@ func (c *committer) alone() bool {
 }
 
 // clear removes what the attempts have written for each other: the manifest says more. That it stays does no harm. Where
-// an earlier attempt has claimed the run the log must stay, for that one may be alive, and find its next entry free.
-func (c *committer) clear(ctx context.Context) {
+// an earlier attempt has claimed the run the log must stay, for that one may be alive, and find its next entry free; and where the run
+// may be written anew, for the log says which commit is the last. Of other attempts it also aborts what they may have died in the
+// middle of writing.
+func (c *committer) clear(ctx context.Context, others bool) {
+	g := errgroup.Group{}
+	g.SetLimit(statsAtOnce)
+	tell := func(ref objstore.Ref, err error) {
+		if err != nil {
+			c.log.Warn("an attempt's note was not removed", "run_id", c.runID, "object", ref.String(), "error", err.Error())
+		}
+	}
+	do := func(ref objstore.Ref, remove func(context.Context, objstore.Ref) error) {
+		g.Go(func() error {
+			return fail.Guard("remove a note", func() error { tell(ref, remove(ctx, ref)); return nil })
+		})
+	}
+	abort := func(ctx context.Context, ref objstore.Ref) error {
+		_, err := c.store.AbortUploads(ctx, ref)
+		return err
+	}
+	if others {
+		do(manifestRef(c.dir, c.runID), abort)
+		for n := range c.claimed + 1 {
+			do(claimRef(c.dir, c.runID, n+1), abort)
+		}
+	}
 	for _, info := range c.account.announced {
-		c.forget(ctx, info.Ref)
+		do(info.Ref, c.store.Delete)
 	}
-	if c.claimed == 1 {
-		c.forget(ctx, claimRef(c.dir, c.runID, 2))
-		c.forget(ctx, claimRef(c.dir, c.runID, 1))
+	if c.claimed == 1 && !c.force {
+		do(claimRef(c.dir, c.runID, 2), c.store.Delete)
+		do(claimRef(c.dir, c.runID, 1), c.store.Delete)
 	}
+	tell(runRef(c.dir, c.runID, ""), g.Wait())
 }
 
 func (c *committer) forget(ctx context.Context, ref objstore.Ref) {
@@ -244,12 +338,16 @@ func (j *job) settled(ctx context.Context) (*Manifest, error) {
 	if len(j.pipe.Sink.PartitionBy) == 0 {
 		folders = []string{""}
 	}
-	c := &committer{store: j.store, dir: j.dir, runID: j.runID, dest: j.dest, log: j.opt.Log}
+	c := &committer{store: j.store, dir: j.dir, runID: j.runID, dest: j.dest, log: j.opt.Log, claimed: a.last - 1, account: a}
+	if c.quar, err = j.quarantine(); err != nil {
+		return nil, err
+	}
 	if err := c.tidy(ctx, last.Manifest, folders); err != nil {
 		return nil, err
 	}
 	if err := c.publish(ctx, last.Manifest); err != nil && !errors.Is(err, errCommittedElsewhere) {
 		return nil, err
 	}
+	c.clear(ctx, true)
 	return readManifest(ctx, j.store, ref)
 }

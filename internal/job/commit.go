@@ -7,9 +7,11 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/memory"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/sluice-data/sluice/internal/fail"
 	"github.com/sluice-data/sluice/internal/objstore"
@@ -38,10 +40,12 @@ type committer struct {
 	log         *slog.Logger
 	manifest    func(l *pipeline.Ledger, files, quar []FileRef) *Manifest
 
-	attempt   string   // names this attempt among those at the run
-	announced bool     // its folders
-	claimed   int      // its entry in the log, once it has one
-	account   *account // as it was right after the claim
+	attempt   string        // names this attempt among those at the run
+	lease     time.Duration // what an attempt that has claimed the run gets to commit
+	waiting   func()        // is told when this attempt waits for another; may be nil
+	announced bool          // its folders
+	claimed   int           // its entry in the log, once it has one
+	account   *account      // as it was right after the claim
 
 	done *Manifest // set when this attempt committed
 }
@@ -96,7 +100,7 @@ func (c *committer) Commit(ctx context.Context, l *pipeline.Ledger) error {
 		return err
 	}
 	if err := l.Check(); err != nil {
-		return errors.Join(fail.Wrap(fail.Data, err), c.withdraw(ctx))
+		return fail.Wrap(fail.Data, err) // the files are for the next attempt to replace or delete, once it has committed
 	}
 	m := c.manifest(l, fileRefs(c.data.Files()), quar)
 	if m.Ledger == nil {
@@ -109,6 +113,9 @@ func (c *committer) Commit(ctx context.Context, l *pipeline.Ledger) error {
 		return err
 	}
 	if !c.alone() {
+		if err := c.superseded(ctx, c.claimed+1); err != nil { // a forced run replaces this commit: its files are not to be deleted
+			return err
+		}
 		if err := c.tidy(ctx, m, folders); err != nil {
 			return err
 		}
@@ -116,8 +123,13 @@ func (c *committer) Commit(ctx context.Context, l *pipeline.Ledger) error {
 	if err := c.publish(ctx, m); err != nil {
 		return err
 	}
+	if c.force {
+		if err := c.yield(ctx, c.claimed+1); err != nil {
+			return err
+		}
+	}
 	c.done = m
-	c.clear(ctx)
+	c.clear(ctx, !c.alone())
 	return nil
 }
 
@@ -126,13 +138,19 @@ func (c *committer) places(ctx context.Context) ([]string, error) {
 	if !c.partitioned {
 		return []string{""}, nil
 	}
+	if c.alone() {
+		return nil, nil // its own it knows
+	}
 	folders, err := c.account.folders(ctx, c.store)
 	if err != nil {
 		return nil, err
 	}
 	if c.force {
 		m, err := readManifest(ctx, c.store, manifestRef(c.dir, c.runID))
-		if err != nil {
+		switch {
+		case fail.KindOf(err) == fail.Data && err != nil:
+			c.log.Warn("files of the commit that is replaced may be left in folders that this run does not write to", "run_id", c.runID, "error", err.Error())
+		case err != nil:
 			return nil, err
 		}
 		for _, f := range m.files() {
@@ -146,8 +164,11 @@ func (c *committer) places(ctx context.Context) ([]string, error) {
 }
 
 // shutOut sees to it that no attempt that claimed the run before this one completes an upload any more, and that none has
-// over this one's files.
+// over this one's files. If one has claimed it since, that one is left in peace.
 func (c *committer) shutOut(ctx context.Context, m *Manifest, folders []string) error {
+	if err := c.superseded(ctx, c.claimed); err != nil {
+		return err
+	}
 	err := c.abortOthers(ctx, m, folders)
 	if c.claimed == 1 {
 		if err != nil { // nobody has claimed the run who could complete them
@@ -193,36 +214,57 @@ func (c *committer) publish(ctx context.Context, m *Manifest) error {
 		return fmt.Errorf("write report: %w", err)
 	}
 	err := c.putJSON(ctx, ref, m, !c.force)
-	if !errors.Is(err, objstore.ErrExists) {
-		if err != nil {
-			return fmt.Errorf("write manifest: %w", err)
-		}
+	if err == nil {
 		return nil
 	}
-	first, err := readManifest(ctx, c.store, ref)
-	if err != nil {
+	err = fmt.Errorf("write manifest: %w", err)
+	if !errors.Is(err, objstore.ErrExists) && !errors.Is(err, objstore.ErrLost) {
 		return err
 	}
-	if first == nil || !first.CommittedAt.Equal(m.CommittedAt) || !slices.EqualFunc(first.Files, m.Files, func(a, b FileRef) bool { return a.URI == b.URI && a.ETag == b.ETag }) {
-		return errCommittedElsewhere
+	first, rerr := readManifest(ctx, c.store, ref)
+	switch {
+	case rerr != nil:
+		return rerr
+	case same(first, m):
+		return nil // another attempt found the log and wrote this one's, and may have cleared away what was to become it
+	case first == nil:
+		return err
 	}
-	return nil // another attempt found the log and wrote this one's
+	return errCommittedElsewhere
 }
 
-// withdraw removes our completed files when their accounts do not balance, unless another attempt has claimed the run: then
-// they are that one's to clear, or have been replaced by its own.
-func (c *committer) withdraw(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), pipeline.AbortTimeout)
-	defer cancel()
-	if ours, err := c.enter(ctx, c.claimed+1, claim{Attempt: c.attempt}); err != nil || !ours {
-		return err
-	}
-	for _, f := range c.data.Files() {
-		if err := c.store.Delete(ctx, f.Ref); err != nil {
-			return fmt.Errorf("remove uncommitted file: %w", err)
+// same reports whether a, which may be nil, is the commit that b is.
+func same(a, b *Manifest) bool {
+	return a != nil && a.CommittedAt.Equal(b.CommittedAt) &&
+		slices.EqualFunc(a.Files, b.Files, func(a, b FileRef) bool { return a.URI == b.URI && a.ETag == b.ETag })
+}
+
+// yield looks, after a forced commit with entry n has been published over whatever was there, whether that was a later one: then that is
+// published again, for the files are its own.
+func (c *committer) yield(ctx context.Context, n int) error {
+	for done := n; ; {
+		a, err := readAccount(ctx, c.store, c.dir, c.runID)
+		if err != nil {
+			return err
+		}
+		var later *claim
+		for i := a.last; i > done && later == nil; i-- {
+			if e, err := readClaim(ctx, c.store, claimRef(c.dir, c.runID, i)); err != nil {
+				return err
+			} else if e != nil && e.Manifest != nil {
+				later, done = e, i
+			}
+		}
+		if later == nil {
+			if done > n {
+				return errSuperseded
+			}
+			return nil
+		}
+		if err := c.publish(ctx, later.Manifest); err != nil {
+			return err
 		}
 	}
-	return nil
 }
 
 // tidy deletes completed objects that other attempts left and the committed one, whose manifest m is, does not have.
@@ -234,50 +276,68 @@ func (c *committer) tidy(ctx context.Context, m *Manifest, folders []string) err
 	if err := c.dest.Tidy(ctx, c.store, c.dir, c.runID, folders, keep); err != nil {
 		return fmt.Errorf("clear files of an earlier attempt: %w", err)
 	}
-	if len(m.Quarantine) == 0 {
-		return nil // where nothing is quarantined, its place need not be there
+	if c.quar == nil {
+		return nil
 	}
-	first, err := objstore.ParseRef(m.Quarantine[0].URI)
-	if err != nil {
-		return err
-	}
-	first.Key = first.Key[:strings.LastIndexByte(first.Key, '/')+1]
-	for info, err := range c.store.List(ctx, first) {
-		if err != nil {
-			return fmt.Errorf("look for files of an earlier attempt: %w", err)
+	for info, err := range c.store.List(ctx, c.quar.prefix) {
+		if err == nil && !keep[info.Key] {
+			err = c.store.Delete(ctx, info.Ref)
 		}
-		if !keep[info.Key] {
-			if err := c.store.Delete(ctx, info.Ref); err != nil {
-				return fmt.Errorf("delete file of an earlier attempt: %w", err)
-			}
+		switch {
+		case err != nil && len(m.Quarantine) == 0: // its place need not be there, nor open to this run
+			c.log.Warn("quarantined rows of an earlier attempt may be left", "run_id", c.runID, "error", err.Error())
+			return nil
+		case err != nil:
+			return fmt.Errorf("clear quarantine of an earlier attempt: %w", err)
 		}
 	}
 	return nil
 }
 
-// abortOthers aborts the open uploads that other attempts have on the run's keys: they can never commit any more. A
-// dead attempt may have had more files than this one: numbers are tried until none is open.
+// abortOthers aborts the open uploads that other attempts have on the run's keys: they can never commit any more.
 func (c *committer) abortOthers(ctx context.Context, m *Manifest, folders []string) error {
-	if !c.alone() { // one of those may have died in the middle of its report
-		if _, err := c.store.AbortUploads(ctx, reportRef(manifestRef(c.dir, m.RunID))); err != nil {
-			return fmt.Errorf("abort uploads of an earlier attempt: %w", err)
-		}
+	var g errgroup.Group // without a context of its own: each goes on, whatever the others find
+	for _, f := range []func() error{
+		func() error {
+			if c.alone() {
+				return nil
+			}
+			_, err := c.store.AbortUploads(ctx, reportRef(manifestRef(c.dir, m.RunID))) // one of those may have died in the middle of it
+			return err
+		},
+		func() error {
+			if c.partitioned && c.alone() {
+				return nil // a partitioned attempt announces its folders before it opens an upload
+			}
+			return c.data.AbortOthers(ctx, folders)
+		},
+		func() error { return c.abortQuarantines(ctx, len(m.Quarantine)) },
+	} {
+		g.Go(func() error { return fail.Guard("abort uploads", f) })
 	}
-	if !c.partitioned || !c.alone() { // a partitioned attempt announces its folders before it opens an upload
-		if err := c.data.AbortOthers(ctx, folders); err != nil {
-			return fmt.Errorf("abort uploads of an earlier attempt: %w", err)
-		}
-	}
-	for i := 0; len(m.Quarantine) > 0; i++ {
-		n, err := c.store.AbortUploads(ctx, quarantineRef(c.quar.prefix, i))
-		if err != nil {
-			return fmt.Errorf("abort uploads of an earlier attempt: %w", err)
-		}
-		if n == 0 && i >= len(m.Quarantine) {
-			break
-		}
+	if err := g.Wait(); err != nil {
+		return fmt.Errorf("abort uploads of an earlier attempt: %w", err)
 	}
 	return nil
+}
+
+// abortQuarantines aborts those of other attempts. A dead one may have had more files than the n of this one: numbers are tried
+// until none is open.
+func (c *committer) abortQuarantines(ctx context.Context, n int) error {
+	if c.quar == nil {
+		return nil
+	}
+	for i := 0; ; i++ {
+		open, err := c.store.AbortUploads(ctx, quarantineRef(c.quar.prefix, i))
+		switch {
+		case n == 0 && errors.Is(err, objstore.ErrNotExist):
+			return nil // where nothing is quarantined, its place need not be there
+		case err != nil:
+			return err
+		case open == 0 && i >= n:
+			return nil
+		}
+	}
 }
 
 // Abort gives up the quarantine and the data, within the time there is for that and whatever state ctx is in.

@@ -2,6 +2,7 @@ package job
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -191,6 +192,7 @@ type rig struct {
 	want          []int64 // the ids that a commit has, in order
 	rejected      int64
 	days          atomic.Int32 // attempts so far: each is of another day
+	force         bool
 }
 
 const (
@@ -265,8 +267,9 @@ func (r *rig) run(t *testing.T, ctx context.Context, wrap func(objstore.Store) o
 
 func (r *rig) attempt(t *testing.T, ctx context.Context, h hooks, log *slog.Logger) (*Receipt, error) {
 	t.Helper()
+	h.patience = cmp.Or(h.patience, time.Nanosecond) // others are dead, or stand still
 	rec, err := Run(ctx, Options{Pipeline: r.pipeline, LocalRoot: r.dir, Lanes: 2, MemoryLimit: "1GiB", Version: "test",
-		Getenv: r.env(), Stdin: strings.NewReader(""), Log: log, test: h})
+		Getenv: r.env(), Stdin: strings.NewReader(""), Log: log, Force: r.force, test: h})
 	if (err != nil) != (rec.Status == Failed) || (err != nil) != (rec.Error != nil) {
 		t.Fatalf("error %v beside receipt %s", err, rec.JSON())
 	}

@@ -45,7 +45,8 @@ type hooks struct {
 	store     func(objstore.Store) objstore.Store
 	blockRows int64
 	mem       memory.Allocator
-	patience  time.Duration // how long to wait for the manifest of another attempt
+	patience  time.Duration // how long to wait for the commit of another attempt
+	waiting   func()        // is called when such a wait begins
 }
 
 // sizes are the bounds that follow from the memory limit and the lanes.

@@ -84,7 +84,7 @@ func (j *job) run(ctx context.Context) (*Receipt, error) {
 	}
 	ref := manifestRef(j.dir, j.runID)
 	if !j.opt.Force {
-		m, err := readManifest(ctx, j.store, ref)
+		m, err := j.settled(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -103,9 +103,9 @@ func (j *job) run(ctx context.Context) (*Receipt, error) {
 			err = fail.Newf(fail.Data, "%w; declare its type in schema.columns", misfit)
 		}
 	}
-	if errors.Is(err, objstore.ErrLost) || errors.Is(err, errCommittedElsewhere) || errors.Is(err, errOverwritten) || errors.Is(err, errSuperseded) {
-		// Another attempt at this run got there first.
-		other, rerr := j.await(ctx, cmp.Or(j.opt.test.patience, manifestPatience))
+	beaten := errors.Is(err, objstore.ErrLost) || errors.Is(err, errCommittedElsewhere) || errors.Is(err, errOverwritten) || errors.Is(err, errSuperseded)
+	if beaten && !j.opt.Force { // another's commit is not what a forced run was to do: it may be the one that it was to replace
+		other, rerr := j.await(ctx)
 		if rerr != nil {
 			return nil, rerr
 		}
@@ -122,23 +122,20 @@ func (j *job) run(ctx context.Context) (*Receipt, error) {
 	return rec, nil
 }
 
-// manifestPatience is what another attempt, which has its data complete, gets to put the manifest.
-const manifestPatience = 5 * time.Second
+// commitLease is what an attempt that has its data complete gets to commit, before others go on as if it were dead.
+const commitLease = 5 * time.Second
+
+func (j *job) lease() time.Duration { return cmp.Or(j.opt.test.patience, commitLease) }
 
 // await waits for the commit of another attempt; nil if it does not come.
-func (j *job) await(ctx context.Context, patience time.Duration) (*Manifest, error) {
-	for end := time.Now().Add(patience); ; {
+func (j *job) await(ctx context.Context) (*Manifest, error) {
+	for wait := newWait(j.lease(), j.opt.test.waiting); ; {
 		m, err := j.settled(ctx)
 		if m != nil || err != nil {
 			return m, err
 		}
-		if time.Now().After(end) {
-			return nil, nil
-		}
-		select {
-		case <-ctx.Done():
-			return nil, context.Cause(ctx)
-		case <-time.After(200 * time.Millisecond):
+		if over, err := wait.next(ctx); over || err != nil {
+			return nil, err
 		}
 	}
 }
@@ -303,7 +300,11 @@ func (j *job) attempt(ctx context.Context, fullScan bool) (*Manifest, error) {
 	in := j.intake()
 	defer in.close()
 	var c *committer
-	b := &binder{pipe: j.pipe, in: in, sizes: j.sizes, env: j.env, table: j.table()}
+	table, err := j.table()
+	if err != nil {
+		return nil, err
+	}
+	b := &binder{pipe: j.pipe, in: in, sizes: j.sizes, env: j.env, table: table}
 	b.table.Found = func(ctx context.Context, folders []string) error { return c.announce(ctx, folders) }
 	p, err := b.bind(ctx, fullScan)
 	if err != nil {
@@ -339,12 +340,19 @@ const (
 )
 
 // table is where the sink's folders go, and how long their names may be there.
-func (j *job) table() transforms.Table {
-	if j.dir.Bucket != "" && j.opt.LocalRoot == "" {
-		return transforms.Table{Limits: hive.Limits{Path: max(1, longestKey-len(j.dir.Key)-fileName)}}
+func (j *job) table() (transforms.Table, error) {
+	l := hive.Limits{Path: longestKey - len(j.dir.Key) - fileName}
+	if j.dir.Bucket == "" || j.opt.LocalRoot != "" {
+		root := filepath.Join(j.opt.LocalRoot, j.dir.Bucket, j.dir.Key)
+		l = hive.Limits{Name: longestName, Path: longestPath - len(root) - 1 - fileName}
 	}
-	root := filepath.Join(j.opt.LocalRoot, j.dir.Bucket, j.dir.Key)
-	return transforms.Table{Limits: hive.Limits{Name: longestName, Path: max(1, longestPath-len(root)-1-fileName)}}
+	if l.Path <= 0 {
+		if len(j.pipe.Sink.PartitionBy) > 0 { // else every row would be rejected
+			return transforms.Table{}, fail.Newf(fail.Usage, "sink.uri is too long: it leaves no room for the folders of sink.partition_by").In(j.dir.String())
+		}
+		l.Path = 0
+	}
+	return transforms.Table{Limits: l}, nil
 }
 
 func (j *job) committer(ctx context.Context, p *plan, in *intake) (*committer, error) {
@@ -356,13 +364,10 @@ func (j *job) committer(ctx context.Context, p *plan, in *intake) (*committer, e
 	if err != nil {
 		return nil, err
 	}
-	c := &committer{data: data, dest: j.dest, attempt: rand.Text(), store: j.store, dir: j.dir, runID: j.runID, in: in, force: j.opt.Force, log: j.opt.Log, partitioned: len(s.PartitionBy) > 0}
-	if j.pipe.Errors.At != nil {
-		prefix, err := j.quarantinePrefix()
-		if err != nil {
-			return nil, err
-		}
-		c.quar = &quarantine{store: j.store, prefix: prefix, runID: j.runID, limit: j.pipe.Errors}
+	c := &committer{data: data, dest: j.dest, attempt: rand.Text(), store: j.store, dir: j.dir, runID: j.runID, in: in, force: j.opt.Force, log: j.opt.Log, partitioned: len(s.PartitionBy) > 0,
+		lease: j.lease(), waiting: j.opt.test.waiting}
+	if c.quar, err = j.quarantine(); err != nil {
+		return nil, err
 	}
 	c.manifest = func(l *pipeline.Ledger, files, quar []FileRef) *Manifest {
 		m := &Manifest{Version: 1, RunID: j.runID, Name: j.pipe.Name, CommittedAt: time.Now().UTC(), Engine: j.opt.Version, Lanes: j.sizes.lanes,
@@ -378,15 +383,18 @@ func (j *job) committer(ctx context.Context, p *plan, in *intake) (*committer, e
 	return c, nil
 }
 
-// quarantinePrefix is where bad rows go: errors.quarantine, or beside the data, so that none is lost.
-func (j *job) quarantinePrefix() (objstore.Ref, error) {
+// quarantine takes the bad rows to errors.quarantine, or beside the data, so that none is lost; nil where the first one fails the run.
+func (j *job) quarantine() (*quarantine, error) {
+	if j.pipe.Errors.At == nil {
+		return nil, nil
+	}
 	ref := objstore.Ref{Bucket: j.dir.Bucket, Key: j.dir.Key + "_quarantine/"}
 	if uri := j.pipe.Errors.Quarantine; uri != "" {
 		var err error
 		if ref, err = folder(&uri); err != nil {
-			return ref, err
+			return nil, err
 		}
 	}
 	ref.Key += j.runID + "/"
-	return ref, nil
+	return &quarantine{store: j.store, prefix: ref, runID: j.runID, limit: j.pipe.Errors}, nil
 }
