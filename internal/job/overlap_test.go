@@ -104,12 +104,21 @@ sink: {uri: "s3://out/data/", target_file_size: 1B}
 
 // run is one attempt; before is told of its calls and may be nil.
 func (o *overlap) run(ctx context.Context, lanes int, before func(call string) error) (*Receipt, error) {
+	return o.attempt(ctx, lanes, false, before)
+}
+
+// force is one attempt at writing the run anew.
+func (o *overlap) force(ctx context.Context, lanes int, before func(call string) error) (*Receipt, error) {
+	return o.attempt(ctx, lanes, true, before)
+}
+
+func (o *overlap) attempt(ctx context.Context, lanes int, force bool, before func(call string) error) (*Receipt, error) {
 	if before == nil {
 		before = func(string) error { return nil }
 	}
-	return Run(ctx, Options{Pipeline: o.pipeline, LocalRoot: o.dir, Lanes: lanes, MemoryLimit: "1GiB", Version: "test",
+	return Run(ctx, Options{Pipeline: o.pipeline, LocalRoot: o.dir, Lanes: lanes, MemoryLimit: "1GiB", Version: "test", Force: force,
 		Getenv: func(string) string { return "" }, Stdin: strings.NewReader(""), Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
-		test: hooks{store: func(s objstore.Store) objstore.Store { return &seenStore{s, before} }, blockRows: overlapRows, patience: time.Second}})
+		test: hooks{store: func(s objstore.Store) objstore.Store { return &seenStore{s, before} }, blockRows: overlapRows, patience: 200 * time.Millisecond}})
 }
 
 // check holds the store against the manifest that the next run finds: its files are as committed, and every group is in

@@ -270,6 +270,9 @@ func (j *job) settleSink() error {
 	if j.dir, err = folder(&s.URI); err != nil {
 		return err
 	}
+	if len(s.PartitionBy) > 0 && j.limits().Path <= 0 { // else every row would be rejected
+		return fail.Newf(fail.Usage, "sink.uri is too long: it leaves no room for the folders of sink.partition_by").In(s.URI)
+	}
 	if q := &j.pipe.Errors.Quarantine; *q != "" {
 		if _, err := folder(q); err != nil {
 			return err
@@ -300,11 +303,7 @@ func (j *job) attempt(ctx context.Context, fullScan bool) (*Manifest, error) {
 	in := j.intake()
 	defer in.close()
 	var c *committer
-	table, err := j.table()
-	if err != nil {
-		return nil, err
-	}
-	b := &binder{pipe: j.pipe, in: in, sizes: j.sizes, env: j.env, table: table}
+	b := &binder{pipe: j.pipe, in: in, sizes: j.sizes, env: j.env, table: transforms.Table{Limits: j.limits()}}
 	b.table.Found = func(ctx context.Context, folders []string) error { return c.announce(ctx, folders) }
 	p, err := b.bind(ctx, fullScan)
 	if err != nil {
@@ -339,20 +338,13 @@ const (
 	fileName    = 64
 )
 
-// table is where the sink's folders go, and how long their names may be there.
-func (j *job) table() (transforms.Table, error) {
-	l := hive.Limits{Path: longestKey - len(j.dir.Key) - fileName}
-	if j.dir.Bucket == "" || j.opt.LocalRoot != "" {
-		root := filepath.Join(j.opt.LocalRoot, j.dir.Bucket, j.dir.Key)
-		l = hive.Limits{Name: longestName, Path: longestPath - len(root) - 1 - fileName}
+// limits are how long the names of the sink's folders may be where they go.
+func (j *job) limits() hive.Limits {
+	if j.dir.Bucket != "" && j.opt.LocalRoot == "" {
+		return hive.Limits{Path: longestKey - len(j.dir.Key) - fileName}
 	}
-	if l.Path <= 0 {
-		if len(j.pipe.Sink.PartitionBy) > 0 { // else every row would be rejected
-			return transforms.Table{}, fail.Newf(fail.Usage, "sink.uri is too long: it leaves no room for the folders of sink.partition_by").In(j.dir.String())
-		}
-		l.Path = 0
-	}
-	return transforms.Table{Limits: l}, nil
+	root := filepath.Join(j.opt.LocalRoot, j.dir.Bucket, j.dir.Key)
+	return hive.Limits{Name: longestName, Path: longestPath - len(root) - 1 - fileName}
 }
 
 func (j *job) committer(ctx context.Context, p *plan, in *intake) (*committer, error) {

@@ -9,14 +9,12 @@ import (
 type wait struct {
 	end   time.Time
 	pause time.Duration
+	tell  func()
 }
 
-// newWait is a wait of at most patience; begun, which may be nil, is told of it.
-func newWait(patience time.Duration, begun func()) *wait {
-	if begun != nil {
-		begun()
-	}
-	return &wait{end: time.Now().Add(patience), pause: 10 * time.Millisecond}
+// newWait is a wait of at most patience from now on; tell, which may be nil, is called when it comes to that.
+func newWait(patience time.Duration, tell func()) *wait {
+	return &wait{end: time.Now().Add(patience), pause: 10 * time.Millisecond, tell: tell}
 }
 
 // next returns when it is time to look again, or says that the wait is over.
@@ -24,6 +22,9 @@ func (w *wait) next(ctx context.Context) (over bool, err error) {
 	left := time.Until(w.end)
 	if left <= 0 {
 		return true, nil
+	}
+	if w.tell != nil {
+		w.tell()
 	}
 	select {
 	case <-ctx.Done():
