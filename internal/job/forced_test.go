@@ -213,3 +213,26 @@ func TestNoRoomForFolders(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// A commit has cleared its part of the log while a forced run was about to take the number after it: no number below a commit stays
+// free, for who claimed before it would commit there.
+func TestLogHasNoHoles(t *testing.T) {
+	r := newRig(t, "")
+	defer r.mem.AssertSize(t, 0)
+	rec, err := r.run(t, t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	runs := filepath.Dir(strings.TrimPrefix(rec.Manifest, "s3://"))
+	r.write(t, runs+"/claim-00003.json", `{"attempt": "another"}`)
+	r.force = true
+	rec, err = r.run(t, t.Context(), nil)
+	if err != nil || rec.Status != Committed {
+		t.Fatalf("%s, %v", rec.JSON(), err)
+	}
+	a, err := readAccount(t.Context(), objstore.NewDir(r.dir), objstore.Ref{Bucket: "out", Key: "data/"}, rec.RunID)
+	if err != nil || a.last != 5 || a.free() != 6 {
+		t.Errorf("the last entry is %d, the first free number %d, %v", a.last, a.free(), err)
+	}
+	r.checkCommitted(t, rec)
+}
