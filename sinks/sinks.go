@@ -57,9 +57,6 @@ type Sink interface {
 	// AbortOthers aborts the open uploads that other attempts have on the run's objects, in this one's folders and those given. It
 	// is for when none of them may commit any more, and goes on after an error, of which it returns the first.
 	AbortOthers(ctx context.Context, folders []string) error
-	// Folders are the partitions that have rows, as paths below Dir with a slash at their end, in the order they came;
-	// nil without PartitionBy.
-	Folders() []string
 	// Memory is about how many bytes the sink, its encoders and the blocks in flight hold.
 	Memory() int64
 }
