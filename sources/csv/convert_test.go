@@ -197,7 +197,7 @@ func TestLanesOfAFullScanShareTheLayout(t *testing.T) {
 	header := false
 	req := sources.Request{
 		Inputs: []sources.Input{textInput("f", strings.Repeat("a,1\n", 5000)+"b,x\n")}, Options: sources.Options{Delimiter: ",", Header: &header},
-		Schema: sources.SchemaSpec{Mode: sources.Evolve, Columns: []sources.Column{{Field: arrow.Field{Name: "id", Type: arrow.BinaryTypes.String, Nullable: true}}}},
+		Schema:   sources.SchemaSpec{Mode: sources.Evolve, Columns: []sources.Column{{Field: arrow.Field{Name: "id", Type: arrow.BinaryTypes.String, Nullable: true}}}},
 		FullScan: true, Lanes: 4, ChunkBytes: 64, MaxRecord: 1 << 16,
 	}
 	r := read(t, req, false, 0)
