@@ -91,7 +91,7 @@ func TestPartitions(t *testing.T) {
 		if !slices.Equal(got, c.want) {
 			t.Errorf("target %d: %q, want %q", c.target, got, c.want)
 		}
-		if folders := s.Folders(); !slices.Equal(folders, []string{"zone=a b/", "zone=c%2Fd/", "zone=__HIVE_DEFAULT_PARTITION__/"}) {
+		if folders := s.folders; !slices.Equal(folders, []string{"zone=a b/", "zone=c%2Fd/", "zone=__HIVE_DEFAULT_PARTITION__/"}) {
 			t.Errorf("folders %q", folders)
 		}
 		if n := s.pool.idle(1); n > 0 {

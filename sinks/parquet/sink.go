@@ -373,9 +373,6 @@ func (s *Sink) abort(ctx context.Context) error {
 	return g.Wait()
 }
 
-// Folders are the partitions that have rows; nil without any to partition by.
-func (s *Sink) Folders() []string { return s.folders }
-
 // Files are the objects Commit published, in row order; nil before it succeeded.
 func (s *Sink) Files() []sinks.File { return s.published }
 
