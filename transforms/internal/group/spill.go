@@ -7,16 +7,15 @@ import (
 	"io"
 	"os"
 	"sort"
-	"syscall"
 
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/array"
 	"github.com/apache/arrow/go/v17/arrow/ipc"
 	"github.com/apache/arrow/go/v17/arrow/memory"
 
-	"github.com/sluice-data/sluice/internal/fail"
 	"github.com/sluice-data/sluice/transforms/internal/keys"
 	"github.com/sluice-data/sluice/transforms/internal/pack"
+	"github.com/sluice-data/sluice/transforms/internal/spillfile"
 )
 
 // runBlock is the groups per record of a run: what reading one back takes stays small.
@@ -49,13 +48,9 @@ type rawChunk struct {
 }
 
 func newSpillFile(dir string) (*spillFile, error) {
-	f, err := os.CreateTemp(dir, "sluice-groups-*")
+	f, err := spillfile.New(dir)
 	if err != nil {
-		return nil, diskError(fmt.Errorf("create spill file: %w", err))
-	}
-	if err := os.Remove(f.Name()); err != nil {
-		f.Close()
-		return nil, diskError(fmt.Errorf("unlink spill file: %w", err))
+		return nil, diskError(err)
 	}
 	return &spillFile{file: f, runs: map[int][]run{}}, nil
 }
@@ -72,12 +67,8 @@ func (s *spillFile) writer() *bufio.Writer {
 
 func (s *spillFile) close() { s.file.Close() }
 
-// diskError says whether another attempt can help: a full disk stays full.
 func diskError(err error) error {
-	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
-		return fail.Newf(fail.Usage, "aggregate: %w: give it a --tmp-dir with more room, or raise --memory-limit", err)
-	}
-	return fail.Newf(fail.Temporary, "aggregate: %w", err)
+	return spillfile.Error("aggregate", err, "give it a --tmp-dir with more room, or raise --memory-limit")
 }
 
 // write appends a run of groups to partition i; cols are the columns of the spill schema.
