@@ -200,6 +200,8 @@ func (e *encoder) sorted(k int) bool {
 			pairs++
 			if l.order.compare(before.max, b.min) <= 0 || l.order.compare(b.max, before.min) <= 0 {
 				apart++
+			} else if 2*(pairs-apart) >= len(e.pages)-1 {
+				return false // whatever the other pages are
 			}
 		}
 		before = b
