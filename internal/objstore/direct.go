@@ -79,7 +79,10 @@ func (d *directReader) Read(p []byte) (int, error) {
 	}
 	if d.slow() {
 		d.body.Close()
-		d.body, d.train = nil, d.readers.goOn(d.ctx, d.i, d.off)
+		d.body = nil
+		if d.train, d.err = d.readers.goOn(d.ctx, d.i, d.off); d.err != nil {
+			return 0, d.err
+		}
 		return d.train.Read(p)
 	}
 	begin := d.readers.opt.now()
@@ -138,10 +141,14 @@ func (d *directReader) Close() error {
 	return body.Close()
 }
 
-// goOn is a reader of the rest of object i from off, and of what follows it, by a train.
-func (r *Readers) goOn(ctx context.Context, i int, off int64) io.ReadCloser {
+// goOn is a reader of the rest of object i from off, and of what follows it, by a train; not after Close, which has ended ctx: nobody
+// would stop that train.
+func (r *Readers) goOn(ctx context.Context, i int, off int64) (io.ReadCloser, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
 	r.narrow = true
-	return r.board(ctx, i, off)
+	return r.board(ctx, i, off), nil
 }

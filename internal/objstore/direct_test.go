@@ -91,3 +91,15 @@ func TestDirectEnds(t *testing.T) {
 		})
 	}
 }
+
+// A reader that would go on with a train when its Readers have been closed makes none: nobody would stop it.
+func TestDirectDoesNotGoOnAfterClose(t *testing.T) {
+	s := &shelf{away: time.Millisecond, bodies: [][]byte{numbered(32 << 20)}}
+	rs := NewReaders(s, s.infos(), ReaderOptions{})
+	r := rs.Open(t.Context(), 0).(*directReader)
+	defer r.Close()
+	rs.Close()
+	if _, err := rs.goOn(r.ctx, r.i, 0); err == nil || rs.train != nil {
+		t.Errorf("error %v, a train: %t", err, rs.train != nil)
+	}
+}
