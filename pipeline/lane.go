@@ -31,8 +31,8 @@ type result struct {
 }
 
 type stepDelta struct {
-	in, out, rejected, dropped int64
-	cause                      Cause
+	in, added, out, rejected, dropped int64
+	cause                             Cause
 }
 
 func (r *result) release() {
@@ -54,8 +54,14 @@ type lane struct {
 	part   Partial
 	gives  bool // part gives every row back
 
-	meters  *Stages
-	sending time.Duration // of the current chunk's time
+	meters *Stages
+
+	// Of the current chunk.
+	res     *result // or the part of it that is filled
+	rej     Rejects // since res began
+	inSteps int     // of rej, those by steps
+	read    int64   // records of the chunk in its parts that are done
+	sending time.Duration
 }
 
 // open makes the lane's parts; what was made before an error is closed by close.
@@ -159,47 +165,30 @@ func (l *lane) chunk(ctx context.Context, c *Chunk) *result {
 	if p, ok := l.part.(Sequenced); ok {
 		p.Begin(c.number)
 	}
-	res := l.newResult()
-	var rej Rejects
-	inSteps := 0  // of rej, those by steps
-	var all int64 // read of the chunk
-	account := func() {
-		res.read = res.decoded + int64(rej.Len()-inSteps)
-		all += res.read
-		res.rej, rej, inSteps = rej, Rejects{}, 0
-	}
+	l.res, l.rej, l.inSteps, l.read, l.sending = l.newResult(), Rejects{}, 0, 0, 0
 	start, inside := time.Now(), time.Duration(0) // emit
-	l.sending = 0
 	err := fail.Guard("decode", func() error {
-		if err := l.skip(c, res); err != nil {
+		if err := l.skip(c, l.res); err != nil {
 			return err
 		}
-		return l.dec.Decode(ctx, c, &rej, func(b Batch) error {
+		return l.dec.Decode(ctx, c, &l.rej, func(b Batch) error {
 			begun := time.Now()
 			defer func() { inside += time.Since(begun) }()
 			if err := ctx.Err(); err != nil {
 				return context.Cause(ctx)
 			}
-			if res.bytes+rej.size >= resultBytes {
-				account()
-				full := res
-				full.more, res = true, l.newResult()
-				if err := l.send(ctx, full); err != nil {
-					return err
-				}
+			if err := l.room(ctx); err != nil {
+				return err
 			}
-			res.decoded += b.Rec.NumRows()
-			before := rej.Len()
-			err := l.batch(ctx, b, res, &rej)
-			inSteps += rej.Len() - before
-			return err
+			l.res.decoded += b.Rec.NumRows()
+			return l.batch(ctx, 0, b)
 		})
 	})
 	l.meters.Decode.Busy(time.Since(start) - inside)
 	l.meters.Steps.Busy(inside - l.sending)
-	account()
+	res := l.finish()
 	if err == nil {
-		err = checkRecords(c, all)
+		err = checkRecords(c, l.read)
 	}
 	res.err = err
 	return res
@@ -213,55 +202,97 @@ func (l *lane) newResult() *result {
 	return &result{steps: make([]stepDelta, n)}
 }
 
-// batch takes one batch, which it borrows, through the stages into the partial or the result.
-func (l *lane) batch(ctx context.Context, b Batch, res *result, rej *Rejects) error {
+// finish ends the part of the chunk's result that is filled, and accounts for it.
+func (l *lane) finish() *result {
+	res := l.res
+	res.read = res.decoded + int64(l.rej.Len()-l.inSteps)
+	l.read += res.read
+	res.rej, l.rej, l.inSteps, l.res = l.rej, Rejects{}, 0, nil
+	return res
+}
+
+// room sends what there is of the chunk's result if that is as much as a result should hold.
+func (l *lane) room(ctx context.Context) error {
+	if l.res.bytes+l.rej.size < resultBytes {
+		return nil
+	}
+	full := l.finish()
+	full.more, l.res = true, l.newResult()
+	return l.send(ctx, full)
+}
+
+// batch takes one batch, which it borrows, through the stages from number i on into the partial or the result.
+func (l *lane) batch(ctx context.Context, i int, b Batch) error {
 	b.Rec.Retain()
 	cur := b
 	defer func() { cur.Release() }()
-	for i, st := range l.stages {
-		d := &res.steps[i]
-		in, rejects := cur.Rec.NumRows(), rej.Len()
-		next, err := st.Apply(ctx, cur, rej)
+	for ; i < len(l.stages); i++ {
+		if e, ok := l.stages[i].(Expander); ok {
+			return l.expand(ctx, i, e, cur)
+		}
+		in, rejects := cur.Rec.NumRows(), l.rej.Len()
+		next, err := l.stages[i].Apply(ctx, cur, &l.rej)
 		if err != nil {
 			return err
 		}
 		cur.Release()
 		cur = next
-		out, rejected := cur.Rec.NumRows(), int64(rej.Len()-rejects)
-		d.in += in
-		d.out += out
-		d.rejected += rejected
-		if gone := in - out - rejected; gone != 0 {
-			dropper, ok := l.steps[i].(Dropper)
-			if !ok || gone < 0 {
-				return fail.Newf(fail.Internal, "step %s took %d rows, gave %d and rejected %d", l.steps[i].Name(), in, out, rejected)
-			}
-			d.cause = dropper.Drops()
-			d.dropped += gone
+		rejected := l.rej.Len() - rejects
+		l.inSteps += rejected
+		if err := l.count(i, stepDelta{in: in, out: cur.Rec.NumRows(), rejected: int64(rejected)}); err != nil {
+			return err
 		}
-		if out == 0 {
+		if cur.Rec.NumRows() == 0 {
 			return nil
 		}
 	}
+	return l.end(ctx, cur)
+}
+
+// count books what stage i made of some rows: in + added = out + rejected + dropped.
+func (l *lane) count(i int, c stepDelta) error {
+	d := &l.res.steps[i]
+	if gone := c.in + c.added - c.out - c.rejected; gone != 0 {
+		dropper, ok := l.steps[i].(Dropper)
+		if !ok || gone < 0 {
+			return fail.Newf(fail.Internal, "step %s took %d rows and added %d, gave %d and rejected %d", l.steps[i].Name(), c.in, c.added, c.out, c.rejected)
+		}
+		d.cause = dropper.Drops()
+		d.dropped += gone
+	}
+	d.in += c.in
+	d.added += c.added
+	d.out += c.out
+	d.rejected += c.rejected
+	return nil
+}
+
+// end takes what the last stage gave.
+func (l *lane) end(ctx context.Context, b Batch) error {
+	rows := b.Rec.NumRows()
 	if l.part != nil {
-		d := &res.steps[len(l.stages)]
-		rejects := rej.Len()
-		if err := l.part.Add(ctx, cur, rej); err != nil {
+		d := &l.res.steps[len(l.stages)]
+		rejects := l.rej.Len()
+		if err := l.part.Add(ctx, b, &l.rej); err != nil {
 			return err
 		}
-		rejected := int64(rej.Len() - rejects)
-		d.in += cur.Rec.NumRows()
-		d.rejected += rejected
+		rejected := l.rej.Len() - rejects
+		l.inSteps += rejected
+		d.in += rows
+		d.rejected += int64(rejected)
 		if !l.gives {
 			d.cause = Folded
-			d.dropped += cur.Rec.NumRows() - rejected
+			d.dropped += rows - int64(rejected)
 		}
 		return nil
 	}
-	if cur.Rec.NumRows() > 0 {
-		cur.Rec.Retain()
-		res.recs = append(res.recs, cur.Rec)
-		res.bytes += recordBytes(cur.Rec)
+	if rows > 0 {
+		if err := l.room(ctx); err != nil {
+			return err
+		}
+		b.Rec.Retain()
+		l.res.recs = append(l.res.recs, b.Rec)
+		l.res.bytes += recordBytes(b.Rec)
 	}
 	return nil
 }

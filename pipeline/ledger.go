@@ -12,10 +12,11 @@ const (
 	Folded       Cause = "folded" // went into a group; the group goes out instead
 )
 
-// StepCount is the account of one step: In = Out + the sum of Dropped.
+// StepCount is the account of one step: In + Added = Out + the sum of Dropped.
 type StepCount struct {
 	Step    string          `json:"step"`
 	In      int64           `json:"in"`
+	Added   int64           `json:"added,omitempty"` // rows made of others: further matches of a join, further elements of a list
 	Out     int64           `json:"out"`
 	Dropped map[Cause]int64 `json:"dropped,omitempty"`
 }
@@ -43,6 +44,15 @@ func (l *Ledger) Sum(c Cause) int64 {
 	return n
 }
 
+// Added is the number of rows that steps made of others.
+func (l *Ledger) Added() int64 {
+	var n int64
+	for _, s := range l.Steps {
+		n += s.Added
+	}
+	return n
+}
+
 // Check reports the first account that does not balance, or nil.
 func (l *Ledger) Check() error {
 	have, where := l.Decoded, "decode"
@@ -66,8 +76,8 @@ func (l *Ledger) Check() error {
 			}
 			out += n - s.Out // groups replace the rows folded into them
 		}
-		if out != s.In {
-			return fmt.Errorf("ledger does not balance: %s took %d rows and accounts for %d", s.Step, s.In, out)
+		if out != s.In+s.Added {
+			return fmt.Errorf("ledger does not balance: %s took %d rows, added %d and accounts for %d", s.Step, s.In, s.Added, out)
 		}
 		have, where = s.Out, s.Step
 	}

@@ -302,6 +302,7 @@ func (r *run) take(ctx context.Context, res *result, base int, first bool, out f
 	for i, s := range res.steps {
 		at := &r.led.Steps[base+i]
 		at.In += s.in
+		at.Added += s.added
 		at.Out += s.out
 		if s.dropped > 0 {
 			at.Dropped[s.cause] += s.dropped

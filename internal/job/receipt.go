@@ -58,10 +58,11 @@ type FileRef struct {
 	Partition map[string]hive.Value `json:"partition,omitempty"`
 }
 
-// Rows is the row account: read = filtered + rejected + deduplicated + folded + what went on; with no aggregate, what
+// Rows is the row account: read + added = filtered + rejected + deduplicated + folded + what went on; with no aggregate, what
 // went on is what was written.
 type Rows struct {
 	Read         int64 `json:"read"`
+	Added        int64 `json:"added,omitempty"` // rows made of others, by joins and unnest
 	Filtered     int64 `json:"filtered"`
 	Rejected     int64 `json:"rejected"`
 	Deduplicated int64 `json:"deduplicated"`
@@ -133,6 +134,6 @@ func innermost(err error) *fail.Error {
 }
 
 func rowsOf(l *pipeline.Ledger) Rows {
-	return Rows{Read: l.Read, Filtered: l.Sum(pipeline.Filtered), Rejected: l.Sum(pipeline.Rejected),
+	return Rows{Read: l.Read, Added: l.Added(), Filtered: l.Sum(pipeline.Filtered), Rejected: l.Sum(pipeline.Rejected),
 		Deduplicated: l.Sum(pipeline.Deduplicated), Folded: l.Sum(pipeline.Folded), Written: l.Written}
 }

@@ -26,12 +26,18 @@ func (m *Manifest) report() []byte {
 	fmt.Fprintf(&b, "<h1>%s</h1>\n<p>Run <code>%s</code>, committed %s by sluice %s on %d lanes in %.2f s, %s of memory at most.</p>\n",
 		html.EscapeString(m.Name), m.RunID, m.CommittedAt.Format(time.RFC3339), html.EscapeString(m.Engine), m.Lanes, m.Seconds, grouped(m.PeakMemory)+" bytes")
 
-	table(&b, "Rows", []string{"", "rows"}, [][]string{
-		{"read", grouped(m.Rows.Read)}, {"filtered", grouped(m.Rows.Filtered)}, {"rejected", grouped(m.Rows.Rejected)},
-		{"deduplicated", grouped(m.Rows.Deduplicated)}, {"folded into groups", grouped(m.Rows.Folded)}, {"written", grouped(m.Rows.Written)}})
+	rows := [][]string{{"read", grouped(m.Rows.Read)}}
+	if m.Rows.Added > 0 {
+		rows = append(rows, []string{"added", grouped(m.Rows.Added)})
+	}
+	table(&b, "Rows", []string{"", "rows"}, append(rows, [][]string{{"filtered", grouped(m.Rows.Filtered)}, {"rejected", grouped(m.Rows.Rejected)},
+		{"deduplicated", grouped(m.Rows.Deduplicated)}, {"folded into groups", grouped(m.Rows.Folded)}, {"written", grouped(m.Rows.Written)}}...))
 	var steps [][]string
 	for _, s := range m.Ledger {
 		var gone []string
+		if s.Added > 0 {
+			gone = append(gone, grouped(s.Added)+" added")
+		}
 		for _, c := range []string{"filtered", "rejected", "deduplicated", "folded"} {
 			for cause, n := range s.Dropped {
 				if string(cause) == c {
