@@ -96,7 +96,11 @@ func (b *aggregateBinder) by(n *spec.Node) error {
 			if err := b.key(e.At, e.Key, p); err != nil {
 				return err
 			}
-			b.keyed = append(b.keyed, e.Key+" = "+p.Source())
+			if said := e.Key + " = " + p.Source(); e.Key != p.Source() {
+				b.keyed = append(b.keyed, said)
+			} else {
+				b.keyed = append(b.keyed, e.Key)
+			}
 		}
 		return nil
 	}

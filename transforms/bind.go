@@ -41,7 +41,7 @@ func compileBool(env Env, n *spec.Node, in *arrow.Schema) (*expr.Program, error)
 func placed(n *spec.Node, base int, err error) error {
 	var e *expr.Error
 	if errors.As(err, &e) {
-		return n.ErrorAt(base+e.Pos, "%s", e.Msg)
+		return n.ErrorOver(base+e.Pos, e.Len, "%s", e.Msg)
 	}
 	return n.Errorf("%w", err)
 }

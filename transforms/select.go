@@ -15,59 +15,153 @@ import (
 
 func init() {
 	Register(Def{
-		Name:    "select",
-		Doc:     "Gives the columns named, in that order, and no others: a list of names, or a mapping of new names to SQL expressions over the incoming columns.",
+		Name: "select",
+		Doc: "Gives the columns named, in that order, and no others: a mapping of new names to SQL expressions over the incoming columns, or a list whose items are names, " +
+			"such mappings, and \"*\" for all incoming columns, which {\"*\": {exclude: [a, b]}} gives without some.",
 		Example: "- select: {id: trip_id, total: fare + tip}",
 		Bind:    bindSelect,
 	})
 }
 
 func bindSelect(env Env, n *spec.Node, in *arrow.Schema) (Bound, error) {
-	p := &projection{name: "select"}
-	var says []string
+	s := selectBinder{env: env, in: in, p: &projection{name: "select"}, seen: names{}}
 	if n.IsMap() {
-		entries, err := n.Map()
-		if err != nil {
+		if err := s.mapping(n); err != nil {
 			return Bound{}, err
-		}
-		for _, e := range entries {
-			prog, err := compile(env, e.Value, in)
-			if err != nil {
-				return Bound{}, err
-			}
-			f := prog.Field()
-			f.Name = e.Key
-			p.cols = append(p.cols, projected{field: f, prog: prog, uses: prog.Columns()})
-			says = append(says, e.Key+" = "+prog.Source())
 		}
 	} else {
 		items, err := n.List()
 		if err != nil {
 			return Bound{}, n.Errorf("select wants a list of columns or a mapping (name: expression)")
 		}
-		seen := names{}
+		for _, it := range items {
+			if err := s.item(it); err != nil {
+				return Bound{}, err
+			}
+		}
+	}
+	if len(s.p.cols) == 0 {
+		return Bound{}, n.Errorf("select needs at least one column")
+	}
+	return s.p.bound(in, s.says), nil
+}
+
+// selectBinder reads the arguments of a select step.
+type selectBinder struct {
+	env  Env
+	in   *arrow.Schema
+	p    *projection
+	seen names
+	says []string // for explain
+}
+
+// name takes the name of a column of the result, which must be new.
+func (s *selectBinder) name(at *spec.Node, name string) error {
+	if s.seen[name] {
+		return at.Errorf("column %q is selected twice", name)
+	}
+	s.seen.add(name)
+	return nil
+}
+
+func (s *selectBinder) item(it *spec.Node) error {
+	if it.IsMap() {
+		return s.mapping(it)
+	}
+	name, err := it.Str()
+	if err != nil {
+		return err
+	}
+	if name == "*" && len(s.in.FieldIndices(name)) == 0 {
+		return s.star(it, nil)
+	}
+	i, err := lookup(it, s.in, name)
+	if err != nil {
+		return err
+	}
+	if err := s.name(it, name); err != nil {
+		return err
+	}
+	s.p.copy(s.in, i, name)
+	s.p.names = append(s.p.names, name)
+	s.says = append(s.says, name)
+	return nil
+}
+
+func (s *selectBinder) mapping(n *spec.Node) error {
+	entries, err := n.Map()
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if e.Key == "*" && e.Value.IsMap() {
+			if _, err := e.Value.Map("exclude"); err != nil {
+				return err
+			}
+			if err := s.star(e.At, e.Value.Get("exclude")); err != nil {
+				return err
+			}
+			continue
+		}
+		prog, err := compile(s.env, e.Value, s.in)
+		if err != nil {
+			return err
+		}
+		if err := s.name(e.At, e.Key); err != nil {
+			return err
+		}
+		if i, ok := prog.Column(); ok {
+			s.p.copy(s.in, i, e.Key)
+			s.p.names = append(s.p.names, s.in.Field(i).Name)
+		} else {
+			f := prog.Field()
+			f.Name = e.Key
+			s.p.cols = append(s.p.cols, projected{field: f, prog: prog, uses: prog.Columns()})
+		}
+		if e.Key == prog.Source() {
+			s.says = append(s.says, e.Key)
+		} else {
+			s.says = append(s.says, e.Key+" = "+prog.Source())
+		}
+	}
+	return nil
+}
+
+// star takes all columns but those that exclude, nil for none, lists.
+func (s *selectBinder) star(at, exclude *spec.Node) error {
+	out, say := names{}, "*"
+	if exclude != nil {
+		items, err := exclude.List()
+		if err != nil {
+			return err
+		}
+		var list []string
 		for _, it := range items {
 			name, err := it.Str()
 			if err != nil {
-				return Bound{}, err
+				return err
 			}
-			i, err := lookup(it, in, name)
+			i, err := lookup(it, s.in, name)
 			if err != nil {
-				return Bound{}, err
+				return err
 			}
-			if seen[name] {
-				return Bound{}, it.Errorf("column %q is selected twice", name)
-			}
-			seen.add(name)
-			p.copy(in, i, name)
-			p.names = append(p.names, name)
+			out.add(s.in.Field(i).Name)
+			s.p.names = append(s.p.names, s.in.Field(i).Name)
+			list = append(list, name)
 		}
-		says = p.names
+		say += " except " + strings.Join(list, ", ")
 	}
-	if len(p.cols) == 0 {
-		return Bound{}, n.Errorf("select needs at least one column")
+	for i, f := range s.in.Fields() {
+		if out[f.Name] {
+			continue
+		}
+		if err := s.name(at, f.Name); err != nil {
+			return err
+		}
+		s.p.copy(s.in, i, f.Name)
 	}
-	return p.bound(in, says), nil
+	s.says = append(s.says, say)
+	return nil
 }
 
 // projection gives columns of the incoming record, in another order or under other names, and computed ones. select, rename and

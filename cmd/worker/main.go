@@ -31,6 +31,7 @@ import (
 type flags struct {
 	opt       job.Options
 	logFormat string
+	text      bool // logs are for a person
 	progress  string
 	profile   string
 }
@@ -275,9 +276,12 @@ type exitCode int
 
 func (e exitCode) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
 
-// fail prints err as one line and returns its exit code.
+// fail prints err as one line, with the place in the pipeline file underlined where it has one, and returns its exit code.
 func (w *world) fail(err error) int {
 	fmt.Fprintf(w.stderr, "worker: %s\n", strings.ReplaceAll(err.Error(), "\n", " "))
+	if x := fail.ExcerptOf(err); x != "" {
+		fmt.Fprintln(w.stderr, x)
+	}
 	return fail.KindOf(err).ExitCode()
 }
 
@@ -316,7 +320,7 @@ func (f *flags) settle(fs *pflag.FlagSet, w *world) error {
 	if !slices.Contains([]string{"auto", "on", "off"}, f.progress) {
 		return fail.Newf(fail.Usage, "--progress %q: want auto, on or off", f.progress)
 	}
-	if f.logFormat == "text" || f.logFormat == "auto" && w.terminal {
+	if f.text = f.logFormat == "text" || f.logFormat == "auto" && w.terminal; f.text {
 		o.Log = slog.New(slog.NewTextHandler(w.stderr, nil))
 	} else {
 		o.Log = slog.New(slog.NewJSONHandler(w.stderr, nil))
@@ -347,7 +351,14 @@ func run(ctx context.Context, w *world, f *flags) error {
 		if errors.As(err, &e) && e.Stack != "" {
 			attrs = append(attrs, "stack", e.Stack)
 		}
+		x := fail.ExcerptOf(err)
+		if x != "" && !f.text {
+			attrs = append(attrs, "excerpt", x)
+		}
 		o.Log.Error(strings.ReplaceAll(err.Error(), "\n", " "), attrs...)
+		if x != "" && f.text {
+			fmt.Fprintln(w.stderr, x)
+		}
 	}
 	if _, werr := w.stdout.Write(rec.JSON()); werr != nil && err == nil {
 		return fail.Newf(fail.Temporary, "write receipt: %w", werr)

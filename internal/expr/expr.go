@@ -93,6 +93,15 @@ func (p *Program) Columns() []string {
 	return out
 }
 
+// Column is the index of the input column that the expression gives as it is; ok is false if it computes anything.
+func (p *Program) Column() (index int, ok bool) {
+	c, ok := p.root.(*columnNode)
+	if !ok || len(c.path) > 0 {
+		return 0, false
+	}
+	return c.index, true
+}
+
 // Eval computes the expression for every row of rec. The caller owns the returned array, whose length is rec.NumRows().
 // Rows in the RowError list (ascending, at most one a row) have no value: the array is null there. error is for what no
 // single row is to blame for.

@@ -39,6 +39,8 @@ type parser struct {
 	at    int
 	depth int
 	nodes int
+	// statement: the expression stands in a SELECT, where a call may have OVER (…) behind it
+	statement bool
 }
 
 func newParser(src string) (*parser, *Error) {

@@ -35,6 +35,9 @@ func (p *parser) call(t token) (syntax, *Error) {
 	if err := p.wantOp(")", "to close the arguments of "+t.low); err != nil {
 		return nil, err
 	}
+	if err := p.window(); err != nil {
+		return nil, err
+	}
 	n.span = span{t.pos, p.last().end}
 	return n, nil
 }

@@ -44,7 +44,9 @@ type Error struct {
 	Field  string // column of the data
 	Value  string // the offending value, shortened when printed
 	Stack  string // of a panic; for the log, not part of the message
-	Err    error
+	// Excerpt is the line of the pipeline file that is wrong and, below it, the place underlined; "" where there is none. It is not part of the message.
+	Excerpt string
+	Err     error
 }
 
 // Newf makes an Error of kind k; %w wraps.
@@ -141,6 +143,20 @@ func KindOf(err error) Kind {
 		return Temporary
 	}
 	return Internal
+}
+
+// ExcerptOf is the excerpt of the outermost *Error in err's chain that has one, or "".
+func ExcerptOf(err error) string {
+	for {
+		var e *Error
+		if !errors.As(err, &e) {
+			return ""
+		}
+		if e.Excerpt != "" {
+			return e.Excerpt
+		}
+		err = e.Err
+	}
 }
 
 // Shorten cuts a value for printing to at most 80 bytes, at a rune border.

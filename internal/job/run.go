@@ -166,6 +166,9 @@ func (j *job) prepare(ctx context.Context) (err error) {
 	if j.pipe, err = spec.Load(o.Pipeline, text, j.req.vars); err != nil {
 		return err
 	}
+	if err := statement(j.pipe); err != nil {
+		return err
+	}
 	if o.Output != "" {
 		j.pipe.Sink.URI = o.Output
 	}

@@ -59,8 +59,36 @@ func (d *document) place(off int32) (line, col int) {
 }
 
 func (d *document) errorf(off int32, format string, args ...any) *fail.Error {
+	return d.errorOver(off, off, format, args...)
+}
+
+// errorOver is an error about the bytes from off to before end.
+func (d *document) errorOver(off, end int32, format string, args ...any) *fail.Error {
 	line, col := d.place(off)
-	return &fail.Error{Kind: fail.Usage, File: d.file, Line: int64(line), Column: int64(col), Err: fmt.Errorf(format, args...)}
+	return &fail.Error{Kind: fail.Usage, File: d.file, Line: int64(line), Column: int64(col), Excerpt: d.excerpt(off, end), Err: fmt.Errorf(format, args...)}
+}
+
+// excerpt is the line that off is in and, below, marks under the bytes from off to before end, or to the end of the line.
+func (d *document) excerpt(off, end int32) string {
+	const around = 100 // characters of a long line on both sides
+	line, col := d.place(off)
+	text, _, _ := strings.Cut(d.src[d.lines[line-1]:], "\n")
+	from := int(off - d.lines[line-1])
+	if from > len(text) {
+		return ""
+	}
+	runes := []rune(strings.TrimRight(strings.ReplaceAll(text, "\t", " "), " \r"))
+	marks := max(1, min(utf8.RuneCountInString(text[from:min(len(text), max(from, from+int(end-off)))]), len(runes)-col+1))
+	before, after := "", ""
+	if col-1 > around {
+		cut := col - 1 - around
+		runes, col, before = runes[cut:], col-cut, "…"
+	}
+	if most := col - 1 + max(around, marks); len(runes) > most {
+		runes, after = runes[:most], "…"
+	}
+	number := fmt.Sprintf("%d | ", line)
+	return number + before + string(runes) + after + "\n" + strings.Repeat(" ", len(number)+utf8.RuneCountInString(before)+col-1) + strings.Repeat("^", marks)
 }
 
 // Lines is the 1-based line and column (in characters) where the value starts.
@@ -205,13 +233,17 @@ func (n *Node) Errorf(format string, args ...any) *fail.Error {
 // ErrorAt is a Usage error at byte offset pos within the node's scalar text (where an expression in it is wrong), correct for plain and
 // quoted scalars on one line and for block scalars. Text that a variable brought in is at the variable's place.
 func (n *Node) ErrorAt(pos int, format string, args ...any) *fail.Error {
-	if pos < 0 || pos >= len(n.places) {
-		if len(n.places) == 0 {
-			return n.Errorf(format, args...)
-		}
-		pos = len(n.places) - 1
+	return n.ErrorOver(pos, 0, format, args...)
+}
+
+// ErrorOver is ErrorAt about the length bytes from pos on.
+func (n *Node) ErrorOver(pos, length int, format string, args ...any) *fail.Error {
+	if len(n.places) == 0 {
+		return n.Errorf(format, args...)
 	}
-	return n.doc.errorf(n.places[pos], format, args...)
+	last := len(n.places) - 1
+	pos = min(max(pos, 0), last)
+	return n.doc.errorOver(n.places[pos], n.places[min(pos+max(length, 0), last)], format, args...)
 }
 
 // Nearest is the name in known closest to name by edit distance (a swap of neighbours counts as one edit, case as none), or "" if

@@ -24,7 +24,7 @@ var (
 	encodingNames    = append([]string{"utf8", "ascii", "us-ascii", "utf16", "utf16le", "utf16be", "latin1", "iso-8859-1", "iso8859-1", "cp1252", "win-1252"}, Encodings...)
 	ParquetCodecs    = []string{"zstd", "snappy", "gzip", "lz4", "none"}
 	Formats          = []string{"csv", "tsv", "jsonl", "parquet"} // by default told from content
-	pipelineKeys     = []string{"version", "name", "source", "schema", "errors", "steps", "sink", "tests"}
+	pipelineKeys     = []string{"version", "name", "source", "schema", "errors", "steps", "sql", "sink", "tests"}
 	namePattern      = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
 	defaultFileBytes = int64(256_000_000)
 )
@@ -40,6 +40,7 @@ type Pipeline struct {
 	Schema  Schema
 	Errors  Errors
 	Steps   []Step
+	SQL     *Node // the statement that stands for steps, nil if there is none: who runs the pipeline makes Steps of it
 	Sink    Sink
 	Tests   *Node // nil if there are none
 }
@@ -93,13 +94,6 @@ type Errors struct {
 	Quarantine string
 	MaxRate    float64 // share of the rows read, 0 to 1
 	MaxRows    int64
-}
-
-// Step is one item of steps:. Its name is not checked here: the registry of steps does.
-type Step struct {
-	Name string
-	Node *Node // the arguments
-	At   *Node // the name
 }
 
 // Sink is the sink: block. URI is empty if not given.
@@ -377,31 +371,6 @@ func (p *Pipeline) readErrors(root *Node) error {
 		e.MaxRate = f
 	}
 	return r.err
-}
-
-func (p *Pipeline) readSteps(root *Node) error {
-	n := root.Get("steps")
-	if n == nil {
-		return nil
-	}
-	items, err := n.List()
-	if err != nil {
-		return err
-	}
-	for _, it := range items {
-		if it.IsScalar() || it.kind == mapping && len(it.entries) != 1 {
-			return it.Errorf("a step is one key, its name, with its arguments: - filter: a > 0")
-		}
-		entries, err := it.Map()
-		if err != nil {
-			return err
-		}
-		if entries[0].Value.kind == null {
-			return entries[0].At.Errorf("step %q has no arguments", entries[0].Key)
-		}
-		p.Steps = append(p.Steps, Step{Name: entries[0].Key, Node: entries[0].Value, At: entries[0].At})
-	}
-	return nil
 }
 
 func (p *Pipeline) readSink(root *Node) error {

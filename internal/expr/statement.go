@@ -1,0 +1,625 @@
+package expr
+
+import "strings"
+
+// Select is one SELECT statement taken apart into its clauses. Its expressions are kept as text with places, not bound: whoever makes steps of
+// the statement rewrites them (Fragment) and hands them on as text.
+type Select struct {
+	With     []Named // WITH name AS (…), in order
+	Distinct bool
+	Items    []SelectItem
+	From     Table
+	Joins    []Join
+	Where    *Fragment // nil if absent, as the clauses below
+	Group    []Grouping
+	Having   *Fragment
+	Qualify  *Fragment
+	Order    []OrderItem
+	Limit    *Fragment
+	Offset   *Fragment
+}
+
+// Named is a query with a name.
+type Named struct {
+	Name  string
+	At    Place
+	Query *Select
+}
+
+// Place is a range of bytes of the statement.
+type Place struct{ Pos, End int }
+
+func placeOf(s span) Place { return Place{s.pos, s.end} }
+
+// SelectItem is one item of the list behind SELECT: a star, of one table or of all, or an expression.
+type SelectItem struct {
+	At      Place
+	Star    bool
+	Of      string   // the table in t.*; "" for *
+	Exclude []string // of a star
+	Expr    Fragment // without Star
+	Alias   string   // "" without AS
+}
+
+// Table is what FROM or JOIN name: a table, a query in parentheses, or UNNEST(expression).
+type Table struct {
+	At     Place
+	Name   string // "" of a query or UNNEST
+	Alias  string // "" without one
+	Query  *Select
+	Unnest *Fragment
+}
+
+// Join is one JOIN with its condition. Kind is inner, left, semi, anti or cross.
+type Join struct {
+	At    Place
+	Kind  string
+	Table Table
+	On    []Condition // joined by AND; empty of a cross join
+	Using []string
+}
+
+// Condition is a comparison of a join's ON, taken apart; Op is "" for what is no comparison, and Left all of it.
+type Condition struct {
+	At          Place
+	Left, Right Fragment
+	Op          string
+}
+
+// Grouping is one item of GROUP BY. Kind is "" for an expression (Sets[0][0]), else rollup, cube or sets.
+type Grouping struct {
+	At   Place
+	Kind string
+	Sets [][]Fragment // of rollup and cube, each element is a set of one or more expressions
+}
+
+// OrderItem is one item of ORDER BY; Rest is what follows the expression: DESC, NULLS FIRST.
+type OrderItem struct {
+	Expr Fragment
+	Rest string
+}
+
+// clauseWords cannot be aliases without AS: they begin the next clause.
+var clauseWords = map[string]bool{"from": true, "where": true, "group": true, "having": true, "qualify": true, "order": true, "limit": true, "offset": true,
+	"join": true, "inner": true, "left": true, "right": true, "full": true, "cross": true, "semi": true, "anti": true, "natural": true, "on": true, "using": true,
+	"union": true, "intersect": true, "except": true, "window": true, "fetch": true, "with": true, "select": true, "exclude": true, "asc": true, "desc": true, "nulls": true}
+
+// ParseSelect parses src as one SELECT statement, with or without a semicolon at its end. The error is an *Error with the place in src.
+func ParseSelect(src string) (*Select, error) {
+	src = strings.TrimRight(src, " \t\r\n")
+	src = strings.TrimSuffix(src, ";")
+	p, err := newParser(src)
+	if err != nil {
+		return nil, err
+	}
+	p.statement = true
+	s, err := p.query()
+	if err != nil {
+		return nil, err
+	}
+	if t := p.peek(); t.kind != tokEOF {
+		if w := t.low; w == "union" || w == "intersect" || w == "except" {
+			return nil, errAt(t.span, "%s is not supported: a pipeline reads one stream of rows (several inputs are read one after the other)", t.describe())
+		}
+		return nil, errAt(t.span, "unexpected %s: expected the next clause or the end of the statement", t.describe())
+	}
+	return s, nil
+}
+
+// query parses [WITH …] SELECT ….
+func (p *parser) query() (*Select, *Error) {
+	p.depth++
+	defer func() { p.depth-- }()
+	if p.depth > maxDepth {
+		return nil, errAt(p.peek().span, "statement is nested deeper than %d", maxDepth)
+	}
+	s := &Select{}
+	if p.takeWord("with") {
+		if p.isWord("recursive") {
+			return nil, errAt(p.peek().span, "WITH RECURSIVE is not supported")
+		}
+		for {
+			t := p.take()
+			if !isName(t) {
+				return nil, errAt(t.span, "expected a name after WITH, not %s", t.describe())
+			}
+			if err := p.wantWord("as", "after the name in WITH"); err != nil {
+				return nil, err
+			}
+			q, err := p.parenQuery()
+			if err != nil {
+				return nil, err
+			}
+			s.With = append(s.With, Named{folded(t), placeOf(t.span), q})
+			if !p.takeOp(",") {
+				break
+			}
+		}
+	}
+	if err := p.wantWord("select", "to begin the statement"); err != nil {
+		return nil, err
+	}
+	if p.takeWord("distinct") {
+		s.Distinct = true
+		if p.isWord("on") {
+			return nil, errAt(p.peek().span, "DISTINCT ON is not supported: use QUALIFY row_number() OVER (PARTITION BY … ORDER BY …) = 1")
+		}
+	} else {
+		p.takeWord("all")
+	}
+	for _, clause := range []func(*Select) *Error{p.selectItems, p.from, p.where, p.groupBy, p.filters, p.orderBy, p.limit} {
+		if err := clause(s); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+func (p *parser) parenQuery() (*Select, *Error) {
+	if err := p.wantOp("(", "before the query"); err != nil {
+		return nil, err
+	}
+	q, err := p.query()
+	if err != nil {
+		return nil, err
+	}
+	return q, p.wantOp(")", "to close the query")
+}
+
+func isName(t token) bool {
+	return t.kind == tokQuoted || t.kind == tokIdent && !reserved[t.low] && !clauseWords[t.low]
+}
+
+// folded is the name that t stands for: unquoted ones are those of columns as written, since columns are found without regard to case.
+func folded(t token) string { return t.text }
+
+// fragment parses one expression and gives its text.
+func (p *parser) fragment() (Fragment, syntax, *Error) {
+	if t := p.peek(); t.kind == tokEOF || t.kind == tokIdent && clauseWords[t.low] && p.peekAt(1).text != "(" {
+		return Fragment{}, nil, errAt(t.span, "expected an expression, not %s", t.describe())
+	}
+	from := p.at
+	x, err := p.expr(0)
+	if err != nil {
+		return Fragment{}, nil, err
+	}
+	return p.cut(from, p.at), x, nil
+}
+
+// cut is the text of the tokens from to before to.
+func (p *parser) cut(from, to int) Fragment {
+	a, b := p.toks[from].pos, p.toks[to-1].end
+	f := Fragment{text: p.src[a:b], toks: make([]token, to-from), places: make([]int, b-a+1)}
+	for i := range f.places {
+		f.places[i] = a + i
+	}
+	for i, t := range p.toks[from:to] {
+		t.pos, t.end = t.pos-a, t.end-a
+		f.toks[i] = t
+	}
+	return f
+}
+
+// ofSpan is the text of the tokens within s.
+func (p *parser) ofSpan(s span) Fragment {
+	from := 0
+	for p.toks[from].pos < s.pos {
+		from++
+	}
+	to := from
+	for p.toks[to].kind != tokEOF && p.toks[to].end <= s.end {
+		to++
+	}
+	return p.cut(from, to)
+}
+
+func (p *parser) fragments(where string) ([]Fragment, *Error) {
+	var out []Fragment
+	for {
+		f, _, err := p.fragment()
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, f)
+		if !p.takeOp(",") {
+			return out, nil
+		}
+		if p.isOp(")") {
+			return nil, errAt(p.peek().span, "expected an expression in the %s", where)
+		}
+	}
+}
+
+func (p *parser) selectItems(s *Select) *Error {
+	for {
+		it, err := p.selectItem()
+		if err != nil {
+			return err
+		}
+		s.Items = append(s.Items, it)
+		if !p.takeOp(",") {
+			return nil
+		}
+	}
+}
+
+func (p *parser) selectItem() (SelectItem, *Error) {
+	t := p.peek()
+	it := SelectItem{At: placeOf(t.span)}
+	switch {
+	case p.takeOp("*"):
+		it.Star = true
+	case isName(t) && p.peekAt(1).text == "." && p.peekAt(2).kind == tokOp && p.peekAt(2).text == "*":
+		p.at += 3
+		it.Star, it.Of = true, folded(t)
+	}
+	if it.Star {
+		if p.takeWord("exclude") || p.isWord("except") && p.peekAt(1).text == "(" && p.takeWord("except") {
+			paren := p.takeOp("(")
+			for {
+				t := p.take()
+				if !isName(t) {
+					return it, errAt(t.span, "expected the name of a column to leave out, not %s", t.describe())
+				}
+				it.Exclude = append(it.Exclude, folded(t))
+				if !paren || !p.takeOp(",") {
+					break
+				}
+			}
+			if paren {
+				if err := p.wantOp(")", "to close EXCLUDE"); err != nil {
+					return it, err
+				}
+			}
+		}
+		it.At.End = p.last().end
+		return it, nil
+	}
+	f, _, err := p.fragment()
+	if err != nil {
+		return it, err
+	}
+	it.Expr = f
+	if it.Alias, err = p.alias(); err != nil {
+		return it, err
+	}
+	it.At.End = p.last().end
+	return it, nil
+}
+
+// alias parses [AS] name, "" if there is none.
+func (p *parser) alias() (string, *Error) {
+	if p.takeWord("as") {
+		t := p.take()
+		if t.kind != tokQuoted && t.kind != tokIdent {
+			return "", errAt(t.span, "expected a name after AS, not %s", t.describe())
+		}
+		return folded(t), nil
+	}
+	if t := p.peek(); isName(t) {
+		p.take()
+		return folded(t), nil
+	}
+	return "", nil
+}
+
+func (p *parser) from(s *Select) *Error {
+	if err := p.wantWord("from", "after the columns: FROM input"); err != nil {
+		return err
+	}
+	var err *Error
+	if s.From, err = p.table(); err != nil {
+		return err
+	}
+	for {
+		t := p.peek()
+		j := Join{At: placeOf(t.span)}
+		if p.takeOp(",") {
+			if !p.isWord("unnest") {
+				return errAt(t.span, "a second table in FROM needs a JOIN … ON")
+			}
+			j.Kind = "cross"
+			if j.Table, err = p.table(); err != nil {
+				return err
+			}
+			s.Joins = append(s.Joins, j)
+			continue
+		}
+		if j.Kind, err = p.joinKind(); err != nil {
+			return err
+		}
+		if j.Kind == "" {
+			return nil
+		}
+		if j.Table, err = p.table(); err != nil {
+			return err
+		}
+		if err := p.condition(&j); err != nil {
+			return err
+		}
+		j.At.End = p.last().end
+		s.Joins = append(s.Joins, j)
+	}
+}
+
+// joinKind parses the words up to JOIN, "" if no join follows.
+func (p *parser) joinKind() (string, *Error) {
+	t := p.peek()
+	kind := "inner"
+	switch {
+	case p.isWord("join"):
+	case p.takeWord("inner"):
+	case p.takeWord("cross"):
+		kind = "cross"
+	case p.takeWord("left"):
+		kind = "left"
+		if p.takeWord("semi") {
+			kind = "semi"
+		} else if p.takeWord("anti") {
+			kind = "anti"
+		} else {
+			p.takeWord("outer")
+		}
+	case p.takeWord("semi"):
+		kind = "semi"
+	case p.takeWord("anti"):
+		kind = "anti"
+	case p.isWord("right") || p.isWord("full") || p.isWord("natural"):
+		return "", errAt(t.span, "%s JOIN is not supported: the rows are those of the input; use JOIN, LEFT JOIN, SEMI JOIN or ANTI JOIN with a reference table", t.describe())
+	default:
+		return "", nil
+	}
+	return kind, p.wantWord("join", "in a join")
+}
+
+func (p *parser) table() (Table, *Error) {
+	t := p.peek()
+	out := Table{At: placeOf(t.span)}
+	var err *Error
+	switch {
+	case p.isOp("("):
+		if out.Query, err = p.parenQuery(); err != nil {
+			return out, err
+		}
+	case t.low == "unnest" && p.peekAt(1).text == "(":
+		p.at += 2
+		f, _, err := p.fragment()
+		if err != nil {
+			return out, err
+		}
+		if err := p.wantOp(")", "to close UNNEST"); err != nil {
+			return out, err
+		}
+		out.Unnest = &f
+	case isName(t):
+		p.take()
+		out.Name = folded(t)
+		if p.isOp(".") {
+			return out, errAt(p.peek().span, "tables have no schema here: FROM input, and the names under lookups")
+		}
+	default:
+		return out, errAt(t.span, "expected a table, not %s: the rows of the run are called input", t.describe())
+	}
+	out.At.End = p.last().end
+	out.Alias, err = p.alias()
+	return out, err
+}
+
+func (p *parser) condition(j *Join) *Error {
+	switch {
+	case j.Kind == "cross":
+		if j.Table.Unnest == nil {
+			return errAt(span{j.At.Pos, j.At.End}, "CROSS JOIN is for UNNEST only: a join with a reference table needs ON")
+		}
+		return nil
+	case p.takeWord("using"):
+		if err := p.wantOp("(", "after USING"); err != nil {
+			return err
+		}
+		for {
+			t := p.take()
+			if !isName(t) {
+				return errAt(t.span, "expected a column in USING, not %s", t.describe())
+			}
+			j.Using = append(j.Using, folded(t))
+			if !p.takeOp(",") {
+				break
+			}
+		}
+		return p.wantOp(")", "to close USING")
+	}
+	if err := p.wantWord("on", "after the joined table"); err != nil {
+		return err
+	}
+	_, x, err := p.fragment()
+	if err != nil {
+		return err
+	}
+	p.conjuncts(x, j)
+	return nil
+}
+
+// conjuncts takes an ON apart at its ANDs.
+func (p *parser) conjuncts(x syntax, j *Join) {
+	b, ok := x.(*binaryOp)
+	if ok && b.op == "AND" {
+		p.conjuncts(b.x, j)
+		p.conjuncts(b.y, j)
+		return
+	}
+	c := Condition{At: placeOf(x.place())}
+	if ok && binaryPower[b.op] == bpCompare {
+		c.Op, c.Left, c.Right = b.op, p.ofSpan(b.x.place()), p.ofSpan(b.y.place())
+	} else {
+		c.Left = p.ofSpan(x.place())
+	}
+	j.On = append(j.On, c)
+}
+
+func (p *parser) where(s *Select) *Error { return p.optional("where", &s.Where) }
+
+// filters parses HAVING and QUALIFY.
+func (p *parser) filters(s *Select) *Error {
+	if err := p.optional("having", &s.Having); err != nil {
+		return err
+	}
+	if p.isWord("window") {
+		return errAt(p.peek().span, "a WINDOW clause is not supported: write the window behind each OVER")
+	}
+	return p.optional("qualify", &s.Qualify)
+}
+
+func (p *parser) optional(word string, to **Fragment) *Error {
+	if !p.takeWord(word) {
+		return nil
+	}
+	f, _, err := p.fragment()
+	if err == nil {
+		*to = &f
+	}
+	return err
+}
+
+func (p *parser) groupBy(s *Select) *Error {
+	if !p.takeWord("group") {
+		return nil
+	}
+	if err := p.wantWord("by", "after GROUP"); err != nil {
+		return err
+	}
+	for {
+		g := Grouping{At: placeOf(p.peek().span)}
+		var err *Error
+		switch t := p.peek(); {
+		case (t.low == "rollup" || t.low == "cube") && p.peekAt(1).text == "(":
+			p.take()
+			g.Kind = t.low
+			g.Sets, err = p.groupingSets()
+		case t.low == "grouping" && p.peekAt(1).low == "sets":
+			p.at += 2
+			g.Kind = "sets"
+			g.Sets, err = p.groupingSets()
+		default:
+			var f Fragment
+			f, _, err = p.fragment()
+			g.Sets = [][]Fragment{{f}}
+		}
+		if err != nil {
+			return err
+		}
+		g.At.End = p.last().end
+		s.Group = append(s.Group, g)
+		if !p.takeOp(",") {
+			return nil
+		}
+	}
+}
+
+// groupingSets parses (a, (b, c), ()).
+func (p *parser) groupingSets() ([][]Fragment, *Error) {
+	if err := p.wantOp("(", "before the grouping sets"); err != nil {
+		return nil, err
+	}
+	var out [][]Fragment
+	for {
+		var set []Fragment
+		switch {
+		case p.isOp("(") && p.peekAt(1).text == ")":
+			p.at += 2
+		case p.isOp("(") && p.setInParens():
+			p.take()
+			var err *Error
+			if set, err = p.fragments("grouping set"); err != nil {
+				return nil, err
+			}
+			if err := p.wantOp(")", "to close the grouping set"); err != nil {
+				return nil, err
+			}
+		default:
+			f, _, err := p.fragment()
+			if err != nil {
+				return nil, err
+			}
+			set = []Fragment{f}
+		}
+		out = append(out, set)
+		if p.takeOp(",") {
+			continue
+		}
+		return out, p.wantOp(")", "to close the grouping sets")
+	}
+}
+
+// setInParens tells (a, b) from an expression that begins with a parenthesis: what follows the closing one ends the set.
+func (p *parser) setInParens() bool {
+	depth := 0
+	for i := p.at; i < len(p.toks); i++ {
+		switch t := p.toks[i]; {
+		case t.kind == tokOp && t.text == "(":
+			depth++
+		case t.kind == tokOp && t.text == ")":
+			if depth--; depth == 0 {
+				next := p.toks[i+1]
+				return next.kind == tokOp && (next.text == "," || next.text == ")")
+			}
+		}
+	}
+	return false
+}
+
+func (p *parser) orderBy(s *Select) *Error {
+	if !p.takeWord("order") {
+		return nil
+	}
+	if err := p.wantWord("by", "after ORDER"); err != nil {
+		return err
+	}
+	for {
+		f, _, err := p.fragment()
+		if err != nil {
+			return err
+		}
+		o := OrderItem{Expr: f}
+		if p.takeWord("asc") {
+			o.Rest = " asc"
+		} else if p.takeWord("desc") {
+			o.Rest = " desc"
+		}
+		if p.takeWord("nulls") {
+			switch {
+			case p.takeWord("first"):
+				o.Rest += " nulls first"
+			case p.takeWord("last"):
+				o.Rest += " nulls last"
+			default:
+				return errAt(p.peek().span, "expected FIRST or LAST after NULLS, not %s", p.peek().describe())
+			}
+		}
+		s.Order = append(s.Order, o)
+		if !p.takeOp(",") {
+			return nil
+		}
+	}
+}
+
+func (p *parser) limit(s *Select) *Error {
+	for range 2 { // in either order
+		if p.isWord("limit") && s.Limit == nil {
+			if err := p.optional("limit", &s.Limit); err != nil {
+				return err
+			}
+		}
+		if p.isWord("offset") && s.Offset == nil {
+			if err := p.optional("offset", &s.Offset); err != nil {
+				return err
+			}
+			if !p.takeWord("rows") {
+				p.takeWord("row")
+			}
+		}
+	}
+	if p.isWord("fetch") {
+		return errAt(p.peek().span, "FETCH is not supported: use LIMIT")
+	}
+	return nil
+}

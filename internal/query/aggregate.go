@@ -1,0 +1,229 @@
+package query
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/sluice-data/sluice/internal/expr"
+	"github.com/sluice-data/sluice/internal/spec"
+)
+
+// aggregates are the calls of aggregate functions in f that no other one holds; a call with OVER is a window's, what stands within it may be one.
+func (b *block) aggregates(f expr.Fragment) ([]expr.CallIn, error) {
+	calls, err := f.Calls()
+	if err != nil {
+		return nil, err
+	}
+	var out []expr.CallIn
+	end := 0
+	for _, c := range calls {
+		if c.Pos >= end && c.Over == nil && b.fns.Aggregate(c.Name) {
+			out = append(out, c)
+			end = c.End
+		}
+	}
+	return out, nil
+}
+
+// aggregateIn is the place of the first aggregate function in f.
+func (b *block) aggregateIn(f expr.Fragment) (expr.Place, bool) {
+	calls, err := b.aggregates(f)
+	if err != nil || len(calls) == 0 {
+		return expr.Place{}, false
+	}
+	return expr.Place{Pos: f.Place(calls[0].Pos), End: f.Place(calls[0].End)}, true
+}
+
+// named is an expression with the name of the column that holds it.
+type named struct {
+	name string
+	expr expr.Fragment
+}
+
+// grouping is GROUP BY and the aggregate functions on their way to a step.
+type grouping struct {
+	keys, measures []named
+}
+
+// aggregate makes the aggregate step, if the statement groups, and has the rest of it speak of its columns.
+func (b *block) aggregate() error {
+	g := &grouping{}
+	found := false
+	err := b.each(func(f *expr.Fragment) error {
+		calls, err := b.aggregates(*f)
+		found = found || len(calls) > 0
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if b.groups = found || len(b.sel.Group) > 0 || b.having != nil; !b.groups {
+		return nil
+	}
+	for _, it := range b.items {
+		if it.star {
+			return wrong(it.at, "* cannot stand beside GROUP BY or an aggregate function: name the columns")
+		}
+	}
+	entries, at, err := b.groupBy(g)
+	if err != nil {
+		return err
+	}
+	if err := b.measures(g); err != nil {
+		return err
+	}
+	err = b.each(func(f *expr.Fragment) (err error) {
+		*f, err = b.after(*f, g)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if len(g.measures) > 0 {
+		var list []spec.Entry
+		for _, m := range g.measures {
+			list = append(list, b.entry(m.name, m.expr.Place(0), b.scalar(m.expr)))
+		}
+		entries = append(entries, b.entry("measures", at, b.at.Mapping(at, list...)))
+	}
+	if len(entries) > 0 {
+		b.add("aggregate", at, b.at.Mapping(at, entries...))
+	}
+	if b.having != nil {
+		b.filter(*b.having)
+	}
+	return nil
+}
+
+// groupBy gives the keys their names, and the entries of the step that say which they are.
+func (b *block) groupBy(g *grouping) (entries []spec.Entry, at int, err error) {
+	var lists []spec.Entry // rollup:, cube:, grouping_sets:
+	if len(b.items) > 0 {
+		at = b.items[0].at.Pos
+	}
+	for i, part := range b.sel.Group {
+		if i == 0 {
+			at = part.At.Pos
+		}
+		var sets []*spec.Node
+		for _, set := range part.Sets {
+			var members []*spec.Node
+			for _, f := range set {
+				k, err := b.key(f)
+				if err != nil {
+					return nil, 0, err
+				}
+				if !slices.ContainsFunc(g.keys, func(o named) bool { return o.name == k.name }) {
+					g.keys = append(g.keys, k)
+				}
+				members = append(members, b.at.Word(k.name, f.Place(0)))
+			}
+			if part.Kind != "sets" && len(members) == 1 {
+				sets = append(sets, members[0])
+			} else {
+				sets = append(sets, b.at.Sequence(part.At.Pos, members...))
+			}
+		}
+		if part.Kind == "" {
+			continue
+		}
+		if len(b.sel.Group) > 1 {
+			return nil, 0, wrong(part.At, "GROUP BY may hold one ROLLUP, CUBE or GROUPING SETS and nothing beside it: write all sets out in GROUPING SETS")
+		}
+		key := part.Kind
+		if key == "sets" {
+			key = "grouping_sets"
+		}
+		lists = append(lists, b.entry(key, part.At.Pos, b.at.Sequence(part.At.Pos, sets...)))
+	}
+	if len(g.keys) > 0 {
+		var list []spec.Entry
+		for _, k := range g.keys {
+			list = append(list, b.entry(k.name, k.expr.Place(0), b.scalar(k.expr)))
+		}
+		entries = append(entries, b.entry("by", at, b.at.Mapping(at, list...)))
+	}
+	return append(entries, lists...), at, nil
+}
+
+// key is an expression of GROUP BY: a number or an alias stands for a column of the result. An alias whose expression uses a column of the same name is that
+// column, as in PostgreSQL.
+func (b *block) key(f expr.Fragment) (named, error) {
+	if n, ok := f.Ordinal(); ok {
+		if n < 1 || n > len(b.items) {
+			return named{}, wrong(expr.Place{Pos: f.Place(0), End: f.Place(1)}, "GROUP BY "+f.Text()+" is no column of the result")
+		}
+		it := b.items[n-1]
+		return named{it.label, it.expr}, nil
+	}
+	if name, ok := f.Name(); ok {
+		for _, it := range b.items {
+			if strings.EqualFold(it.label, name) && !it.expr.Mentions(name) {
+				return named{it.label, it.expr}, nil
+			}
+		}
+	}
+	for _, it := range b.items {
+		if it.expr.Same(f) {
+			return named{it.label, f}, nil
+		}
+	}
+	if name := f.Label(); name != "" && !slices.ContainsFunc(b.items, func(it item) bool { return strings.EqualFold(it.label, name) }) {
+		return named{name, f}, nil
+	}
+	return named{b.hidden("k"), f}, nil
+}
+
+// measures gathers the calls of aggregate functions, each once.
+func (b *block) measures(g *grouping) error {
+	taken := map[string]bool{}
+	for _, k := range g.keys {
+		taken[k.name] = true
+	}
+	for _, it := range b.items { // those that are a column of the result as they are have its name
+		calls, err := b.aggregates(it.expr)
+		if err != nil {
+			return err
+		}
+		if len(calls) == 1 && calls[0].Pos == 0 && calls[0].End == len(it.expr.Text()) && !taken[it.label] &&
+			!slices.ContainsFunc(g.measures, func(m named) bool { return m.expr.Same(it.expr) }) {
+			taken[it.label] = true
+			g.measures = append(g.measures, named{it.label, it.expr})
+		}
+	}
+	return b.each(func(f *expr.Fragment) error {
+		calls, err := b.aggregates(*f)
+		if err != nil {
+			return err
+		}
+		for _, c := range calls {
+			if !slices.ContainsFunc(g.measures, func(m named) bool { return m.expr.Same(c.Function) }) {
+				g.measures = append(g.measures, named{b.hidden("m"), c.Function})
+			}
+		}
+		return nil
+	})
+}
+
+// after is f over the columns of the aggregate step.
+func (b *block) after(f expr.Fragment, g *grouping) (expr.Fragment, error) {
+	calls, err := b.aggregates(f)
+	if err != nil {
+		return f, err
+	}
+	var edits []expr.Edit
+	for _, c := range calls {
+		i := slices.IndexFunc(g.measures, func(m named) bool { return m.expr.Same(c.Function) })
+		edits = append(edits, expr.Edit{Pos: c.Pos, End: c.End, Text: expr.QuoteName(g.measures[i].name)})
+	}
+	for _, k := range g.keys { // the longest first would matter only for keys within keys: those are found where they stand alone
+		for _, p := range f.Occurrences(k.expr) {
+			clear := !slices.ContainsFunc(edits, func(e expr.Edit) bool { return p.Pos < e.End && e.Pos < p.End })
+			if name, ok := k.expr.Name(); clear && !(ok && name == k.name) {
+				edits = append(edits, expr.Edit{Pos: p.Pos, End: p.End, Text: expr.QuoteName(k.name)})
+			}
+		}
+	}
+	slices.SortFunc(edits, func(x, y expr.Edit) int { return x.Pos - y.Pos })
+	return f.With(edits)
+}

@@ -1,0 +1,107 @@
+package query
+
+import (
+	"strings"
+
+	"github.com/sluice-data/sluice/internal/expr"
+)
+
+// scope is what the names before a dot mean.
+type scope struct {
+	base   []string // of the rows that the query reads; none if they have no name
+	tables []*joined
+}
+
+// joined is a table of a JOIN.
+type joined struct {
+	join    expr.Join
+	name    string            // before the dot
+	columns map[string]string // that are used, and what they are called in the rows
+	order   []string
+}
+
+func (s *scope) isBase(name string) bool {
+	return len(s.base) > 0 && strings.EqualFold(s.base[0], name)
+}
+
+// name is what the rows are called.
+func (s *scope) name() string {
+	if len(s.base) > 0 {
+		return s.base[0]
+	}
+	return Input
+}
+
+func (s *scope) join(l *lowering, j expr.Join) error {
+	t := &joined{join: j, name: j.Table.Alias, columns: map[string]string{}}
+	switch {
+	case j.Table.Query != nil:
+		return wrong(j.Table.At, "a query cannot be joined: name a reference table under lookups")
+	case j.Table.Unnest != nil:
+		if t.name == "" {
+			return wrong(j.Table.At, "UNNEST needs a name for the column of its elements: UNNEST(…) AS name")
+		}
+	case t.name == "":
+		t.name = j.Table.Name
+	}
+	for _, o := range s.tables {
+		if strings.EqualFold(o.name, t.name) {
+			return wrong(j.Table.At, "table "+t.name+" is joined twice: give one of them another name with AS")
+		}
+	}
+	if s.isBase(t.name) {
+		return wrong(j.Table.At, "table "+t.name+" has the name of the rows it is joined to: give it another with AS")
+	}
+	s.tables = append(s.tables, t)
+	return nil
+}
+
+func (s *scope) find(name string) *joined {
+	for _, t := range s.tables {
+		if strings.EqualFold(t.name, name) {
+			return t
+		}
+	}
+	return nil
+}
+
+// column is what column name of the table is called in the rows; asking for it makes the join bring it.
+func (t *joined) column(name string) string {
+	if t.columns[name] == "" {
+		t.columns[name] = t.name + "." + name
+		t.order = append(t.order, name)
+	}
+	return t.columns[name]
+}
+
+// resolve takes the names of tables off: input.fare becomes fare, and zones.name the column that the join brings.
+func (s *scope) resolve(f expr.Fragment) (expr.Fragment, error) {
+	var edits []expr.Edit
+	for _, n := range f.Dotted() {
+		switch t := s.find(n.Parts[0]); {
+		case s.isBase(n.Parts[0]):
+			edits = append(edits, expr.Edit{Pos: n.Pos, End: n.Rest})
+		case t == nil: // a field of a struct
+		case t.join.Table.Unnest != nil: // a field of the element
+		case t.join.Kind == "semi" || t.join.Kind == "anti":
+			return f, wrong(expr.Place{Pos: f.Place(n.Pos), End: f.Place(n.End)}, "a "+strings.ToUpper(t.join.Kind)+" JOIN brings no columns")
+		case len(n.Parts) > 2:
+			return f, wrong(expr.Place{Pos: f.Place(n.Pos), End: f.Place(n.End)}, "a field of a struct of a joined table: put the column in parentheses, (table.column).field")
+		default:
+			edits = append(edits, expr.Edit{Pos: n.Pos, End: n.End, Text: expr.QuoteName(t.column(n.Parts[1]))})
+		}
+	}
+	return f.With(edits)
+}
+
+// only is the table, nil for the rows, that all dotted names of f are of; ok is false if there are several, or none.
+func (s *scope) only(f expr.Fragment) (t *joined, ok bool) {
+	for i, n := range f.Dotted() {
+		u := s.find(n.Parts[0])
+		if i > 0 && u != t {
+			return nil, false
+		}
+		t, ok = u, true
+	}
+	return t, ok
+}
