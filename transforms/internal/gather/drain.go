@@ -13,6 +13,7 @@ import (
 
 	"github.com/sluice-data/sluice/internal/fail"
 	"github.com/sluice-data/sluice/pipeline"
+	"github.com/sluice-data/sluice/transforms/internal/rowpack"
 	"github.com/sluice-data/sluice/transforms/internal/take"
 )
 
@@ -50,7 +51,7 @@ func (d *drain) plan(ctx context.Context) error {
 		if err := l.pack(); err != nil {
 			return err
 		}
-		l.window, l.spare, l.free, l.order = window{}, column{}, nil, nil
+		l.window, l.spare, l.free, l.order = window{}, rowpack.Column{}, nil, nil
 		for id := range l.parts {
 			p := &l.parts[id]
 			if _, bad := l.bad[uint32(id)]; bad {
@@ -139,17 +140,13 @@ func (d *drain) Next(ctx context.Context) (arrow.Record, error) {
 
 // NewDecoder makes the reader of one lane.
 func (d *drain) NewDecoder(mem memory.Allocator) (pipeline.Decoder, error) {
-	r := &reader{d: d, mem: mem, cols: make([]built, len(d.f.lays)), cursors: make([]cursor, len(d.lanes))}
+	r := &reader{d: d, mem: mem, cols: make([]rowpack.Builder, len(d.f.lays)), cursors: make([]cursor, len(d.lanes))}
 	for i := range r.cursors {
-		r.cursors[i].cols = newColumns(d.f.lays)
+		r.cursors[i].Cols = rowpack.NewColumns(d.f.lays)
 	}
 	for i := range d.f.lays {
-		r.cols[i].lay, r.cols[i].mem = &d.f.lays[i], mem
-		if !d.f.lays[i].isText() {
-			r.fixed += int64(d.f.lays[i].width)
-		} else {
-			r.fixed += 4
-		}
+		r.cols[i] = rowpack.NewBuilder(&d.f.lays[i], mem)
+		r.fixed += int64(d.f.lays[i].RowBytes())
 	}
 	return r, nil
 }
@@ -160,7 +157,7 @@ type reader struct {
 	mem     memory.Allocator
 	cursors []cursor
 	open    []*cursor
-	cols    []built // the record in the making
+	cols    []rowpack.Builder // the record in the making
 	rows    int
 	text    int64 // bytes of its texts
 	fixed   int64 // bytes of a row's other columns
@@ -177,7 +174,7 @@ type span struct {
 // Close gives up what was not emitted.
 func (r *reader) Close() {
 	for i := range r.cols {
-		r.cols[i].drop()
+		r.cols[i].Drop()
 	}
 }
 
@@ -248,8 +245,8 @@ func (r *reader) start() {
 	fixed := max(1, r.fixed)
 	n := int(min(r.left, int64(r.d.f.recordRows), (r.d.f.recordBytes+fixed-1)/fixed)) // the row that reaches the bound is in, see fit
 	for i := range r.cols {
-		r.cols[i].drop()
-		r.cols[i].start(n)
+		r.cols[i].Drop()
+		r.cols[i].Start(n)
 	}
 }
 
@@ -262,7 +259,7 @@ func (r *reader) take() (full bool, done *cursor) {
 				c = o
 			}
 		}
-		n := c.runs[c.run].n - c.off
+		n := c.Runs[c.run].N - c.off
 		n, full = r.fit(c, n)
 		if k := len(r.spans) - 1; k >= 0 && r.spans[k].c == c && r.spans[k].hi == c.row {
 			r.spans[k].hi += n
@@ -271,10 +268,10 @@ func (r *reader) take() (full bool, done *cursor) {
 		}
 		r.rows += n
 		c.row += n
-		if c.off += n; c.off == c.runs[c.run].n {
+		if c.off += n; c.off == c.Runs[c.run].N {
 			c.run, c.off = c.run+1, 0
 		}
-		if c.row == c.n {
+		if c.row == c.N {
 			done = c
 		}
 		if full || done != nil {
@@ -303,10 +300,8 @@ func (r *reader) fit(c *cursor, n int) (int, bool) {
 
 func (c *cursor) texts(lo, hi int) int {
 	n := 0
-	for i := range c.cols {
-		if c.cols[i].lay.isText() {
-			n += c.cols[i].textSize(lo, hi)
-		}
+	for i := range c.Cols {
+		n += c.Cols[i].TextSize(lo, hi)
 	}
 	return n
 }
@@ -316,7 +311,7 @@ func (r *reader) copy() error {
 	for i := range r.cols {
 		dst := &r.cols[i]
 		for _, s := range r.spans {
-			if err := dst.addSpan(&s.c.cols[i], s.lo, s.hi); err != nil {
+			if err := dst.AddSpan(&s.c.Cols[i], s.lo, s.hi); err != nil {
 				return fail.Newf(fail.Internal, "partition: %w", err)
 			}
 		}
@@ -332,7 +327,7 @@ func (r *reader) emit(by []arrow.Array, emit func(pipeline.Batch) error) error {
 	defer release(cols)
 	for i, at := range r.d.f.at {
 		var err error
-		if cols[at], err = r.cols[i].array(); err != nil {
+		if cols[at], err = r.cols[i].Array(); err != nil {
 			return fail.Newf(fail.Internal, "partition: %w", err)
 		}
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/sluice-data/sluice/internal/fail"
 	"github.com/sluice-data/sluice/pipeline"
 	"github.com/sluice-data/sluice/transforms/internal/keys"
+	"github.com/sluice-data/sluice/transforms/internal/rowpack"
 )
 
 // Config says what to gather by.
@@ -55,8 +56,8 @@ const (
 // Fold gathers rows by partition. It gives back every row.
 type Fold struct {
 	cfg   Config
-	lays  []layout // of the columns that are not in By
-	at    []int    // their numbers in the schema
+	lays  []rowpack.Layout // of the columns that are not in By
+	at    []int            // their numbers in the schema
 	keys  *keys.Plan
 	limit int64
 	lanes atomic.Int64
@@ -73,7 +74,7 @@ var _ pipeline.Rearranger = (*Fold)(nil)
 
 // New checks cfg. The error names a column that cannot be gathered by, or kept.
 func New(cfg Config) (*Fold, error) {
-	f := &Fold{cfg: cfg, paths: map[string]string{}, limit: mostMemory, pieceRows: pieceRows, recordRows: recordRows, recordBytes: recordBytes}
+	f := &Fold{cfg: cfg, paths: map[string]string{}, limit: mostMemory, pieceRows: rowpack.PieceRows, recordRows: recordRows, recordBytes: recordBytes}
 	if cfg.Budget > 0 {
 		f.limit = min(f.limit, cfg.Budget)
 	}
@@ -90,7 +91,7 @@ func New(cfg Config) (*Fold, error) {
 		if by[i] {
 			continue
 		}
-		l, err := layoutOf(field.Type)
+		l, err := rowpack.LayoutOf(field.Type)
 		if err != nil {
 			return nil, fmt.Errorf("column %q: %w", field.Name, err)
 		}
@@ -126,7 +127,7 @@ func (f *Fold) path(p string) string {
 // it is smaller where they are many.
 func (f *Fold) piece() (rows, bytes int) {
 	lanes := max(fewLanes, int(f.lanes.Load()))
-	return max(min(f.pieceRows, leastPieceRows), f.pieceRows*fewLanes/lanes), pieceBytes * fewLanes / lanes
+	return max(min(f.pieceRows, leastPieceRows), f.pieceRows*fewLanes/lanes), rowpack.PieceBytes * fewLanes / lanes
 }
 
 // share is what a lane may hold.

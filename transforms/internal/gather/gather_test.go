@@ -19,6 +19,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/sluice-data/sluice/pipeline"
+	"github.com/sluice-data/sluice/transforms/internal/rowpack"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -230,12 +231,12 @@ func TestRowsComeOutByPartition(t *testing.T) {
 		budget        int64
 		pieceRows     int
 	}{
-		{"one partition", 3, 500, 1, false, 0, pieceRows},
-		{"nulls", 4, 700, 30, true, 0, pieceRows},
-		{"many partitions", 6, 200, 900, true, 0, pieceRows},
+		{"one partition", 3, 500, 1, false, 0, rowpack.PieceRows},
+		{"nulls", 4, 700, 30, true, 0, rowpack.PieceRows},
+		{"many partitions", 6, 200, 900, true, 0, rowpack.PieceRows},
 		{"small pieces", 5, 300, 6, true, 0, 7},
 		{"on disk", 24, 300, 30, true, 1, 50},
-		{"on disk, many", 24, 300, 600, false, 300 << 10, pieceRows},
+		{"on disk, many", 24, 300, 600, false, 300 << 10, rowpack.PieceRows},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			mem := memory.NewCheckedAllocator(memory.DefaultAllocator)
@@ -363,46 +364,25 @@ func TestDamagedPiece(t *testing.T) {
 	rec := record(memory.DefaultAllocator, rand.New(rand.NewPCG(3, 4)), 0, 60, 3, true)
 	defer rec.Release()
 	f := newFold(t, 0, "")
-	cols := newColumns(f.lays)
+	cols := rowpack.NewColumns(f.lays)
 	for i, at := range f.at {
-		if err := cols[i].add(rec.Column(at)); err != nil {
+		if err := cols[i].Add(rec.Column(at)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	src := newEncoder(len(cols)).piece(nil, cols, 0, 60, []run{{5, 20}, {9, 40}})
-	d := decoder{cols: newColumns(f.lays)}
-	if err := d.piece(src); err != nil {
+	src := rowpack.NewEncoder(len(cols)).Piece(nil, cols, 0, 60, []rowpack.Run{{Chunk: 5, N: 20}, {Chunk: 9, N: 40}})
+	d := rowpack.Decoder{Cols: rowpack.NewColumns(f.lays)}
+	if err := d.Piece(src); err != nil {
 		t.Fatal(err)
 	}
 	for i := range src {
 		bad := append([]byte(nil), src...)
 		bad[i] ^= 0x41
-		if err := d.piece(bad); err == nil {
+		if err := d.Piece(bad); err == nil {
 			t.Fatalf("byte %d is damaged, and nobody sees it", i)
 		}
-		if err := d.piece(src[:i]); err == nil {
+		if err := d.Piece(src[:i]); err == nil {
 			t.Fatalf("cut at byte %d, and nobody sees it", i)
 		}
 	}
-}
-
-// FuzzPack: integers of any kind come back.
-func FuzzPack(f *testing.F) {
-	f.Add([]byte("0123456789abcdef"), uint8(3), int64(1000))
-	f.Fuzz(func(t *testing.T, raw []byte, shift uint8, unit int64) {
-		v := make([]int64, 0, len(raw))
-		for _, b := range raw {
-			v = append(v, int64(b)<<(shift%64)*unit)
-		}
-		if len(v) == 0 {
-			return
-		}
-		var e encoder
-		src := e.pack(nil, v)
-		out := make([]int64, len(v))
-		rest, err := unpack(out, src)
-		if err != nil || len(rest) != 0 || fmt.Sprint(out) != fmt.Sprint(v) {
-			t.Fatalf("%v: came back as %v, %v", v, out, err)
-		}
-	})
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/sluice-data/sluice/internal/fail"
 	"github.com/sluice-data/sluice/pipeline"
 	"github.com/sluice-data/sluice/transforms/internal/keys"
+	"github.com/sluice-data/sluice/transforms/internal/rowpack"
 	"github.com/sluice-data/sluice/transforms/internal/take"
 )
 
@@ -29,9 +30,9 @@ type lane struct {
 
 	chunk  int64
 	window window
-	spare  column // what columns are permuted into
+	spare  rowpack.Column // what columns are permuted into
 	order  []int32
-	out    *encoder
+	out    *rowpack.Encoder
 	kept   []slab // in memory, in the order they were made
 	held   int64  // bytes of kept
 	free   [][]byte
@@ -59,7 +60,7 @@ type refusal struct {
 
 // window is the rows that wait to be packed.
 type window struct {
-	cols   []column
+	cols   []rowpack.Column
 	ids    []uint32
 	chunks []mark
 	most   int64 // bytes at which it is packed
@@ -91,8 +92,8 @@ func (s *slab) of(i int) []byte {
 func (s *slab) size() int64 { return int64(cap(s.data) + 4*cap(s.ends)) }
 
 func newLane(f *Fold, mem memory.Allocator) *lane {
-	l := &lane{f: f, mem: mem, enc: f.keys.NewEncoder(), tab: f.keys.NewTable(), out: newEncoder(len(f.lays)), bad: map[uint32]refusal{}}
-	l.window.cols = newColumns(f.lays)
+	l := &lane{f: f, mem: mem, enc: f.keys.NewEncoder(), tab: f.keys.NewTable(), out: rowpack.NewEncoder(len(f.lays)), bad: map[uint32]refusal{}}
+	l.window.cols = rowpack.NewColumns(f.lays)
 	return l
 }
 
@@ -103,7 +104,7 @@ func (l *lane) Begin(number int64) { l.chunk = number }
 func (l *lane) Rows() int64 { return l.rows }
 
 func (l *lane) Close() {
-	l.window, l.kept, l.free, l.spare, l.order = window{}, nil, nil, column{}, nil
+	l.window, l.kept, l.free, l.spare, l.order = window{}, nil, nil, rowpack.Column{}, nil
 	for _, by := range l.by {
 		release(by)
 	}
@@ -155,7 +156,7 @@ func (l *lane) add(ctx context.Context, b pipeline.Batch, rej *pipeline.Rejects)
 		l.parts[id].rows++
 	}
 	for i, c := range l.f.at {
-		if err := l.window.cols[i].add(rec.Column(c)); err != nil {
+		if err := l.window.cols[i].Add(rec.Column(c)); err != nil {
 			return fail.Newf(fail.Data, "partition: %w", err).Of(l.f.cfg.Schema.Field(c).Name, "")
 		}
 	}
@@ -175,7 +176,7 @@ func (l *lane) add(ctx context.Context, b pipeline.Batch, rej *pipeline.Rejects)
 func (w *window) size() int64 {
 	n := int64(8 * len(w.ids)) // and their order
 	for i := range w.cols {
-		n += w.cols[i].size()
+		n += w.cols[i].Size()
 	}
 	return n
 }
@@ -260,23 +261,23 @@ func (l *lane) pack() error {
 	}
 	starts := l.sort()
 	for i := range w.cols {
-		w.cols[i].permute(&l.spare, l.order)
+		w.cols[i].Permute(&l.spare, l.order)
 		w.cols[i], l.spare = l.spare, w.cols[i]
 	}
 	s := slab{ends: make([]uint32, len(l.parts))}
 	if k := len(l.free) - 1; k >= 0 {
 		s.data, l.free = l.free[k][:0], l.free[:k]
 	}
-	var runs []run
+	var runs []rowpack.Run
 	for id := range l.parts {
 		for lo, hi := int(starts[id]), int(starts[id+1]); lo < hi; {
 			var to int
 			to, runs = l.cut(lo, hi, runs[:0])
-			s.data = l.out.piece(s.data, w.cols, lo, to, runs)
+			s.data = l.out.Piece(s.data, w.cols, lo, to, runs)
 			lo = to
 		}
 		if len(s.data) > math.MaxUint32 {
-			return fail.Wrap(fail.Data, errHuge)
+			return fail.Wrap(fail.Data, rowpack.ErrHuge)
 		}
 		s.ends[id] = uint32(len(s.data))
 	}
@@ -286,7 +287,7 @@ func (l *lane) pack() error {
 		w.most = max(w.most, min(2*w.most, wideWindow, l.room()/2))
 	}
 	for i := range w.cols {
-		w.cols[i].reset()
+		w.cols[i].Reset()
 	}
 	w.ids, w.chunks = w.ids[:0], w.chunks[:0]
 	if l.held+w.most > l.room() {
@@ -327,7 +328,7 @@ func (l *lane) sort() []int32 {
 		starts[i+1] += starts[i]
 	}
 	next := slices.Clone(starts)
-	order := grown(&l.order, len(ids))
+	order := slices.Grow(l.order[:0], len(ids))[:len(ids)]
 	for i, id := range ids {
 		order[next[id]] = int32(i)
 		next[id]++
@@ -337,7 +338,7 @@ func (l *lane) sort() []int32 {
 }
 
 // cut says how many of the sorted rows [lo, hi) go into one piece, and from which chunks they are.
-func (l *lane) cut(lo, hi int, runs []run) (int, []run) {
+func (l *lane) cut(lo, hi int, runs []rowpack.Run) (int, []rowpack.Run) {
 	rows, bytes := l.f.piece()
 	hi = min(hi, lo+rows)
 	for hi-lo > 1 && l.textSize(lo, hi) > bytes {
@@ -350,9 +351,9 @@ func (l *lane) cut(lo, hi int, runs []run) (int, []run) {
 				m++
 			}
 			end = l.window.chunks[m].end
-			runs = append(runs, run{chunk: l.window.chunks[m].chunk})
+			runs = append(runs, rowpack.Run{Chunk: l.window.chunks[m].chunk})
 		}
-		runs[len(runs)-1].n++
+		runs[len(runs)-1].N++
 	}
 	return hi, runs
 }
@@ -360,9 +361,7 @@ func (l *lane) cut(lo, hi int, runs []run) (int, []run) {
 func (l *lane) textSize(lo, hi int) int {
 	n := 0
 	for i := range l.window.cols {
-		if c := &l.window.cols[i]; c.lay.isText() {
-			n += c.textSize(lo, hi)
-		}
+		n += l.window.cols[i].TextSize(lo, hi)
 	}
 	return n
 }

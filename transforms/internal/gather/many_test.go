@@ -11,6 +11,7 @@ import (
 	"github.com/apache/arrow/go/v17/arrow/memory"
 
 	"github.com/sluice-data/sluice/pipeline"
+	"github.com/sluice-data/sluice/transforms/internal/rowpack"
 )
 
 // Eight lanes that each see nearly all of 100,000 partitions stay inside the budget, with all that they know of the partitions and of where
@@ -77,10 +78,10 @@ func spread100k(mem memory.Allocator, s *arrow.Schema, rng *rand.Rand, n int) ar
 
 // A decoded piece of each lane is in the memory of each lane of the next segment: with many lanes pieces are smaller.
 func TestPiecesOfManyLanes(t *testing.T) {
-	f := &Fold{pieceRows: pieceRows}
-	for lanes, want := range map[int64]int{0: pieceRows, 2: pieceRows, 4: pieceRows, 8: pieceRows / 2, 16: pieceRows / 4, 1000: leastPieceRows} {
+	f := &Fold{pieceRows: rowpack.PieceRows}
+	for lanes, want := range map[int64]int{0: rowpack.PieceRows, 2: rowpack.PieceRows, 4: rowpack.PieceRows, 8: rowpack.PieceRows / 2, 16: rowpack.PieceRows / 4, 1000: leastPieceRows} {
 		f.lanes.Store(lanes)
-		if rows, bytes := f.piece(); rows != want || int64(bytes)*lanes > fewLanes*pieceBytes {
+		if rows, bytes := f.piece(); rows != want || int64(bytes)*lanes > fewLanes*rowpack.PieceBytes {
 			t.Errorf("%d lanes: %d rows, want %d; %d bytes of text", lanes, rows, want, bytes)
 		}
 	}

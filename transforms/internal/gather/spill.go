@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/sluice-data/sluice/internal/fail"
+	"github.com/sluice-data/sluice/transforms/internal/rowpack"
 	"github.com/sluice-data/sluice/transforms/internal/spillfile"
 )
 
@@ -81,7 +82,7 @@ func (l *lane) spill() error {
 
 // cursor goes through the pieces of one partition in one lane.
 type cursor struct {
-	decoder
+	rowpack.Decoder
 	lane *lane
 	id   int
 	disk int // trips to the disk that are behind it
@@ -99,11 +100,11 @@ type cursor struct {
 
 func (c *cursor) open(l *lane, id int) {
 	c.lane, c.id, c.disk, c.kept, c.mem, c.left, c.end = l, id, 0, 0, nil, 0, false
-	c.run, c.off, c.row, c.n, c.runs = 0, 0, 0, 0, c.runs[:0]
+	c.run, c.off, c.row, c.N, c.Runs = 0, 0, 0, 0, c.Runs[:0]
 }
 
 // chunk is that of the next row.
-func (c *cursor) chunk() int64 { return c.runs[c.run].chunk }
+func (c *cursor) chunk() int64 { return c.Runs[c.run].Chunk }
 
 // load reads the next piece; c.end is set when there is none.
 func (c *cursor) load() error {
@@ -113,7 +114,7 @@ func (c *cursor) load() error {
 		return err
 	}
 	c.run, c.off, c.row = 0, 0, 0
-	if err := c.piece(src); err != nil {
+	if err := c.Piece(src); err != nil {
 		return fail.Newf(fail.Temporary, "partition: read rows back: %w", err)
 	}
 	return nil
@@ -125,7 +126,7 @@ func (c *cursor) next() ([]byte, error) {
 		case c.left > 0:
 			return c.read()
 		case len(c.mem) > 0:
-			n := pieceLen(c.mem)
+			n := rowpack.PieceLen(c.mem)
 			src := c.mem[:n]
 			c.mem = c.mem[n:]
 			return src, nil
@@ -152,14 +153,14 @@ func (c *cursor) next() ([]byte, error) {
 }
 
 func (c *cursor) read() ([]byte, error) {
-	head, err := c.file.Peek(pieceHead)
+	head, err := c.file.Peek(rowpack.PieceHead)
 	if err == nil {
-		n := pieceLen(head)
+		n := rowpack.PieceLen(head)
 		if int64(n) > c.left {
-			return nil, fail.Newf(fail.Temporary, "partition: read rows back: %w", errShort)
+			return nil, fail.Newf(fail.Temporary, "partition: read rows back: %w", rowpack.ErrShort)
 		}
 		c.left -= int64(n)
-		c.buf = extend(c.buf, n)
+		c.buf = slices.Grow(c.buf[:0], n)[:n]
 		_, err = io.ReadFull(c.file, c.buf)
 	}
 	if err != nil {

@@ -1,4 +1,4 @@
-package gather
+package rowpack
 
 import (
 	"encoding/binary"
@@ -129,7 +129,7 @@ func (b *node) null() {
 // part reads a value behind the byte that says whether it is there.
 func (b *node) part(src []byte) ([]byte, error) {
 	if len(src) == 0 {
-		return nil, errShort
+		return nil, ErrShort
 	}
 	if src[0] == 0 {
 		b.null()
@@ -144,7 +144,7 @@ func (b *node) read(src []byte) (rest []byte, err error) {
 	b.valid = append(b.valid, 1)
 	take := func(n int) []byte {
 		if n < 0 || n > len(src) {
-			err = errShort
+			err = ErrShort
 			return nil
 		}
 		v := src[:n]
@@ -154,7 +154,7 @@ func (b *node) read(src []byte) (rest []byte, err error) {
 	length := func() int {
 		n, k := binary.Uvarint(src)
 		if k <= 0 || n > uint64(len(src)) {
-			err = errShort
+			err = ErrShort
 			return 0
 		}
 		src = src[k:]
@@ -186,7 +186,7 @@ func (b *node) read(src []byte) (rest []byte, err error) {
 	return src, err
 }
 
-// array is the values as an Arrow array, which takes them over.
+// Array is the values as an Arrow array, which takes them over.
 func (b *node) array() arrow.Array {
 	switch id := b.typ.ID(); {
 	case id == arrow.NULL:

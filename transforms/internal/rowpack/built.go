@@ -1,4 +1,4 @@
-package gather
+package rowpack
 
 import (
 	"math"
@@ -10,9 +10,9 @@ import (
 	"github.com/sluice-data/sluice/transforms/internal/col"
 )
 
-// built is a column of a record in the making, in memory of the lane's allocator.
-type built struct {
-	lay   *layout
+// Builder is a column of a record in the making, in memory of the lane's allocator.
+type Builder struct {
+	lay   *Layout
 	mem   memory.Allocator
 	n     int
 	data  []byte  // values, or the bytes of texts, and room for more
@@ -21,10 +21,13 @@ type built struct {
 	valid []uint8 // nil while no value is null; reused
 }
 
-// start makes room for n values.
-func (b *built) start(n int) {
+// NewBuilder makes a builder of arrays in memory of mem.
+func NewBuilder(lay *Layout, mem memory.Allocator) Builder { return Builder{lay: lay, mem: mem} }
+
+// Start makes room for n values.
+func (b *Builder) Start(n int) {
 	b.n, b.used, b.valid = 0, 0, b.valid[:0]
-	if b.lay.isText() {
+	if b.lay.IsText() {
 		b.off = b.mem.Allocate(4 * (n + 1))
 		as[int32](b.off)[0] = 0
 		b.data = b.mem.Allocate(8 * n)
@@ -33,8 +36,8 @@ func (b *built) start(n int) {
 	}
 }
 
-// drop gives the memory back.
-func (b *built) drop() {
+// Drop gives the memory back.
+func (b *Builder) Drop() {
 	if b.data != nil {
 		b.mem.Free(b.data)
 	}
@@ -44,8 +47,8 @@ func (b *built) drop() {
 	b.data, b.off = nil, nil
 }
 
-// addSpan appends values [lo, hi) of src, a column of the same layout. There is room for them, but for the bytes of texts.
-func (b *built) addSpan(src *column, lo, hi int) error {
+// AddSpan appends values [lo, hi) of src, a column of the same layout. There is room for them, but for the bytes of texts.
+func (b *Builder) AddSpan(src *Column, lo, hi int) error {
 	if src.hasNulls() || len(b.valid) > 0 {
 		b.valid = ones(b.valid, b.n-len(b.valid))
 		if src.hasNulls() {
@@ -56,7 +59,7 @@ func (b *built) addSpan(src *column, lo, hi int) error {
 	}
 	at := b.n
 	b.n += hi - lo
-	if !b.lay.isText() {
+	if !b.lay.IsText() {
 		w := b.lay.width
 		b.used = b.n * w
 		copy(b.data[at*w:b.used], src.data[lo*w:hi*w])
@@ -69,7 +72,7 @@ func (b *built) addSpan(src *column, lo, hi int) error {
 	size := b.used
 	b.used += int(src.ends[hi-1] - from)
 	if b.used > math.MaxInt32 {
-		return errHuge
+		return ErrHuge
 	}
 	if b.used > len(b.data) {
 		b.data = b.mem.Reallocate(b.used+b.used/2, b.data)
@@ -83,8 +86,49 @@ func (b *built) addSpan(src *column, lo, hi int) error {
 	return nil
 }
 
-// array is the values as an Arrow array, which takes the memory over.
-func (b *built) array() (arrow.Array, error) {
+// Pick makes the builder's values those of src in the given order; it stands in for Start and AddSpan.
+func (b *Builder) Pick(src *Column, order []int32) error {
+	b.Drop()
+	n := len(order)
+	b.n, b.used, b.valid = n, 0, b.valid[:0]
+	if src.hasNulls() {
+		b.valid = extend(b.valid, n)
+		pick(b.valid, src.valid, order)
+	}
+	if !b.lay.IsText() {
+		w := b.lay.width
+		b.used = n * w
+		b.data = b.mem.Allocate(b.used)
+		pickSized(b.data, src.data, w, order)
+		return nil
+	}
+	for _, o := range order {
+		from := uint32(0)
+		if o > 0 {
+			from = src.ends[o-1]
+		}
+		b.used += int(src.ends[o] - from)
+	}
+	if b.used > math.MaxInt32 {
+		return ErrHuge
+	}
+	b.off = b.mem.Allocate(4 * (n + 1))
+	b.data = b.mem.Allocate(b.used)
+	off, at := as[int32](b.off), 0
+	off[0] = 0
+	for i, o := range order {
+		from := uint32(0)
+		if o > 0 {
+			from = src.ends[o-1]
+		}
+		at += copy(b.data[at:], src.data[from:src.ends[o]])
+		off[i+1] = int32(at)
+	}
+	return nil
+}
+
+// Array is the values as an Arrow array, which takes the memory over.
+func (b *Builder) Array() (arrow.Array, error) {
 	var valid *memory.Buffer
 	missing := 0
 	if len(b.valid) > 0 {
@@ -94,13 +138,13 @@ func (b *built) array() (arrow.Array, error) {
 	}
 	switch b.lay.kind {
 	case bools:
-		defer b.drop()
+		defer b.Drop()
 		if missing == 0 {
 			return col.NewBool(b.data[:b.used], nil), nil
 		}
 		return col.NewBool(b.data[:b.used], b.valid), nil
 	case nested:
-		defer b.drop()
+		defer b.Drop()
 		return b.nested()
 	}
 	bufs := []*memory.Buffer{valid}
@@ -129,7 +173,7 @@ func (b *built) array() (arrow.Array, error) {
 }
 
 // buffer is the first n bytes of raw, which it takes over. Its length is what is in it: blocks are cut by that.
-func (b *built) buffer(raw []byte, n int) *memory.Buffer {
+func (b *Builder) buffer(raw []byte, n int) *memory.Buffer {
 	if n == 0 {
 		b.mem.Free(raw)
 		return memory.NewBufferBytes(nil)
@@ -140,7 +184,7 @@ func (b *built) buffer(raw []byte, n int) *memory.Buffer {
 	return memory.NewBufferWithAllocator(raw, b.mem)
 }
 
-func (b *built) nested() (arrow.Array, error) {
+func (b *Builder) nested() (arrow.Array, error) {
 	node := newNode(b.lay.typ)
 	off := as[int32](b.off)
 	for i := range b.n {
@@ -149,7 +193,7 @@ func (b *built) nested() (arrow.Array, error) {
 		} else if rest, err := node.read(b.data[off[i]:off[i+1]]); err != nil {
 			return nil, err
 		} else if len(rest) != 0 {
-			return nil, errShort
+			return nil, ErrShort
 		}
 	}
 	return node.array(), nil

@@ -1,4 +1,4 @@
-package gather
+package rowpack
 
 import (
 	"errors"
@@ -19,16 +19,17 @@ const (
 	nested             // lists and structs: each value as the bytes of node, kept like text
 )
 
-// layout is how a column waits.
-type layout struct {
+// Layout is how a column waits.
+type Layout struct {
 	typ   arrow.DataType
 	kind  kind
 	width int // of fixed
 	float bool
 }
 
-func layoutOf(t arrow.DataType) (layout, error) {
-	l := layout{typ: t, width: col.Width(t), float: t.ID() == arrow.FLOAT64 || t.ID() == arrow.FLOAT32}
+// LayoutOf is how values of type t wait. The error says which type cannot be kept.
+func LayoutOf(t arrow.DataType) (Layout, error) {
+	l := Layout{typ: t, width: col.Width(t), float: t.ID() == arrow.FLOAT64 || t.ID() == arrow.FLOAT32}
 	switch {
 	case t.ID() == arrow.BOOL:
 		l.kind, l.width = bools, 1
@@ -44,37 +45,48 @@ func layoutOf(t arrow.DataType) (layout, error) {
 	return l, nil
 }
 
-func (l *layout) isText() bool { return l.kind == text || l.kind == nested }
+// RowBytes is the bytes that each value takes, those of texts left out.
+func (l *Layout) RowBytes() int {
+	if l.IsText() {
+		return 4
+	}
+	return l.width
+}
 
-// column is values of one column: those of a window, or of a piece. What stands in a null's place is zero or empty.
-type column struct {
-	lay   *layout
+// IsText reports whether values have lengths of their own.
+func (l *Layout) IsText() bool { return l.kind == text || l.kind == nested }
+
+// Column is values of one column: those of a window, or of a piece. It is used by one goroutine at a time. What stands in a null's place is zero or empty.
+type Column struct {
+	lay   *Layout
 	n     int
 	data  []byte
 	ends  []uint32 // of texts in data
 	valid []uint8  // nil while no value is null
 }
 
-func newColumns(lays []layout) []column {
-	cols := make([]column, len(lays))
+// NewColumns makes an empty column of each layout.
+func NewColumns(lays []Layout) []Column {
+	cols := make([]Column, len(lays))
 	for i := range cols {
 		cols[i].lay = &lays[i]
 	}
 	return cols
 }
 
-func (c *column) reset() {
+// Reset makes c empty; its memory stays for the next values.
+func (c *Column) Reset() {
 	c.n, c.data, c.ends, c.valid = 0, c.data[:0], c.ends[:0], c.valid[:0]
 }
 
-// size is the bytes of the values.
-func (c *column) size() int64 { return int64(len(c.data) + 4*len(c.ends) + len(c.valid)) }
+// Size is the bytes of the values.
+func (c *Column) Size() int64 { return int64(len(c.data) + 4*len(c.ends) + len(c.valid)) }
 
 // hasNulls reports whether validity is kept.
-func (c *column) hasNulls() bool { return len(c.valid) > 0 }
+func (c *Column) hasNulls() bool { return len(c.valid) > 0 }
 
 // marks begins to keep validity, if it is not kept yet: all values so far are there.
-func (c *column) marks() {
+func (c *Column) marks() {
 	if len(c.valid) == 0 && c.n > 0 {
 		c.valid = ones(c.valid, c.n)
 	}
@@ -87,8 +99,8 @@ func ones(dst []uint8, n int) []uint8 {
 	return dst
 }
 
-// add appends the values of a.
-func (c *column) add(a arrow.Array) error {
+// Add appends the values of a.
+func (c *Column) Add(a arrow.Array) error {
 	n := a.Len()
 	bits, off := col.Valid(a)
 	if bits != nil || c.hasNulls() {
@@ -130,12 +142,12 @@ func (c *column) add(a arrow.Array) error {
 	}
 	c.n += n
 	if err == nil && len(c.data) > math.MaxInt32 {
-		err = errHuge
+		err = ErrHuge
 	}
 	return err
 }
 
-func (c *column) addFixed(a arrow.Array, nulls bool) {
+func (c *Column) addFixed(a arrow.Array, nulls bool) {
 	d, w := a.Data(), c.lay.width
 	n := a.Len()
 	at := len(c.data)
@@ -153,10 +165,10 @@ func (c *column) addFixed(a arrow.Array, nulls bool) {
 	}
 }
 
-func (c *column) addText(a arrow.Array, nulls bool) error {
+func (c *Column) addText(a arrow.Array, nulls bool) error {
 	off, data, ok := col.Var(a)
 	if !ok {
-		return errHuge
+		return ErrHuge
 	}
 	n := a.Len()
 	if !nulls {
@@ -177,17 +189,18 @@ func (c *column) addText(a arrow.Array, nulls bool) error {
 	return nil
 }
 
-var errHuge = errors.New("more than 2 GiB of one column in one batch")
+// ErrHuge is of values that no array can hold.
+var ErrHuge = errors.New("more than 2 GiB of one column in one batch")
 
-// permute makes dst the values of c in the given order.
-func (c *column) permute(dst *column, order []int32) {
-	dst.reset()
+// Permute makes dst the values of c in the given order.
+func (c *Column) Permute(dst *Column, order []int32) {
+	dst.Reset()
 	dst.lay, dst.n = c.lay, len(order)
 	if c.hasNulls() {
 		dst.valid = extend(dst.valid, len(order))
 		pick(dst.valid, c.valid, order)
 	}
-	if c.lay.isText() {
+	if c.lay.IsText() {
 		dst.data = extend(dst.data, len(c.data))[:0]
 		dst.ends = extend(dst.ends, len(order))
 		for i, o := range order {
@@ -200,20 +213,24 @@ func (c *column) permute(dst *column, order []int32) {
 		}
 		return
 	}
-	w := c.lay.width
-	dst.data = extend(dst.data, len(c.data))
+	dst.data = extend(dst.data, len(order)*c.lay.width)
+	pickSized(dst.data, c.data, c.lay.width, order)
+}
+
+// pickSized sets dst to the values of w bytes each of src in the given order.
+func pickSized(dst, src []byte, w int, order []int32) {
 	switch w {
 	case 1:
-		pick(dst.data, c.data, order)
+		pick(dst, src, order)
 	case 2:
-		pick(as[uint16](dst.data), as[uint16](c.data), order)
+		pick(as[uint16](dst), as[uint16](src), order)
 	case 4:
-		pick(as[uint32](dst.data), as[uint32](c.data), order)
+		pick(as[uint32](dst), as[uint32](src), order)
 	case 8:
-		pick(as[uint64](dst.data), as[uint64](c.data), order)
+		pick(as[uint64](dst), as[uint64](src), order)
 	default:
 		for i, o := range order {
-			copy(dst.data[i*w:(i+1)*w], c.data[int(o)*w:])
+			copy(dst[i*w:(i+1)*w], src[int(o)*w:])
 		}
 	}
 }
@@ -233,9 +250,43 @@ func extend[T any](s []T, n int) []T {
 	return s[:n]
 }
 
-// textSize is the bytes of texts [lo, hi).
-func (c *column) textSize(lo, hi int) int {
-	if hi == 0 {
+// AddSpan appends values [lo, hi) of src, a column of the same layout.
+func (c *Column) AddSpan(src *Column, lo, hi int) error {
+	if src.hasNulls() || c.hasNulls() {
+		c.marks()
+		if src.hasNulls() {
+			c.valid = append(c.valid, src.valid[lo:hi]...)
+		} else {
+			c.valid = ones(c.valid, hi-lo)
+		}
+	}
+	c.n += hi - lo
+	if !c.lay.IsText() {
+		w := c.lay.width
+		c.data = append(c.data, src.data[lo*w:hi*w]...)
+		return nil
+	}
+	if hi == lo {
+		return nil
+	}
+	from := uint32(0)
+	if lo > 0 {
+		from = src.ends[lo-1]
+	}
+	shift := uint32(len(c.data)) - from
+	c.data = append(c.data, src.data[from:src.ends[hi-1]]...)
+	for _, end := range src.ends[lo:hi] {
+		c.ends = append(c.ends, end+shift)
+	}
+	if len(c.data) > math.MaxInt32 {
+		return ErrHuge
+	}
+	return nil
+}
+
+// TextSize is the bytes of texts [lo, hi); 0 where values have a fixed width.
+func (c *Column) TextSize(lo, hi int) int {
+	if hi == 0 || !c.lay.IsText() {
 		return 0
 	}
 	from := uint32(0)

@@ -1,4 +1,4 @@
-package gather
+package rowpack
 
 import (
 	"encoding/binary"
@@ -7,19 +7,20 @@ import (
 	"math"
 )
 
-// A piece is rows of one partition from one lane: its length and CRC-32C, the number of rows, where in the order of the
-// input they come from (runs of rows of one chunk), then each column.
+// A piece is rows that wait together: its length and CRC-32C, the number of rows, where in the order of the
+// input they come from (runs of rows of one chunk; none where that is not kept), then each column.
 
+// Bounds of a piece, and the bytes of its head.
 const (
-	pieceRows  = 4096
-	pieceBytes = 1 << 20 // of text; a single row may have more
-	pieceHead  = 8
+	PieceRows  = 4096
+	PieceBytes = 1 << 20 // of text; a single row may have more
+	PieceHead  = 8
 )
 
 // How a column is kept; nulls is added where some are null: a bitmap comes first, and values only for the others.
 const (
 	rawValues  byte = iota // as they are
-	packed                 // integers, see encoder.pack
+	packed                 // integers, see Encoder.pack
 	decimals               // float64 that are integers / 10^k: k, then the integers packed
 	lowWords               // 16-byte integers whose upper words only carry the sign: the lower ones packed
 	bitValues              // bools
@@ -28,52 +29,54 @@ const (
 	nulls      byte = 0x80
 )
 
+// ErrShort is of a piece that was damaged.
 var (
-	errShort = errors.New("a piece of gathered rows is not what was written")
+	ErrShort = errors.New("a piece of rows is not what was written")
 	castoli  = crc32.MakeTable(crc32.Castagnoli)
 )
 
-// run is rows of one chunk.
-type run struct {
-	chunk int64
-	n     int
+// Run is rows of one chunk.
+type Run struct {
+	Chunk int64
+	N     int
 }
 
-// encoder makes pieces. A lane owns it.
-type encoder struct {
+// Encoder makes pieces. A lane owns it.
+type Encoder struct {
 	words []uint64
 	ints  []int64
-	vals  column  // values without the nulls
+	vals  Column  // values without the nulls
 	exp   []uint8 // of each column: the power of ten its floats were integers of last
 	rest  []uint8 // pieces for which a column's floats are not tried again
 }
 
-func newEncoder(columns int) *encoder {
-	return &encoder{exp: make([]uint8, columns), rest: make([]uint8, columns)}
+// NewEncoder makes pieces of so many columns.
+func NewEncoder(columns int) *Encoder {
+	return &Encoder{exp: make([]uint8, columns), rest: make([]uint8, columns)}
 }
 
-// piece appends rows [lo, hi) of cols.
-func (e *encoder) piece(dst []byte, cols []column, lo, hi int, runs []run) []byte {
+// Piece appends rows [lo, hi) of cols.
+func (e *Encoder) Piece(dst []byte, cols []Column, lo, hi int, runs []Run) []byte {
 	at := len(dst)
-	dst = append(dst, make([]byte, pieceHead)...)
+	dst = append(dst, make([]byte, PieceHead)...)
 	dst = binary.AppendUvarint(dst, uint64(hi-lo))
 	dst = binary.AppendUvarint(dst, uint64(len(runs)))
 	last := int64(0)
 	for _, r := range runs {
-		dst = binary.AppendUvarint(dst, uint64(r.chunk-last))
-		dst = binary.AppendUvarint(dst, uint64(r.n))
-		last = r.chunk
+		dst = binary.AppendUvarint(dst, uint64(r.Chunk-last))
+		dst = binary.AppendUvarint(dst, uint64(r.N))
+		last = r.Chunk
 	}
 	for i := range cols {
 		dst = e.column(dst, &cols[i], i, lo, hi)
 	}
-	body := dst[at+pieceHead:]
+	body := dst[at+PieceHead:]
 	binary.LittleEndian.PutUint32(dst[at:], uint32(len(body)))
 	binary.LittleEndian.PutUint32(dst[at+4:], crc32.Checksum(body, castoli))
 	return dst
 }
 
-func (e *encoder) column(dst []byte, c *column, i, lo, hi int) []byte {
+func (e *Encoder) column(dst []byte, c *Column, i, lo, hi int) []byte {
 	flag := byte(0)
 	if c.hasNulls() {
 		valid := c.valid[lo:hi]
@@ -98,7 +101,7 @@ func (e *encoder) column(dst []byte, c *column, i, lo, hi int) []byte {
 	switch {
 	case c.lay.kind == bools:
 		return packBytes(append(dst, bitValues), c.data[lo:hi])
-	case c.lay.isText():
+	case c.lay.IsText():
 		return e.text(dst, c, lo, hi)
 	}
 	w := c.lay.width
@@ -121,19 +124,19 @@ func (e *encoder) column(dst []byte, c *column, i, lo, hi int) []byte {
 }
 
 // kindOf is the first byte of a column, beside the mark of nulls: it only guards against reading one as another.
-func kindOf(l *layout) byte { return byte(l.kind)<<5&0x60 | byte(min(l.width, 31)) }
+func kindOf(l *Layout) byte { return byte(l.kind)<<5&0x60 | byte(min(l.width, 31)) }
 
 // without makes e.vals the values of c in [lo, hi) that are not null.
-func (e *encoder) without(c *column, lo, hi int) {
+func (e *Encoder) without(c *Column, lo, hi int) {
 	v := &e.vals
-	v.reset()
+	v.Reset()
 	v.lay = c.lay
 	for i := lo; i < hi; i++ {
 		if c.valid[i] == 0 {
 			continue
 		}
 		v.n++
-		if c.lay.isText() {
+		if c.lay.IsText() {
 			from := uint32(0)
 			if i > 0 {
 				from = c.ends[i-1]
@@ -147,9 +150,9 @@ func (e *encoder) without(c *column, lo, hi int) {
 	}
 }
 
-func (e *encoder) integers(dst []byte, v []int64) []byte { return e.pack(append(dst, packed), v) }
+func (e *Encoder) integers(dst []byte, v []int64) []byte { return e.pack(append(dst, packed), v) }
 
-func widened[T int8 | int16 | int32](e *encoder, v []T) []int64 {
+func widened[T int8 | int16 | int32](e *Encoder, v []T) []int64 {
 	out := grown(&e.ints, len(v))
 	for i, x := range v {
 		out[i] = int64(x)
@@ -179,7 +182,7 @@ var powers = [mostExp + 1]float64{1, 10, 100, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9}
 
 // floats tries whether all values are integers over one power of ten, as amounts of money are. The quotient of two exact
 // numbers is rounded as their text was, so the bits come back, and each value is tried.
-func (e *encoder) floats(dst []byte, v []float64, data []byte, i int) []byte {
+func (e *Encoder) floats(dst []byte, v []float64, data []byte, i int) []byte {
 	if e.rest[i] > 0 {
 		e.rest[i]--
 		return append(append(dst, rawValues), data...)
@@ -207,7 +210,7 @@ func asDecimals(out []int64, v []float64, p float64) bool {
 }
 
 // wide keeps 16-byte integers, low word first.
-func (e *encoder) wide(dst []byte, v []int64, data []byte) []byte {
+func (e *Encoder) wide(dst []byte, v []int64, data []byte) []byte {
 	low := grown(&e.ints, len(v)/2)
 	for i := range low {
 		if low[i] = v[2*i]; v[2*i+1] != low[i]>>63 {
@@ -219,7 +222,7 @@ func (e *encoder) wide(dst []byte, v []int64, data []byte) []byte {
 
 const mostDigits = 18 // 10^18 < 2^63
 
-func (e *encoder) text(dst []byte, c *column, lo, hi int) []byte {
+func (e *Encoder) text(dst []byte, c *Column, lo, hi int) []byte {
 	from := uint32(0)
 	if lo > 0 {
 		from = c.ends[lo-1]

@@ -1,4 +1,6 @@
-package gather
+// Package rowpack keeps rows in few bytes while they wait, in memory or on disk, and gives them back bit for bit: values of columns
+// gather in a Column, an Encoder makes pieces of them, a Decoder reads pieces into Columns, and a Builder makes Arrow arrays of those.
+package rowpack
 
 import (
 	"encoding/binary"
@@ -6,7 +8,7 @@ import (
 	"unsafe"
 )
 
-// Values on their way wait in pieces: up to pieceRows values of a column, as their differences from the least of them in as
+// Values on their way wait in pieces: up to PieceRows values of a column, as their differences from the least of them in as
 // few bits as the largest needs. That is far smaller than the values and costs about a nanosecond each, there and back.
 
 // most bits of a packed value: it is read with one load of 8 bytes wherever it begins.
@@ -84,7 +86,7 @@ func unpackBits[T integer](out []T, src []byte, w uint, base, scale int64) {
 var scales = [...]int64{1, 1000, 1_000_000}
 
 // pack appends v: one byte for bits and scale, the least value, the differences.
-func (e *encoder) pack(dst []byte, v []int64) []byte {
+func (e *Encoder) pack(dst []byte, v []int64) []byte {
 	lo, hi := v[0], v[0]
 	for _, x := range v {
 		lo, hi = min(lo, x), max(hi, x)
@@ -145,14 +147,14 @@ func wholeUnits(v []int64, lo int64) int {
 // unpack reads what pack wrote into out and returns what follows it.
 func unpack[T integer](out []T, src []byte) ([]byte, error) {
 	if len(src) == 0 {
-		return nil, errShort
+		return nil, ErrShort
 	}
 	head := src[0]
 	src = src[1:]
 	if head == 64 { // raw: 0 bits at the scale of thousands is never written
 		n := 8 * len(out)
 		if len(src) < n {
-			return nil, errShort
+			return nil, ErrShort
 		}
 		for i := range out {
 			out[i] = T(binary.LittleEndian.Uint64(src[8*i:]))
@@ -162,12 +164,12 @@ func unpack[T integer](out []T, src []byte) ([]byte, error) {
 	w, scale := uint(head&63), int(head>>6)
 	base, k := binary.Varint(src)
 	if k <= 0 || scale >= len(scales) || w > mostBits {
-		return nil, errShort
+		return nil, ErrShort
 	}
 	src = src[k:]
 	n := bytesOf(len(out), w)
 	if len(src) < n {
-		return nil, errShort
+		return nil, ErrShort
 	}
 	unpackBits(out, src[:n], w, base, scales[scale])
 	return src[n:], nil

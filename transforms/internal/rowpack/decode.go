@@ -1,31 +1,31 @@
-package gather
+package rowpack
 
 import (
 	"encoding/binary"
 	"hash/crc32"
 )
 
-// decoder reads pieces back into columns that it reuses.
-type decoder struct {
-	cols []column
-	runs []run
-	n    int // rows
+// Decoder reads pieces back into columns that it reuses.
+type Decoder struct {
+	Cols []Column
+	Runs []Run
+	N    int // rows
 	ints []int64
 	lens []uint32
-	vals column // values without the nulls
+	vals Column // values without the nulls
 }
 
-// pieceLen is the length of the piece that begins with head, with its head.
-func pieceLen(head []byte) int { return pieceHead + int(binary.LittleEndian.Uint32(head)) }
+// PieceLen is the length of the piece that begins with head, with its head.
+func PieceLen(head []byte) int { return PieceHead + int(binary.LittleEndian.Uint32(head)) }
 
-// piece reads the piece that src is.
-func (d *decoder) piece(src []byte) error {
-	if len(src) < pieceHead || len(src) != pieceLen(src) {
-		return errShort
+// Piece reads the piece that src is.
+func (d *Decoder) Piece(src []byte) error {
+	if len(src) < PieceHead || len(src) != PieceLen(src) {
+		return ErrShort
 	}
-	body := src[pieceHead:]
+	body := src[PieceHead:]
 	if crc32.Checksum(body, castoli) != binary.LittleEndian.Uint32(src[4:]) {
-		return errShort
+		return ErrShort
 	}
 	next := func() int64 {
 		v, k := binary.Uvarint(body)
@@ -37,53 +37,53 @@ func (d *decoder) piece(src []byte) error {
 		return int64(v)
 	}
 	n, runs := next(), next()
-	if n > pieceRows || runs > n {
-		return errShort
+	if n > PieceRows || runs > n {
+		return ErrShort
 	}
-	d.n, d.runs = int(n), d.runs[:0]
+	d.N, d.Runs = int(n), d.Runs[:0]
 	chunk, sum := int64(0), int64(0)
 	for range runs {
 		chunk += next()
-		r := run{chunk, int(next())}
-		sum += int64(r.n)
-		d.runs = append(d.runs, r)
+		r := Run{chunk, int(next())}
+		sum += int64(r.N)
+		d.Runs = append(d.Runs, r)
 	}
-	if sum != n {
-		return errShort
+	if runs > 0 && sum != n {
+		return ErrShort
 	}
-	for i := range d.cols {
+	for i := range d.Cols {
 		var err error
-		if body, err = d.column(&d.cols[i], body); err != nil {
+		if body, err = d.column(&d.Cols[i], body); err != nil {
 			return err
 		}
 	}
 	if len(body) != 0 {
-		return errShort
+		return ErrShort
 	}
 	return nil
 }
 
-func (d *decoder) column(c *column, src []byte) ([]byte, error) {
+func (d *Decoder) column(c *Column, src []byte) ([]byte, error) {
 	if len(src) < 2 || src[0]&^nulls != kindOf(c.lay) {
-		return nil, errShort
+		return nil, ErrShort
 	}
-	c.reset()
-	c.n = d.n
+	c.Reset()
+	c.n = d.N
 	flag := src[0] & nulls
 	src = src[1:]
 	if flag == 0 {
-		return d.values(c, src, d.n)
+		return d.values(c, src, d.N)
 	}
-	if len(src) < (d.n+7)/8 {
-		return nil, errShort
+	if len(src) < (d.N+7)/8 {
+		return nil, ErrShort
 	}
-	c.valid = extend(c.valid, d.n)
+	c.valid = extend(c.valid, d.N)
 	src = unpackBytes(c.valid, src)
 	present := 0
 	for _, v := range c.valid {
 		present += int(v)
 	}
-	d.vals.reset()
+	d.vals.Reset()
 	d.vals.lay = c.lay
 	src, err := d.values(&d.vals, src, present)
 	if err != nil {
@@ -94,9 +94,9 @@ func (d *decoder) column(c *column, src []byte) ([]byte, error) {
 }
 
 // spread puts the values of v where c has any.
-func spread(c, v *column) {
+func spread(c, v *Column) {
 	k := 0
-	if c.lay.isText() {
+	if c.lay.IsText() {
 		c.data = append(c.data, v.data...)
 		end := uint32(0)
 		for _, there := range c.valid {
@@ -120,20 +120,20 @@ func spread(c, v *column) {
 }
 
 // values reads n values into c, which is empty.
-func (d *decoder) values(c *column, src []byte, n int) ([]byte, error) {
+func (d *Decoder) values(c *Column, src []byte, n int) ([]byte, error) {
 	if len(src) == 0 {
-		return nil, errShort
+		return nil, ErrShort
 	}
 	how := src[0]
 	src = src[1:]
 	w := c.lay.width
-	if !c.lay.isText() {
+	if !c.lay.IsText() {
 		c.data = extend(c.data, n*w)
 	}
 	switch {
-	case how == rawValues && (!c.lay.isText() || n == 0):
+	case how == rawValues && (!c.lay.IsText() || n == 0):
 		if len(src) < n*w && n > 0 {
-			return nil, errShort
+			return nil, ErrShort
 		}
 		copy(c.data, src[:len(c.data)])
 		return src[len(c.data):], nil
@@ -162,7 +162,7 @@ func (d *decoder) values(c *column, src []byte, n int) ([]byte, error) {
 	case how == digitTexts:
 		return d.digits(c, src, n)
 	}
-	return nil, errShort
+	return nil, ErrShort
 }
 
 // unpackBytes sets out to the first bits of src, as bytes of 0 or 1, and returns the rest.
@@ -173,9 +173,9 @@ func unpackBytes(out []uint8, src []byte) []byte {
 	return src[(len(out)+7)/8:]
 }
 
-func (d *decoder) decimals(out []float64, src []byte) ([]byte, error) {
+func (d *Decoder) decimals(out []float64, src []byte) ([]byte, error) {
 	if len(src) == 0 || src[0] > mostExp {
-		return nil, errShort
+		return nil, ErrShort
 	}
 	p := powers[src[0]]
 	ints := grown(&d.ints, len(out))
@@ -186,7 +186,7 @@ func (d *decoder) decimals(out []float64, src []byte) ([]byte, error) {
 	return src, err
 }
 
-func (d *decoder) texts(c *column, src []byte, n int) ([]byte, error) {
+func (d *Decoder) texts(c *Column, src []byte, n int) ([]byte, error) {
 	lens := grown(&d.lens, n)
 	src, err := unpack(lens, src)
 	if err != nil {
@@ -196,7 +196,7 @@ func (d *decoder) texts(c *column, src []byte, n int) ([]byte, error) {
 	end := uint32(0)
 	for i, l := range lens {
 		if end += l; uint64(end) > uint64(len(src)) {
-			return nil, errShort
+			return nil, ErrShort
 		}
 		c.ends[i] = end
 	}
@@ -204,9 +204,9 @@ func (d *decoder) texts(c *column, src []byte, n int) ([]byte, error) {
 	return src[end:], nil
 }
 
-func (d *decoder) digits(c *column, src []byte, n int) ([]byte, error) {
+func (d *Decoder) digits(c *Column, src []byte, n int) ([]byte, error) {
 	if len(src) == 0 || src[0] > mostDigits {
-		return nil, errShort
+		return nil, ErrShort
 	}
 	width := int(src[0])
 	ints := grown(&d.ints, n)
