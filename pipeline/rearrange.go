@@ -14,6 +14,29 @@ type Rearranger interface {
 	GivesAllRows()
 }
 
+// Sieve is a Fold that gives back rows that it takes, and drops the others under a cause of the ledger (a dedupe, a limit). Its
+// drain is a SieveDrain.
+type Sieve interface {
+	Fold
+	Dropper
+}
+
+// SieveDrain is the Drain of a Sieve.
+type SieveDrain interface {
+	Drain
+	// Dropped is how many of Rows were not given out, and never will be. It is called when Rows is.
+	Dropped() int64
+}
+
+// givesRows reports whether a fold gives back the rows that it takes, or accounts for them one by one.
+func givesRows(f Fold) bool {
+	switch f.(type) {
+	case Rearranger, Sieve:
+		return true
+	}
+	return false
+}
+
 // Sequenced is a Partial that has to know the order of the input, which its lane sees a part of.
 type Sequenced interface {
 	Partial

@@ -126,7 +126,7 @@ func (r *run) segments(ctx context.Context) (err error) {
 		at := len(r.led.Steps)
 		// Folded is there from the start: a fold that took no rows is one too, and may give rows.
 		count := StepCount{Step: seg.Fold.Name(), Dropped: map[Cause]int64{Folded: 0}}
-		if _, ok := seg.Fold.(Rearranger); ok {
+		if givesRows(seg.Fold) {
 			count.Dropped = map[Cause]int64{}
 		}
 		r.led.Steps = append(r.led.Steps, count)
@@ -135,6 +135,9 @@ func (r *run) segments(ctx context.Context) (err error) {
 			return err
 		}
 		next := &drainSource{drain: drain, schema: seg.Fold.Schema(), led: r.led, step: at}
+		if s, ok := seg.Fold.(Sieve); ok {
+			next.drops = s.Drops()
+		}
 		closed := src
 		src = next
 		if ld, ok := drain.(LaneDrain); ok {
@@ -215,7 +218,7 @@ func (r *run) lanes(ctx context.Context, src Source, seg Segment, base int, firs
 		}
 		if parts != nil {
 			l.part = parts[i]
-			_, l.gives = seg.Fold.(Rearranger)
+			l.gives = givesRows(seg.Fold)
 		}
 	}
 	g, gctx := errgroup.WithContext(ctx)
@@ -337,7 +340,8 @@ type drainSource struct {
 	drain  Drain
 	schema *arrow.Schema
 	led    *Ledger
-	step   int // of the fold in the ledger
+	step   int   // of the fold in the ledger
+	drops  Cause // of a Sieve
 }
 
 func (d *drainSource) Schema() *arrow.Schema { return d.schema }
@@ -356,6 +360,11 @@ func (d *drainSource) NewDecoder(memory.Allocator) (Decoder, error) { return rec
 
 func (d *drainSource) Close() error {
 	d.led.Groups[d.step] = d.drain.Rows()
+	if s, ok := d.drain.(SieveDrain); ok {
+		if n := s.Dropped(); n > 0 {
+			d.led.Steps[d.step].Dropped[d.drops] += n
+		}
+	}
 	d.drain.Close()
 	return nil
 }

@@ -43,6 +43,14 @@ type Bound struct {
 	Explain string
 }
 
+// Schema is that of the rows that come out.
+func (b Bound) Schema() *arrow.Schema {
+	if b.Fold != nil {
+		return b.Fold.Schema()
+	}
+	return b.Step.Schema()
+}
+
 var defs = map[string]Def{}
 
 // Register adds a step; a name registered twice panics.

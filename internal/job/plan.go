@@ -131,11 +131,10 @@ func (b *binder) steps(p *plan, in *arrow.Schema) error {
 		if bd.Fold != nil {
 			seg.Fold = bd.Fold
 			p.segments = append(p.segments, pipeline.Segment{})
-			p.out = bd.Fold.Schema()
 		} else {
 			seg.Steps = append(seg.Steps, bd.Step)
-			p.out = bd.Step.Schema()
 		}
+		p.out = bd.Schema()
 		p.lines = append(p.lines, bd.Explain)
 	}
 	return nil
@@ -170,11 +169,7 @@ func (b *binder) boundWith(env transforms.Env, in *arrow.Schema, keep []map[stri
 			bd = bd.Narrow(keep[len(out)])
 		}
 		out = append(out, bd)
-		if bd.Fold != nil {
-			in = bd.Fold.Schema()
-		} else {
-			in = bd.Step.Schema()
-		}
+		in = bd.Schema()
 	}
 	var checks []transforms.ColumnCheck
 	for _, c := range b.pipe.Schema.Columns {
@@ -252,7 +247,7 @@ func narrower(bounds []transforms.Bound) []map[string]bool {
 		if after[i] == nil || bd.Narrow == nil {
 			continue
 		}
-		for _, f := range bd.Step.Schema().Fields() {
+		for _, f := range bd.Schema().Fields() {
 			if !after[i][f.Name] {
 				return after
 			}

@@ -39,6 +39,9 @@ func hashAll(dst, w0, w1 []uint64) {
 	}
 }
 
+// HashBytes is a hash of p that never changes.
+func HashBytes(p []byte) uint64 { return hashBytes(p) }
+
 func hashBytes(p []byte) uint64 {
 	n := uint64(len(p))
 	seed := n ^ k0

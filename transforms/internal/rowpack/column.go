@@ -192,6 +192,20 @@ func (c *Column) addText(a arrow.Array, nulls bool) error {
 // ErrHuge is of values that no array can hold.
 var ErrHuge = errors.New("more than 2 GiB of one column in one batch")
 
+// Borrow makes c n values given as their bytes, and the ends of texts in them: it holds on to both until it is given others.
+func (c *Column) Borrow(n int, data []byte, ends []uint32) {
+	c.n, c.data, c.ends, c.valid = n, data, ends, nil
+}
+
+// Uint64s is the values of a column of 8-byte integers.
+func (c *Column) Uint64s() []uint64 { return as[uint64](c.data) }
+
+// Uint32s is the values of a column of 4-byte integers.
+func (c *Column) Uint32s() []uint32 { return as[uint32](c.data) }
+
+// Texts is the values of a text column, one after the other, and where each ends.
+func (c *Column) Texts() (data []byte, ends []uint32) { return c.data, c.ends }
+
 // Permute makes dst the values of c in the given order.
 func (c *Column) Permute(dst *Column, order []int32) {
 	dst.Reset()
@@ -294,4 +308,19 @@ func (c *Column) TextSize(lo, hi int) int {
 		from = c.ends[lo-1]
 	}
 	return int(c.ends[hi-1] - from)
+}
+
+// AddSizes adds the bytes of the texts from row from on to dst, which has an item for each; nothing where values have a fixed width.
+func (c *Column) AddSizes(dst []uint32, from int) {
+	if !c.lay.IsText() {
+		return
+	}
+	last := uint32(0)
+	if from > 0 {
+		last = c.ends[from-1]
+	}
+	for i, end := range c.ends[from : from+len(dst)] {
+		dst[i] += end - last
+		last = end
+	}
 }
