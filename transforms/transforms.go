@@ -39,6 +39,8 @@ type Bound struct {
 	// Narrow, where a step has it, is the step with those columns of its output alone that are in keep: what no later step uses is not
 	// copied and not held. Rows, errors and what the step needs of its input stay as they are.
 	Narrow func(keep map[string]bool) Bound
+	// Verify, where a step has it, is what it found of the run. It is called when all rows went through, before anything becomes visible.
+	Verify func() []Finding
 	// Explain is the bound step in one line: `filter fare > 0`.
 	Explain string
 }

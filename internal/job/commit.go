@@ -17,6 +17,7 @@ import (
 	"github.com/sluice-data/sluice/internal/objstore"
 	"github.com/sluice-data/sluice/pipeline"
 	"github.com/sluice-data/sluice/sinks"
+	"github.com/sluice-data/sluice/transforms"
 )
 
 // committer is the run's sink: the quarantine, the data and the manifest, published in that order: bad rows that can be
@@ -39,6 +40,7 @@ type committer struct {
 	partitioned bool
 	log         *slog.Logger
 	manifest    func(l *pipeline.Ledger, files, quar []FileRef) *Manifest
+	verify      func() ([]transforms.Finding, error) // what the steps found; an error commits nothing
 
 	attempt   string        // names this attempt among those at the run
 	lease     time.Duration // what an attempt that has claimed the run gets to commit
@@ -72,6 +74,10 @@ func (c *committer) Write(ctx context.Context, b pipeline.Block) error { return 
 // says so.
 func (c *committer) Commit(ctx context.Context, l *pipeline.Ledger) error {
 	err := c.precheck(l)
+	var checks []transforms.Finding
+	if err == nil {
+		checks, err = c.verify()
+	}
 	if err == nil { // before the claim: who comes after it aborts the uploads that are open, and none may be begun later
 		if err = c.data.Flush(ctx); err != nil {
 			return errors.Join(err, c.Abort(ctx))
@@ -103,6 +109,7 @@ func (c *committer) Commit(ctx context.Context, l *pipeline.Ledger) error {
 		return fail.Wrap(fail.Data, err) // the files are for the next attempt to replace or delete, once it has committed
 	}
 	m := c.manifest(l, fileRefs(c.data.Files()), quar)
+	m.Checks = checks
 	if m.Ledger == nil {
 		m.Ledger = []pipeline.StepCount{} // no steps: an empty account, not none
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/sluice-data/sluice/internal/objstore"
 	"github.com/sluice-data/sluice/internal/schema"
 	"github.com/sluice-data/sluice/pipeline"
+	"github.com/sluice-data/sluice/transforms"
 )
 
 // Manifest is the commit of a run: written last, and only if it is not there yet (DESIGN section 6).
@@ -33,6 +34,7 @@ type Manifest struct {
 	Rows        Rows                 `json:"rows"`
 	Bytes       Bytes                `json:"bytes"`
 	Ledger      []pipeline.StepCount `json:"ledger"`
+	Checks      []transforms.Finding `json:"checks,omitempty"` // what the assert steps found
 	Seconds     float64              `json:"seconds"`
 	PeakMemory  int64                `json:"peak_memory_bytes"`
 	CPU         float64              `json:"cpu_seconds"`

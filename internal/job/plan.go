@@ -26,6 +26,7 @@ type plan struct {
 	segments []pipeline.Segment
 	out      *arrow.Schema
 	lines    []string // the bound steps, one line each, for explain
+	verify   []func() []transforms.Finding
 }
 
 // binder makes plans: once from the head of the inputs, and once more when inference has to look at all of them.
@@ -116,7 +117,7 @@ func declared(p *spec.Pipeline) *arrow.Schema {
 
 // steps binds the checks and steps to the schema in, and cuts them into segments at the folds.
 func (b *binder) steps(p *plan, in *arrow.Schema) error {
-	p.segments, p.lines, p.out = []pipeline.Segment{{}}, nil, in
+	p.segments, p.lines, p.verify, p.out = []pipeline.Segment{{}}, nil, nil, in
 	bounds, err := b.bound(in, nil)
 	if err != nil {
 		return err
@@ -136,6 +137,9 @@ func (b *binder) steps(p *plan, in *arrow.Schema) error {
 		}
 		p.out = bd.Schema()
 		p.lines = append(p.lines, bd.Explain)
+		if bd.Verify != nil {
+			p.verify = append(p.verify, bd.Verify)
+		}
 	}
 	return nil
 }

@@ -48,6 +48,15 @@ func (m *Manifest) report() []byte {
 		steps = append(steps, []string{s.Step, grouped(s.In), grouped(s.Out), strings.Join(gone, ", ")})
 	}
 	table(&b, "Steps", []string{"step", "rows in", "rows out", "of which"}, steps)
+	var checks [][]string
+	for _, f := range m.Checks {
+		said := "passed"
+		if !f.Passed {
+			said = f.Severity
+		}
+		checks = append(checks, []string{f.Check, said, broken(f)})
+	}
+	table(&b, "Checks", []string{"check", "", "found"}, checks)
 	var stages [][]string
 	for _, st := range m.Stages.rows() {
 		stages = append(stages, []string{st.name, fmt.Sprintf("%.2f", st.Busy), fmt.Sprintf("%.2f", st.Wait)})

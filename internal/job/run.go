@@ -364,6 +364,7 @@ func (j *job) committer(ctx context.Context, p *plan, in *intake) (*committer, e
 	if c.quar, err = j.quarantine(); err != nil {
 		return nil, err
 	}
+	c.verify = func() ([]transforms.Finding, error) { return verdict(p, j.opt.Log) }
 	c.manifest = func(l *pipeline.Ledger, files, quar []FileRef) *Manifest {
 		m := &Manifest{Version: 1, RunID: j.runID, Name: j.pipe.Name, CommittedAt: time.Now().UTC(), Engine: j.opt.Version, Lanes: j.sizes.lanes,
 			Input: inputRefs(j.infos), Files: files, Quarantine: quar, Schema: columnsOf(p.out, s.PartitionBy), Rows: rowsOf(l), Ledger: l.Steps,
