@@ -225,6 +225,28 @@ func (n *Node) IsMap() bool    { return n.kind == mapping }
 func (n *Node) IsList() bool   { return n.kind == sequence }
 func (n *Node) IsScalar() bool { return n.kind == scalar }
 
+// Value is the node as plain Go values, for code that knows no nodes: a string for a single value as written, []any for a list, map[string]any for a mapping, nil for
+// nothing.
+func (n *Node) Value() any {
+	switch n.kind {
+	case mapping:
+		out := make(map[string]any, len(n.entries))
+		for _, e := range n.entries {
+			out[e.Key] = e.Value.Value()
+		}
+		return out
+	case sequence:
+		out := make([]any, len(n.items))
+		for i, it := range n.items {
+			out[i] = it.Value()
+		}
+		return out
+	case null:
+		return nil
+	}
+	return n.text
+}
+
 // Errorf is a Usage error at the node's place.
 func (n *Node) Errorf(format string, args ...any) *fail.Error {
 	return n.doc.errorf(n.off, format, args...)

@@ -1,12 +1,12 @@
-package main
+package command
 
 import "runtime/debug"
 
-// release is set by -ldflags "-X main.release=v1.2.3".
-var release string
+// version is what the worker says it is.
+var version = versionOf("")
 
-// version is the release, else what the build recorded of the module or the commit.
-func version() string {
+// versionOf is the release, else what the build recorded of the module or the commit.
+func versionOf(release string) string {
 	if release != "" {
 		return release
 	}
