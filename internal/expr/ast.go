@@ -46,7 +46,7 @@ type (
 	}
 	unary struct {
 		span
-		op string // "-", "+", "NOT"
+		op string // "-", "+", "~", "NOT"
 		x  syntax
 	}
 	binaryOp struct {
@@ -69,13 +69,13 @@ type (
 	}
 	between struct {
 		span
-		x, lo, hi syntax
-		not       bool
+		x, lo, hi      syntax
+		not, symmetric bool // symmetric: the bounds in either order
 	}
 	like struct {
 		span
 		x, pattern, escape syntax // escape may be nil
-		not, fold          bool   // fold: ILIKE
+		not, fold, similar bool   // fold: ILIKE; similar: SIMILAR TO
 	}
 	caseOf struct {
 		span
@@ -152,7 +152,7 @@ func (n *name) print(b *strings.Builder) {
 // operand prints n in parentheses unless it is a primary.
 func operand(b *strings.Builder, n syntax) {
 	switch n.(type) {
-	case *literal, *name, *call, *caseOf:
+	case *literal, *name, *call, *caseOf, *subscript, *fieldOf, *arrayOf:
 		n.print(b)
 	default:
 		b.WriteByte('(')
@@ -209,6 +209,9 @@ func (n *between) print(b *strings.Builder) {
 	operand(b, n.x)
 	not(b, n.not)
 	b.WriteString(" BETWEEN ")
+	if n.symmetric {
+		b.WriteString("SYMMETRIC ")
+	}
 	operand(b, n.lo)
 	b.WriteString(" AND ")
 	operand(b, n.hi)
@@ -217,9 +220,12 @@ func (n *between) print(b *strings.Builder) {
 func (n *like) print(b *strings.Builder) {
 	operand(b, n.x)
 	not(b, n.not)
-	if n.fold {
+	switch {
+	case n.similar:
+		b.WriteString(" SIMILAR TO ")
+	case n.fold:
 		b.WriteString(" ILIKE ")
-	} else {
+	default:
 		b.WriteString(" LIKE ")
 	}
 	operand(b, n.pattern)

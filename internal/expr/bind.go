@@ -67,6 +67,14 @@ func (b *binder) bind(n syntax) (node, *Error) {
 		return b.castTo(n)
 	case *call:
 		return b.function(n)
+	case *subscript:
+		return b.subscript(n)
+	case *fieldOf:
+		return b.fieldOf(n)
+	case *arrayOf:
+		return b.arrayOf(n)
+	case *quantified:
+		return b.quantified(n)
 	}
 	return nil, errAt(n.place(), "expression of an unknown form")
 }
@@ -251,20 +259,24 @@ func (b *binder) caseOf(n *caseOf) (node, *Error) {
 		results = append(results, other)
 		places = append(places, n.other.place())
 	}
-	results, t, err := b.unifyAll(results, places, "CASE")
-	if err != nil {
+	if err := b.results(out, results, places, "CASE"); err != nil {
 		return nil, err
 	}
+	return wrap(let, out), nil
+}
+
+// results gives a CASE its branches, one for each condition and maybe the last for all other rows, of one type.
+func (b *binder) results(out *caseNode, list []node, places []span, where string) *Error {
+	list, t, err := b.unifyAll(list, places, where)
+	if err != nil {
+		return err
+	}
 	out.t = t
-	out.thens = results[:len(n.whens)]
-	if n.other != nil {
-		out.other = results[len(n.whens)]
+	out.thens = list[:len(out.conds)]
+	if len(list) > len(out.conds) {
+		out.other = list[len(out.conds)]
 	}
-	if let != nil {
-		let.body = out
-		return let, nil
-	}
-	return out, nil
+	return nil
 }
 
 // share makes x usable several times at the price of one evaluation: a column or constant as it is, else by a letNode whose

@@ -13,6 +13,8 @@ func (b *binder) function(c *call) (node, *Error) {
 	switch {
 	case d == nil && aggregates[c.name]:
 		return nil, errAt(c.at, "%s is an aggregate: it can only be a measure of an aggregate step", c.name)
+	case d == nil && refused[c.name] != "":
+		return nil, errAt(c.at, "%s", refused[c.name])
 	case d == nil:
 		var names []string
 		for n := range functions {

@@ -16,6 +16,9 @@ func (b *binder) unary(n *unary) (node, *Error) {
 		}
 		return b.call(simple(kBool), notKernel, false, n.span, x), nil
 	}
+	if n.op == "~" {
+		return b.bitNot(n, x)
+	}
 	if x, err = b.untypedTo(x, simple(kFloat64), n.x.place()); err != nil {
 		return nil, err
 	}
@@ -75,6 +78,12 @@ func (b *binder) binary(n *binaryOp) (node, *Error) {
 		return logic(n.op == "OR", x, y), nil
 	case "||":
 		return b.concat(n, x, y)
+	case "->", "->>", "#>", "#>>":
+		return b.jsonOperator(n, x, y)
+	case "~", "~*", "!~", "!~*":
+		return b.regexpOperator(n, x, y)
+	case "&", "|", "#", "<<", ">>":
+		return b.bitwise(n.op, x, y, n.x.place(), n.y.place(), n.span)
 	case "+", "-", "*", "/", "%", "^":
 		return b.arithmetic(n.op, x, y, n.x.place(), n.y.place(), n.span)
 	}
@@ -101,6 +110,9 @@ func logic(or bool, x, y node) node {
 
 func (b *binder) concat(n *binaryOp, x, y node) (node, *Error) {
 	tx, ty := x.typ(), y.typ()
+	if tx.kind == kList || ty.kind == kList {
+		return b.joinLists(x, y, n.x.place(), n.y.place(), n.span)
+	}
 	if tx.kind == kBinary || ty.kind == kBinary {
 		var err *Error
 		if x, err = b.untypedTo(x, simple(kBinary), n.x.place()); err == nil {
@@ -245,7 +257,7 @@ func (b *binder) compare(op string, x, y node, atX, atY, at span) (node, *Error)
 		return nil, errAt(at, "json has no order or equality: cast it to string first")
 	}
 	t, ok := unify(tx, ty)
-	if tx.kind == kOpaque || ty.kind == kOpaque {
+	if tx.kind >= kList || ty.kind >= kList {
 		return nil, errAt(at, "operator %s does not work on %s and %s: only IS NULL does", op, tx, ty)
 	}
 	if !ok || t.kind == kInterval {
@@ -315,15 +327,29 @@ func (b *binder) between(n *between) (node, *Error) {
 	if err != nil {
 		return nil, err
 	}
-	ge, err := b.compare(">=", x, lo, n.x.place(), n.lo.place(), n.span)
+	within := func(lo, hi node, atLo, atHi span) (node, *Error) {
+		ge, err := b.compare(">=", x, lo, n.x.place(), atLo, n.span)
+		if err != nil {
+			return nil, err
+		}
+		le, err := b.compare("<=", x, hi, n.x.place(), atHi, n.span)
+		if err != nil {
+			return nil, err
+		}
+		return logic(false, ge, le), nil
+	}
+	out, err := within(lo, hi, n.lo.place(), n.hi.place())
 	if err != nil {
 		return nil, err
 	}
-	le, err := b.compare("<=", x, hi, n.x.place(), n.hi.place(), n.span)
-	if err != nil {
-		return nil, err
+	if n.symmetric {
+		swapped, err := within(hi, lo, n.hi.place(), n.lo.place())
+		if err != nil {
+			return nil, err
+		}
+		out = logic(true, out, swapped)
 	}
-	return b.negated(n.not, wrap(let, logic(false, ge, le)), n.span), nil
+	return b.negated(n.not, wrap(let, out), n.span), nil
 }
 
 func wrap(let *letNode, body node) node {
@@ -384,9 +410,13 @@ func (b *binder) like(n *like) (node, *Error) {
 	if err != nil {
 		return nil, err
 	}
+	word := "LIKE"
+	if n.similar {
+		word = "SIMILAR TO"
+	}
 	for i, at := range []span{n.x.place(), n.pattern.place()} {
 		if !okOrNull(args[i], kString) {
-			return nil, errAt(at, "LIKE works on strings, not %s: cast it to string", args[i].typ())
+			return nil, errAt(at, "%s works on strings, not %s: cast it to string", word, args[i].typ())
 		}
 		if args[i], err = b.cast(args[i], simple(kString), at); err != nil {
 			return nil, err
@@ -407,6 +437,9 @@ func (b *binder) like(n *like) (node, *Error) {
 		if len(r) == 1 {
 			escape = r[0]
 		}
+	}
+	if n.similar {
+		return b.similar(n, args, escape)
 	}
 	mayFail := true
 	if p, ok := constString(args[1]); ok {

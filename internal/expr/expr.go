@@ -21,6 +21,8 @@ import (
 type Env struct {
 	// Now is what now() and current_timestamp give: the time of the event, so that a retry computes the same.
 	Now time.Time
+	// Secret gives the value of an environment variable that holds a key; nil: there are none.
+	Secret func(name string) (value string, ok bool)
 }
 
 // Error is a fault in an expression's text. Pos and Len are byte offsets into the source.

@@ -1,7 +1,7 @@
 package expr
 
 func init() {
-	register(definition{Function{Name: "coalesce", Signature: "coalesce(any, …) → any", Doc: "The first argument that is not null. Later ones are not looked at, so their errors do not count.",
+	register(definition{Function{Name: "coalesce", Aliases: []string{"nvl", "ifnull"}, Signature: "coalesce(any, …) → any", Doc: "The first argument that is not null. Later ones are not looked at, so their errors do not count.",
 		Example: "coalesce(NULL, 2, 3)", Result: "2"}, bindCoalesce})
 	register(definition{Function{Name: "nullif", Signature: "nullif(any, any) → any", Doc: "NULL if both arguments are equal, else the first: x / nullif(y, 0) is null instead of an error.",
 		Example: "nullif(7, 7)", Result: "NULL"}, bindNullif})
@@ -74,8 +74,11 @@ func bindExtreme(greatest bool) func(b *binder, c *call, args []node) (node, *Er
 		if err != nil {
 			return nil, err
 		}
-		if t.json {
+		switch {
+		case t.json:
 			return nil, errAt(c.span, "json has no order or equality: cast it to string first")
+		case t.kind == kList || t.kind == kStruct:
+			return nil, errAt(c.span, "%s has no order for %s", c.name, t)
 		}
 		maybe := true
 		for _, a := range args {

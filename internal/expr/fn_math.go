@@ -43,7 +43,6 @@ func init() {
 		return y, ""
 	})
 	floatFunction("ln", "The natural logarithm.", "ln(1)", "0", logarithm(math.Log))
-	floatFunction("log", "The logarithm to base 10.", "log(1000)", "3", logarithm(log10))
 }
 
 func logarithm(f func(float64) float64) func(float64) (float64, string) {
@@ -57,19 +56,22 @@ func logarithm(f func(float64) float64) func(float64) (float64, string) {
 
 // floatFunction registers a function of one float64 with a domain; a reason makes the row an error.
 func floatFunction(name, doc, example, result string, compute func(float64) (float64, string)) {
-	strict(Function{Name: name, Signature: name + "(number) → float64", Doc: doc, Example: example, Result: result}, true, simple(kFloat64),
-		func(f *function, r *run, sel []byte, args []*vector) *vector {
-			out := r.fixed(f.t)
-			out.valid = r.strictValid(args...)
-			valid, dst := out.valid, values[float64](out)
-			for i, x := range values[float64](args[0]) {
-				var reason string
-				if dst[i], reason = compute(x); reason != "" && active(sel, valid, i) {
-					f.fail(r, out, i, formatFloat(x), reason)
-				}
+	strict(Function{Name: name, Signature: name + "(number) → float64", Doc: doc, Example: example, Result: result}, true, simple(kFloat64), floatKernelOf(compute), 0, aFloat)
+}
+
+func floatKernelOf(compute func(float64) (float64, string)) kernel {
+	return func(f *function, r *run, sel []byte, args []*vector) *vector {
+		out := r.fixed(f.t)
+		out.valid = r.strictValid(args...)
+		valid, dst := out.valid, values[float64](out)
+		for i, x := range values[float64](args[0]) {
+			var reason string
+			if dst[i], reason = compute(x); reason != "" && active(sel, valid, i) {
+				f.fail(r, out, i, formatFloat(x), reason)
 			}
-			return out
-		}, 0, aFloat)
+		}
+		return out
+	}
 }
 
 func (b *binder) power(x, y node, atX, atY, at span) (node, *Error) {

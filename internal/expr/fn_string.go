@@ -2,9 +2,7 @@ package expr
 
 import (
 	"bytes"
-	"crypto/md5"
 	"encoding/binary"
-	"encoding/hex"
 	"strconv"
 	"unicode"
 	"unicode/utf8"
@@ -28,17 +26,13 @@ func init() {
 			}
 			return dst
 		}), 0, aString)
-	strict(Function{Name: "md5", Signature: "md5(string) → string", Doc: "The MD5 digest as 32 hexadecimal digits.", Example: "md5('abc')", Result: "900150983cd24fb0d6963f7d28e17f72"},
-		false, stringType, mapText(func(dst, s []byte) []byte {
-			sum := md5.Sum(s)
-			return hex.AppendEncode(dst, sum[:])
-		}), 0, aString)
-	register(definition{Function{Name: "length", Aliases: []string{"char_length", "character_length"}, Signature: "length(string) → int32", Doc: "The number of characters; of a binary value, of bytes.",
+	register(definition{Function{Name: "length", Aliases: []string{"char_length", "character_length", "len"}, Signature: "length(string) → int32", Doc: "The number of characters; of a binary value, of bytes.",
 		Example: "length('héé')", Result: "3"}, bindLength})
 	register(definition{Function{Name: "octet_length", Signature: "octet_length(string) → int32", Doc: "The number of bytes.", Example: "octet_length('héé')", Result: "5"}, bindLength})
+	register(definition{Function{Name: "bit_length", Signature: "bit_length(string) → int32", Doc: "The number of bits.", Example: "bit_length('héé')", Result: "40"}, bindLength})
 	strict(Function{Name: "replace", Signature: "replace(string, from string, to string) → string", Doc: "Every occurrence of from replaced by to.", Example: "replace('a-b-c', '-', '+')", Result: "a+b+c"},
 		false, stringType, replaceKernel, 0, aString, aString, aString)
-	strict(Function{Name: "strpos", Signature: "strpos(string, part string), position(part IN string) → int32", Doc: "The character at which part first occurs, counted from 1; 0 if it does not.",
+	strict(Function{Name: "strpos", Aliases: []string{"instr"}, Signature: "strpos(string, part string), position(part IN string) → int32", Doc: "The character at which part first occurs, counted from 1; 0 if it does not.",
 		Example: "strpos('hello', 'l')", Result: "3"}, false, simple(kInt32), strposKernel, 0, aString, aString)
 	strict(Function{Name: "starts_with", Signature: "starts_with(string, prefix string) → bool", Doc: "Whether the string begins with prefix.", Example: "starts_with('alphabet', 'alph')", Result: "true"},
 		false, simple(kBool), affixKernel(bytes.HasPrefix), 0, aString, aString)
@@ -139,19 +133,26 @@ func appendInitcap(dst, s []byte) []byte {
 }
 
 func bindLength(b *binder, c *call, args []node) (node, *Error) {
+	if len(args) == 1 && args[0].typ().kind == kList && (c.name == "length" || c.name == "len") {
+		return bindListLength(b, c, args)
+	}
+	k := byteLength(1)
+	if c.name == "bit_length" {
+		k = byteLength(8)
+	}
 	if len(args) == 1 && args[0].typ().kind == kBinary {
-		return b.call(simple(kInt32), byteLength, false, c.span, args...), nil
+		return b.call(simple(kInt32), k, false, c.span, args...), nil
 	}
 	if err := b.arguments(c, args, 0, aString); err != nil {
 		return nil, err
 	}
-	if c.name == "octet_length" {
-		return b.call(simple(kInt32), byteLength, false, c.span, args...), nil
+	if c.name == "octet_length" || c.name == "bit_length" {
+		return b.call(simple(kInt32), k, false, c.span, args...), nil
 	}
 	return b.call(simple(kInt32), func(f *function, r *run, sel []byte, args []*vector) *vector {
 		a := args[0]
 		if a.isASCII() {
-			return byteLength(f, r, sel, args)
+			return k(f, r, sel, args)
 		}
 		out := r.fixed(f.t)
 		out.valid = r.strictValid(args...)
@@ -163,14 +164,16 @@ func bindLength(b *binder, c *call, args []node) (node, *Error) {
 	}, false, c.span, args...), nil
 }
 
-func byteLength(f *function, r *run, _ []byte, args []*vector) *vector {
-	a, out := args[0], r.fixed(f.t)
-	out.valid = r.strictValid(args...)
-	dst := values[int32](out)
-	for i := range dst {
-		dst[i] = a.end[i] - a.beg[i]
+func byteLength(bits int32) kernel {
+	return func(f *function, r *run, _ []byte, args []*vector) *vector {
+		a, out := args[0], r.fixed(f.t)
+		out.valid = r.strictValid(args...)
+		dst := values[int32](out)
+		for i := range dst {
+			dst[i] = (a.end[i] - a.beg[i]) * bits
+		}
+		return out
 	}
-	return out
 }
 
 func replaceKernel(f *function, r *run, _ []byte, args []*vector) *vector {
@@ -288,7 +291,7 @@ func bindConcat(b *binder, c *call, args []node) (node, *Error) {
 		return nil, errAt(c.span, "%s takes more arguments: %s", c.name, signature(c.name))
 	}
 	for i, x := range args {
-		if k := x.typ().kind; k == kOpaque || k == kInterval {
+		if k := x.typ().kind; !k.printable() {
 			return nil, errAt(c.args[i].place(), "%s cannot print %s", c.name, x.typ())
 		}
 	}

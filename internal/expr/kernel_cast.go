@@ -12,6 +12,10 @@ import (
 // decimal to integer or to fewer decimal places and float to decimal (half away from zero).
 func castKernel(from, to typ) (k kernel, mayFail bool) {
 	switch {
+	case to.json && !from.json:
+		return jsonFromText, true
+	case from.kind == kList && to.kind == kList:
+		return castList(from, to)
 	case from.json && to.kind == kString, from.kind == kTimestamp && to.kind == kTimestamptz, from.kind == kTimestamptz && to.kind == kTimestamp:
 		return relabel, false // sessions are in UTC
 	case to.kind == kString:

@@ -147,17 +147,25 @@ func isBoolKernel(want, negated bool) kernel {
 
 // blender puts together the rows of several vectors of one type.
 type blender struct {
-	out  *vector
-	text []byte
+	out    *vector
+	text   []byte
+	lists  []*vector  // the elements of the lists taken so far, and
+	listed int32      // how many they are together
+	fields []*blender // of a struct
 }
 
 func (r *run) newBlender(t typ) *blender {
 	b := &blender{out: r.fixed(t)}
-	if t.kind.bytes() {
+	switch {
+	case t.kind.bytes() || t.kind == kList:
 		b.out = r.strings(t, nil)
 		clear(b.out.beg)
 		clear(b.out.end)
-	} else {
+	case t.kind == kStruct:
+		for i := range t.fieldCount() {
+			b.fields = append(b.fields, r.newBlender(t.field(i)))
+		}
+	default:
 		clear(b.out.data)
 	}
 	b.out.valid, b.out.owned = r.zeroBitmap(), true
@@ -196,8 +204,26 @@ func (b *blender) take(r *run, v *vector, where []byte) {
 			}
 			return
 		}
-		b.takeStrings(r, v, where)
+		if b.out.kind.bytes() {
+			b.takeStrings(r, v, where)
+			return
+		}
+		b.takeNested(r, v, where)
 	}
+}
+
+// finish gives the rows that were taken.
+func (b *blender) finish(r *run) *vector {
+	switch b.out.kind {
+	case kList:
+		b.out.elem = r.concat(b.out.typ.elem(), b.lists)
+	case kStruct:
+		b.out.fields = nil
+		for _, f := range b.fields {
+			b.out.fields = append(b.out.fields, f.finish(r))
+		}
+	}
+	return b.out
 }
 
 func blend[T any](out, v *vector, where []byte) {
@@ -297,7 +323,7 @@ func (c *caseNode) eval(r *run, sel []byte) *vector {
 	if c.other != nil && countBits(left, r.n) > 0 {
 		b.take(r, c.other.eval(r, left), left)
 	}
-	return b.out
+	return b.finish(r)
 }
 
 // coalesceNode is coalesce: a later argument is looked at only where the earlier ones are null.
@@ -356,7 +382,7 @@ func (c *coalesceNode) eval(r *run, sel []byte) *vector {
 			break
 		}
 	}
-	return b.out
+	return b.finish(r)
 }
 
 // extreme is greatest and least: NULL arguments do not count.

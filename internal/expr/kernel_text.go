@@ -199,6 +199,9 @@ func parseText[T any](parse func([]byte) (T, bool)) kernel {
 // notA is the reason for text that is not a value of f.t.
 func (f *function) notA() string {
 	name := f.t.String()
+	if f.t.json {
+		return "not valid JSON"
+	}
 	if f.t.kind.signed() {
 		return "not an " + name
 	}

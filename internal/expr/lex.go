@@ -114,10 +114,11 @@ func isIdentPart(r rune) bool {
 	return r == '_' || r == '$' || unicode.IsLetter(r) || unicode.IsDigit(r) || unicode.IsMark(r)
 }
 
-var operators = []string{"::", "||", "<>", "!=", "<=", ">=", "<", ">", "=", "+", "-", "*", "/", "%", "^", "(", ")", ",", ".", "[", "]", ":"}
+var operators = []string{"->>", "#>>", "!~*", "->", "#>", "!~", "~*", "<<", ">>", "::", "||", "<>", "!=", "<=", ">=", "<", ">", "=", "+", "-", "*", "/", "%", "^", "&", "|", "#", "~",
+	"(", ")", ",", ".", "[", "]", ":"}
 
 // foreign are operators of other languages and what to write instead.
-var foreign = []struct{ op, use string }{{"==", "="}, {"&&", "AND"}, {"!", "NOT"}, {"`", `"`}, {"|", "||"}, {"&", "AND"}}
+var foreign = []struct{ op, use string }{{"==", "="}, {"&&", "AND"}, {"!", "NOT"}, {"`", `"`}}
 
 func (l *lexer) next() (token, *Error) {
 	start := l.at
@@ -153,7 +154,7 @@ func (l *lexer) next() (token, *Error) {
 	}
 	rest := l.src[start:]
 	for _, f := range foreign {
-		if strings.HasPrefix(rest, f.op) && !strings.HasPrefix(rest, "!=") && !strings.HasPrefix(rest, "||") {
+		if strings.HasPrefix(rest, f.op) && !strings.HasPrefix(rest, "!=") && !strings.HasPrefix(rest, "!~") {
 			return token{}, errAt(span{start, start + len(f.op)}, "operator %s is not SQL: use %s", f.op, f.use)
 		}
 	}

@@ -51,6 +51,12 @@ func (r *run) load(c *columnNode, sel []byte) *vector {
 		for i := range v.beg {
 			v.beg[i], v.end[i] = int32(i*dt.ByteWidth), int32((i+1)*dt.ByteWidth)
 		}
+	case *arrow.ListType, *arrow.StructType:
+		if c.t.kind == kOpaque {
+			v.opaque = arr
+			return v
+		}
+		r.loadNested(v, arr)
 	case *arrow.DictionaryType:
 		r.loadDictionary(v, arr.(*array.Dictionary))
 	case *arrow.TimestampType:
@@ -85,7 +91,7 @@ func (r *run) validity(arr arrow.Array) []byte {
 		}
 		return nil
 	}
-	return r.alignBitmap(d.Buffers()[0].Bytes(), d.Offset(), r.n)
+	return r.alignBitmap(d.Buffers()[0].Bytes(), d.Offset(), arr.Len())
 }
 
 func fixedBytes(d arrow.ArrayData, width, n int) []byte {

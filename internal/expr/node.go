@@ -26,6 +26,9 @@ func (c *constNode) typ() typ       { return c.v.typ }
 func (c *constNode) nullable() bool { return c.v.null }
 func (c *constNode) fallible() bool { return false }
 func (c *constNode) eval(r *run, _ []byte) *vector {
+	if c.v.kind == kStruct {
+		return c.v.stand(r.n)
+	}
 	v := *c.v
 	v.n = r.n
 	return &v
@@ -122,10 +125,7 @@ func (f *function) evalConst(r *run, sel []byte, args []*vector) *vector {
 	r.n = 1
 	v := f.run(f, r, nil, args)
 	r.n = n
-	out := *v
-	out.n, out.konst, out.array = n, true, nil
-	out.null = v.konst && v.null || !v.konst && v.valid != nil && !bit(v.valid, 0)
-	out.valid = nil
+	out := *v.stand(n)
 	if len(r.errs) > mark {
 		e := r.errs[mark]
 		r.errs = r.errs[:mark]
@@ -134,6 +134,18 @@ func (f *function) evalConst(r *run, sel []byte, args []*vector) *vector {
 				r.errs = append(r.errs, rowError{i, e.value, e.reason})
 			}
 		}
+	}
+	return &out
+}
+
+// stand makes a constant of n rows of the only row of v.
+func (v *vector) stand(n int) *vector {
+	out := *v
+	out.n, out.konst, out.array = n, true, nil
+	out.null = v.konst && v.null || !v.konst && v.valid != nil && !bit(v.valid, 0)
+	out.valid, out.fields = nil, nil
+	for _, f := range v.fields {
+		out.fields = append(out.fields, f.stand(n))
 	}
 	return &out
 }
@@ -207,6 +219,9 @@ func (v *vector) detach() *vector {
 	switch {
 	case v.null:
 		return nullOf(v.typ, 1)
+	case v.kind == kList || v.kind == kStruct: // a run that folds keeps its memory
+		c.beg, c.end = v.beg, v.end
+		c.data = nil
 	case v.kind.bytes():
 		c.data = append([]byte(nil), v.str(0)...)
 		c.beg, c.end, c.ascii = []int32{0}, []int32{int32(len(c.data))}, 0

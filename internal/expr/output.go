@@ -32,16 +32,32 @@ func (r *run) output(v *vector, errs []RowError, mem memory.Allocator) (arrow.Ar
 	if v.kind == kOpaque {
 		return opaqueOutput(v, r.n, mem), nil
 	}
+	data, err := r.outputData(v, r.n, mem)
+	if err != nil {
+		return nil, err
+	}
+	defer data.Release()
+	return array.MakeFromData(data), nil
+}
+
+// outputData copies the n rows of v; the caller owns the result.
+func (r *run) outputData(v *vector, n int, mem memory.Allocator) (arrow.ArrayData, error) {
 	bufs := []*memory.Buffer{nil, nil}
 	nulls := 0
 	if v.valid != nil {
-		if nulls = r.n - countBits(v.valid, r.n); nulls > 0 {
-			bufs[0] = recycle.Undefined(mem, (r.n+7)/8)
-			copyBits(bufs[0].Bytes(), v.valid, r.n)
+		if nulls = n - countBits(v.valid, n); nulls > 0 {
+			bufs[0] = recycle.Undefined(mem, (n+7)/8)
+			copyBits(bufs[0].Bytes(), v.valid, n)
 		}
 	}
 	dt := v.arrowType()
+	var children []arrow.ArrayData
 	switch {
+	case v.kind == kList || v.kind == kStruct:
+		var err error
+		if bufs, children, err = r.outputNested(v, n, bufs[0], mem); err != nil {
+			return nil, err
+		}
 	case v.kind.bytes():
 		total := 0
 		for i, b := range v.beg {
@@ -54,26 +70,28 @@ func (r *run) output(v *vector, errs []RowError, mem memory.Allocator) (arrow.Ar
 			r.tooLarge()
 			return nil, r.err
 		}
-		bufs[1] = recycle.Undefined(mem, (r.n+1)*4)
+		bufs[1] = recycle.Undefined(mem, (n+1)*4)
 		bufs = append(bufs, recycle.Undefined(mem, total))
 		packStrings(v, bufs[1].Bytes(), bufs[2].Bytes())
 	case v.kind == kBool:
-		bufs[1] = recycle.Undefined(mem, (r.n+7)/8)
-		copyBits(bufs[1].Bytes(), v.data, r.n)
+		bufs[1] = recycle.Undefined(mem, (n+7)/8)
+		copyBits(bufs[1].Bytes(), v.data, n)
 	case r.direct != nil && len(v.data) > 0 && &v.data[0] == &r.direct.Bytes()[0]:
 		bufs[1], r.direct = r.direct, nil
 	default:
-		bufs[1] = recycle.Undefined(mem, r.n*v.kind.width())
+		bufs[1] = recycle.Undefined(mem, n*v.kind.width())
 		copy(bufs[1].Bytes(), v.data)
 	}
-	data := array.NewData(dt, r.n, bufs, nil, nulls, 0)
-	defer data.Release()
+	data := array.NewData(dt, n, bufs, children, nulls, 0)
 	for _, b := range bufs {
 		if b != nil {
 			b.Release()
 		}
 	}
-	return array.MakeFromData(data), nil
+	for _, c := range children {
+		c.Release()
+	}
+	return data, nil
 }
 
 // copyBits copies n bits and clears those behind in the last byte, so that equal results are equal bytes.

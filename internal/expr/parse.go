@@ -9,17 +9,19 @@ const (
 	bpNot     = 30
 	bpIs      = 40
 	bpCompare = 50 // does not chain
-	bpMember  = 60 // BETWEEN IN LIKE ILIKE; does not chain
-	bpOther   = 70 // ||
+	bpMember  = 60 // BETWEEN IN LIKE ILIKE SIMILAR; does not chain
+	bpOther   = 70 // || -> ->> #> #>> ~ ~* !~ !~* & | # << >> and the prefix ~
 	bpAdd     = 80
 	bpMul     = 90
 	bpPower   = 100
 	bpSign    = 110
 	bpCast    = 120
+	bpPart    = 130 // [ ] and .
 )
 
 var binaryPower = map[string]int{"=": bpCompare, "<>": bpCompare, "!=": bpCompare, "<": bpCompare, "<=": bpCompare, ">": bpCompare, ">=": bpCompare,
-	"||": bpOther, "+": bpAdd, "-": bpAdd, "*": bpMul, "/": bpMul, "%": bpMul, "^": bpPower}
+	"||": bpOther, "->": bpOther, "->>": bpOther, "#>": bpOther, "#>>": bpOther, "~": bpOther, "~*": bpOther, "!~": bpOther, "!~*": bpOther,
+	"&": bpOther, "|": bpOther, "#": bpOther, "<<": bpOther, ">>": bpOther, "[": bpPart, ".": bpPart, "+": bpAdd, "-": bpAdd, "*": bpMul, "/": bpMul, "%": bpMul, "^": bpPower}
 
 // reserved words cannot be column names without quotes.
 var reserved = map[string]bool{"and": true, "or": true, "not": true, "is": true, "in": true, "between": true, "like": true, "ilike": true, "escape": true,
@@ -186,9 +188,13 @@ func (p *parser) infixPower() int {
 		return bpIs
 	case "in", "between", "like", "ilike":
 		return bpMember
+	case "similar":
+		if p.peekAt(1).low == "to" {
+			return bpMember
+		}
 	case "not":
 		switch p.peekAt(1).low {
-		case "in", "between", "like", "ilike":
+		case "in", "between", "like", "ilike", "similar":
 			return bpMember
 		}
 	}
@@ -207,13 +213,19 @@ func (p *parser) infix(x syntax, bp, from int) (syntax, *Error) {
 			}
 			return &castTo{to(), x, typ, at}, nil
 		}
-		y, err := p.expr(bp + 1)
-		if err != nil {
-			return nil, err
+		if bp == bpPart {
+			return p.part(x, t, to)
 		}
 		op := t.text
 		if op == "!=" {
 			op = "<>"
+		}
+		if bp == bpCompare && p.isQuantifier() {
+			return p.quantified(x, op, to)
+		}
+		y, err := p.expr(bp + 1)
+		if err != nil {
+			return nil, err
 		}
 		return &binaryOp{to(), op, t.span, x, y}, nil
 	}
@@ -244,6 +256,7 @@ func (p *parser) infix(x syntax, bp, from int) (syntax, *Error) {
 		}
 		return &inList{to(), x, negated, list}, nil
 	case "between":
+		symmetric := p.takeWord("symmetric")
 		lo, err := p.expr(bpMember + 1)
 		if err != nil {
 			return nil, err
@@ -255,13 +268,16 @@ func (p *parser) infix(x syntax, bp, from int) (syntax, *Error) {
 		if err != nil {
 			return nil, err
 		}
-		return &between{to(), x, lo, hi, negated}, nil
+		return &between{to(), x, lo, hi, negated, symmetric}, nil
+	}
+	if t.low == "similar" {
+		p.take() // TO
 	}
 	pattern, err := p.expr(bpMember + 1)
 	if err != nil {
 		return nil, err
 	}
-	n := &like{x: x, pattern: pattern, not: negated, fold: t.low == "ilike"}
+	n := &like{x: x, pattern: pattern, not: negated, fold: t.low == "ilike", similar: t.low == "similar"}
 	if p.takeWord("escape") {
 		if n.escape, err = p.expr(bpMember + 1); err != nil {
 			return nil, err
@@ -337,6 +353,12 @@ func (p *parser) prefix(power int) (syntax, *Error) {
 				return nil, err
 			}
 			return &unary{span{t.pos, p.last().end}, t.text, x}, nil
+		case "~":
+			x, err := p.expr(bpOther + 1)
+			if err != nil {
+				return nil, err
+			}
+			return &unary{span{t.pos, p.last().end}, t.text, x}, nil
 		case "(":
 			x, err := p.expr(0)
 			if err != nil {
@@ -372,6 +394,11 @@ func (p *parser) word(t token, power int) (syntax, *Error) {
 		return p.caseExpr(t)
 	case "cast":
 		return p.cast(t)
+	case "array":
+		if p.isOp("[") {
+			p.take()
+			return p.array(t)
+		}
 	case "current_date", "current_timestamp", "localtimestamp":
 		if !p.isOp("(") {
 			return &call{span: t.span, name: t.low, at: t.span}, nil
@@ -531,12 +558,16 @@ func (p *parser) typeName() (string, span, *Error) {
 			if u.kind == tokEOF {
 				return "", span{}, errAt(span{t.pos, u.end}, "type is not closed")
 			}
-			if u.text == "<" {
+			switch u.text {
+			case "<":
 				depth++
-			} else if u.text == ">" {
-				if depth--; depth == 0 {
-					break
-				}
+			case ">":
+				depth--
+			case ">>":
+				depth -= 2
+			}
+			if depth <= 0 {
+				break
 			}
 		}
 		text += p.src[from:p.last().end]

@@ -18,6 +18,8 @@ func (p *parser) call(t token) (syntax, *Error) {
 		err = p.trim(n)
 	case t.low == "position":
 		err = p.position(n)
+	case t.low == "overlay":
+		err = p.overlay(n)
 	case p.isOp("*") && p.peekAt(1).kind == tokOp && p.peekAt(1).text == ")":
 		p.take()
 		n.star = true

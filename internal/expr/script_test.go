@@ -22,7 +22,7 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the expected results in testdata/*.txt")
 
-var testEnv = Env{Now: time.Date(2026, 11, 22, 13, 4, 5, 123456000, time.UTC)}
+var testEnv = Env{Now: time.Date(2026, 11, 22, 13, 4, 5, 123456000, time.UTC), Secret: func(name string) (string, bool) { return "key", name == "EXAMPLE_SECRET" }}
 
 // TestScripts runs testdata/*.txt. A script is paragraphs parted by blank lines:
 //

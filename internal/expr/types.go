@@ -31,7 +31,9 @@ const (
 	kTimestamp
 	kTimestamptz
 	kInterval // literals only
-	kOpaque   // passed through and tested for NULL
+	kList
+	kStruct
+	kOpaque // passed through and tested for NULL
 )
 
 // typ is the type of an expression as the evaluator sees it.
@@ -39,7 +41,7 @@ type typ struct {
 	kind        kind
 	prec, scale int32          // of a decimal
 	json        bool           // a string that is JSON text
-	arrow       arrow.DataType // of an opaque column
+	arrow       arrow.DataType // of a list, struct or opaque column
 }
 
 var kindTypes = map[kind]arrow.DataType{kNull: arrow.BinaryTypes.String, kBool: arrow.FixedWidthTypes.Boolean,
@@ -53,7 +55,7 @@ func (t typ) arrowType() arrow.DataType {
 	switch t.kind {
 	case kDecimal:
 		return &arrow.Decimal128Type{Precision: t.prec, Scale: t.scale}
-	case kOpaque:
+	case kOpaque, kList, kStruct:
 		return t.arrow
 	}
 	return kindTypes[t.kind]
@@ -81,6 +83,8 @@ func (t typ) same(o typ) bool {
 		return t.scale == o.scale && t.prec == o.prec
 	case kOpaque:
 		return arrow.TypeEqual(t.arrow, o.arrow)
+	case kList, kStruct:
+		return arrow.TypeEqual(t.arrow, o.arrow, arrow.CheckMetadata())
 	}
 	return true
 }
@@ -106,6 +110,17 @@ func typeOf(f arrow.Field) typ {
 		case arrow.STRING, arrow.LARGE_STRING:
 			if !dt.Ordered {
 				t = simple(kString)
+			}
+		}
+	case *arrow.ListType:
+		if canonical(dt.ElemField()) {
+			t.kind = kList
+		}
+	case *arrow.StructType:
+		t.kind = kStruct
+		for _, sub := range dt.Fields() {
+			if !canonical(sub) {
+				t.kind = kOpaque
 			}
 		}
 	default:
@@ -139,13 +154,14 @@ func (k kind) width() int {
 	return 0
 }
 
-func (k kind) signed() bool   { return k >= kInt8 && k <= kInt64 }
-func (k kind) unsigned() bool { return k >= kUint8 && k <= kUint64 }
-func (k kind) integer() bool  { return k >= kInt8 && k <= kUint64 }
-func (k kind) float() bool    { return k == kFloat32 || k == kFloat64 }
-func (k kind) numeric() bool  { return k >= kInt8 && k <= kDecimal }
-func (k kind) temporal() bool { return k >= kDate && k <= kTimestamptz }
-func (k kind) bytes() bool    { return k == kString || k == kBinary }
+func (k kind) signed() bool    { return k >= kInt8 && k <= kInt64 }
+func (k kind) unsigned() bool  { return k >= kUint8 && k <= kUint64 }
+func (k kind) integer() bool   { return k >= kInt8 && k <= kUint64 }
+func (k kind) float() bool     { return k == kFloat32 || k == kFloat64 }
+func (k kind) numeric() bool   { return k >= kInt8 && k <= kDecimal }
+func (k kind) temporal() bool  { return k >= kDate && k <= kTimestamptz }
+func (k kind) printable() bool { return k < kInterval }
+func (k kind) bytes() bool     { return k == kString || k == kBinary }
 
 // integerDigits is how many decimal digits the widest value of an integer kind has.
 var integerDigits = map[kind]int32{kInt8: 3, kInt16: 5, kInt32: 10, kInt64: 19, kUint8: 3, kUint16: 5, kUint32: 10, kUint64: 20}
@@ -202,6 +218,9 @@ func unify(a, b typ) (typ, bool) {
 		return a, true
 	case a.same(b):
 		return a, true
+	case a.kind == kList && b.kind == kList:
+		e, ok := unify(a.elem(), b.elem())
+		return listOf(e), ok
 	case a.kind == kDate && (b.kind == kTimestamp || b.kind == kTimestamptz):
 		return b, true
 	case b.kind == kDate && (a.kind == kTimestamp || a.kind == kTimestamptz):
@@ -218,10 +237,12 @@ func castable(a, b typ) bool {
 	case a.kind == kNull:
 		return true
 	case b.json:
-		return a.json
+		return a.kind == kString
 	case a.same(b):
 		return true
-	case a.kind == kInterval || b.kind == kInterval || a.kind == kOpaque || b.kind == kOpaque:
+	case a.kind == kList && b.kind == kList:
+		return castable(a.elem(), b.elem())
+	case !a.kind.printable() || !b.kind.printable():
 		return false
 	case a.kind == kString || b.kind == kString:
 		return true
@@ -243,7 +264,9 @@ func noCast(a, b typ) string {
 	msg := fmt.Sprintf("cannot cast %s to %s", a, b)
 	switch {
 	case b.json:
-		msg += ": only a literal of valid JSON can be, as in '{}'::json"
+		msg += ": use to_json(x)"
+	case (a.kind == kList || a.kind == kStruct) && b.kind == kString:
+		msg += ": use to_json(x), or array_to_string for a list"
 	case a.kind.float() && b.kind == kBool, a.kind == kDecimal && b.kind == kBool:
 		msg += ": write x <> 0"
 	case a.kind.temporal() && b.kind.numeric():

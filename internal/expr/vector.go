@@ -27,6 +27,9 @@ type vector struct {
 	array  arrow.Array
 	opaque arrow.Array // of an opaque column, borrowed; valid holds the nulls of the structs around it too
 	owned  bool        // valid is scratch of this vector and may be written
+	// elem holds the elements that beg and end of a list point into; fields those of a struct, as many rows as it.
+	elem   *vector
+	fields []*vector
 }
 
 // values are v's fixed-width values.
@@ -198,8 +201,13 @@ func (r *run) strings(t typ, data []byte) *vector {
 // nullOf is the constant NULL of type t.
 func nullOf(t typ, n int) *vector {
 	v := &vector{typ: t, n: n, konst: true, null: true, data: make([]byte, 16)}
-	if t.kind.bytes() {
+	switch {
+	case t.kind.bytes():
 		v.beg, v.end = []int32{0}, []int32{0}
+	case t.kind == kList:
+		v.beg, v.end, v.elem = []int32{0}, []int32{0}, &vector{typ: t.elem()}
+	case t.kind == kStruct:
+		v.fields = nullFields(t, n)
 	}
 	return v
 }
@@ -263,10 +271,16 @@ func (r *run) spread(v *vector) *vector {
 	}
 	var out *vector
 	switch {
-	case v.kind.bytes():
+	case v.kind.bytes() || v.kind == kList:
 		out = r.strings(v.typ, v.data)
+		out.elem = v.elem
 		for i := range out.beg {
 			out.beg[i], out.end[i] = v.beg[0], v.end[0]
+		}
+	case v.kind == kStruct:
+		out = &vector{typ: v.typ, n: r.n}
+		for _, f := range v.fields {
+			out.fields = append(out.fields, r.spread(f))
 		}
 	case v.kind == kBool:
 		out = r.fixed(v.typ)

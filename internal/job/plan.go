@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"time"
 
@@ -329,8 +330,8 @@ func envOf(vars map[string]string, started time.Time) (expr.Env, error) {
 			if err != nil {
 				return expr.Env{}, fail.Newf(fail.Usage, "%s %q is not an RFC 3339 time: %w", k, v, err)
 			}
-			return expr.Env{Now: t}, nil
+			return expr.Env{Now: t, Secret: os.LookupEnv}, nil
 		}
 	}
-	return expr.Env{Now: started}, nil
+	return expr.Env{Now: started, Secret: os.LookupEnv}, nil
 }
