@@ -147,11 +147,11 @@ func (b *binder) literalInt(c *call, args []node, i int, otherwise, low int64, w
 	return int(v), nil
 }
 
-// placeOf is which match a function looks at, and what of it.
-type placeOf struct{ start, n, end, group int }
+// matchAt is which match a function looks at, and what of it.
+type matchAt struct{ start, n, end, group int }
 
 // find gives the bytes of the match; ok is false if there is none.
-func (p placeOf) find(re *regexp.Regexp, s []byte) (from, to int, ok bool) {
+func (p matchAt) find(re *regexp.Regexp, s []byte) (from, to int, ok bool) {
 	skip := 0
 	if p.start > 1 {
 		if skip = runeOffset(s, p.start-1); skip == len(s) && utf8.RuneCount(s) < p.start-1 {
@@ -189,7 +189,7 @@ func bindRegexpSubstr(b *binder, c *call, args []node) (node, *Error) {
 	if err != nil {
 		return nil, err
 	}
-	var p placeOf
+	var p matchAt
 	if p.start, err = b.literalInt(c, args, 2, 1, 1, "start"); err != nil {
 		return nil, err
 	}
@@ -210,7 +210,7 @@ func bindRegexpExtract(b *binder, c *call, args []node) (node, *Error) {
 	if err != nil {
 		return nil, err
 	}
-	p := placeOf{start: 1, n: 1}
+	p := matchAt{start: 1, n: 1}
 	if p.group, err = b.literalInt(c, args, 2, 0, 0, "group"); err != nil {
 		return nil, err
 	}
@@ -221,7 +221,7 @@ func bindRegexpExtract(b *binder, c *call, args []node) (node, *Error) {
 }
 
 // regexpText gives what p finds; without a match null, or the empty text.
-func (b *binder) regexpText(c *call, re *regexpCall, args []node, p placeOf, null bool) node {
+func (b *binder) regexpText(c *call, re *regexpCall, args []node, p matchAt, null bool) node {
 	f := &function{t: stringType, args: args[:2], src: b.text(c.span), mayFail: re.mayFail, maybe: null || args[0].nullable() || args[1].nullable(),
 		run: re.textKernel(func(dst []byte, _ int, p2 *regexp.Regexp, s []byte) ([]byte, bool) {
 			from, to, ok := p.find(p2, s)
@@ -252,7 +252,7 @@ func bindRegexpInstr(b *binder, c *call, args []node) (node, *Error) {
 	if err != nil {
 		return nil, err
 	}
-	var p placeOf
+	var p matchAt
 	for _, a := range []struct {
 		to             *int
 		at             int
