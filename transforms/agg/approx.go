@@ -93,11 +93,11 @@ func (a *approx) Update(groups []uint32, n int, args []arrow.Array) error {
 			return err
 		}
 		if valid == nil {
-			a.sets.AddAll(groups[lo:hi], rows.Hash)
+			a.sets.AddAll(groups[lo:hi], rows.Hashes())
 			continue
 		}
 		a.groups, a.hashes = a.groups[:0], a.hashes[:0]
-		for i, h := range rows.Hash {
+		for i, h := range rows.Hashes() {
 			if bitutil.BitIsSet(valid, off+lo+i) {
 				a.groups, a.hashes = append(a.groups, groups[lo+i]), append(a.hashes, h)
 			}

@@ -157,7 +157,7 @@ func (f *Fold) split(p *part, level, ways int, mem memory.Allocator, to func(i i
 // deal hands out rows and their states by digit.
 func deal(r *keys.Rows, states []arrow.Array, level, ways int, mem memory.Allocator, to func(i int, r *keys.Rows, states []arrow.Array) error) error {
 	shares := make([][]int32, ways)
-	for i, h := range r.Hash {
+	for i, h := range r.Hashes() {
 		d := digit(h, level)
 		shares[d] = append(shares[d], int32(i))
 	}

@@ -82,9 +82,9 @@ func (s *scatter) add(r *keys.Rows, args []arrow.Array) error {
 	if err := s.suit(r, args); err != nil {
 		return err
 	}
-	s.l.stash.watch(r.Hash, int64(s.lay.stride))
+	s.l.stash.watch(r.Hashes(), int64(s.lay.stride))
 	for lo := 0; lo < r.N; {
-		hi, full := s.place(r.Hash, lo)
+		hi, full := s.place(r.Hashes(), lo)
 		if err := s.write(r, args, lo, hi); err != nil {
 			return err
 		}
@@ -155,7 +155,7 @@ func (s *scatter) write(r *keys.Rows, args []arrow.Array, lo, hi int) error {
 	at := s.at[:hi-lo]
 	w := arrow.GetData[uint64](s.buf)
 	if s.lay.bytes {
-		spread(w, r.Hash[lo:hi], at, 1, 0)
+		spread(w, r.Hashes()[lo:hi], at, 1, 0)
 		ends := arrow.GetData[uint32](s.buf)
 		for i, x := range at {
 			ends[2*int(x)+s.lay.end/4] = uint32(s.put(0, s.part[i], r.Bytes[r.Off[lo+i]:r.Off[lo+i+1]]))

@@ -55,7 +55,7 @@ func newStash(f *Fold, p *part) *stash {
 	}
 	var r keys.Rows
 	p.tab.View(&r, 0, p.tab.Len())
-	s.seen.AddAll(r.Hash)
+	s.seen.AddAll(r.Hashes())
 	s.total = p.rows()
 	s.group = p.size / int64(p.tab.Len())
 	s.next = s.total * 2

@@ -6,6 +6,7 @@ import (
 
 // widen turns packed rows into byte rows, in fresh memory. The hashes stay.
 func (p *Plan) widen(r *Rows) {
+	r.Hashes()
 	off := make([]int, r.N+1)
 	var out []byte
 	for i := range r.N {
@@ -78,12 +79,13 @@ func (p *Plan) text(c *column, w0, w1 uint64) (s short, null bool) {
 
 // hashByteRows hashes byte rows as their packed form hashes, where they have one.
 func (p *Plan) hashByteRows(r *Rows) {
+	hash := r.room(r.N)
 	for i := range r.N {
 		row := r.Bytes[r.Off[i]:r.Off[i+1]]
 		if w0, w1, ok := p.packRow(row); ok {
-			r.Hash[i] = hashWords(w0, w1)
+			hash[i] = hashWords(w0, w1)
 		} else {
-			r.Hash[i] = hashBytes(row)
+			hash[i] = hashBytes(row)
 		}
 	}
 }

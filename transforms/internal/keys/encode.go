@@ -16,29 +16,48 @@ type Rows struct {
 	N      int
 	Packed bool
 	W0, W1 []uint64 // W1 is nil while every second word is zero
-	Hash   []uint64
-	Off    []int // byte row i is Bytes[Off[i]:Off[i+1]]
+	hash   []uint64
+	hashed bool     // hash is theirs
+	own    []uint64 // memory for hash, which may be lent
+	Off    []int    // byte row i is Bytes[Off[i]:Off[i+1]]
 	Bytes  []byte
 }
 
-// SetWords makes r the packed tuples w0, w1 (nil is all zero), which it lends from the caller, and hashes them.
+// Hashes are the tuples' hashes. Those of words are made when they are first asked for: a table may do without.
+func (r *Rows) Hashes() []uint64 {
+	if !r.hashed {
+		hashAll(r.room(r.N), r.W0, r.W1)
+	}
+	return r.hash
+}
+
+// room makes place for n hashes, which the caller writes.
+func (r *Rows) room(n int) []uint64 {
+	r.own = resize(r.own, n)
+	r.hash, r.hashed = r.own, true
+	return r.hash
+}
+
+// SetWords makes r the packed tuples w0, w1 (nil is all zero), which it lends from the caller.
 func (r *Rows) SetWords(w0, w1 []uint64) {
-	r.N, r.Packed, r.W0, r.W1, r.Hash = len(w0), true, w0, w1, resize(r.Hash, len(w0))
-	hashAll(r.Hash, w0, w1)
+	r.N, r.Packed, r.W0, r.W1, r.hashed = len(w0), true, w0, w1, false
 }
 
 // SetBytes makes r the byte rows with the given ends in b and their hashes, all lent from the caller.
 func (r *Rows) SetBytes(b []byte, ends []int, hash []uint64) {
 	r.N, r.Packed, r.W0, r.W1 = len(ends), false, nil, nil
-	r.Off, r.Bytes, r.Hash = append(append(r.Off[:0], 0), ends...), b, hash
+	r.Off, r.Bytes, r.hash, r.hashed = append(append(r.Off[:0], 0), ends...), b, hash, true
 }
 
 // Take makes r the rows idx of src.
 func (r *Rows) Take(src *Rows, idx []int32) {
 	n := len(idx)
-	r.N, r.Packed, r.Hash = n, src.Packed, resize(r.Hash, n)
-	for i, x := range idx {
-		r.Hash[i] = src.Hash[x]
+	r.N, r.Packed, r.hashed = n, src.Packed, src.hashed
+	if src.hashed {
+		hash := r.room(n)
+		for i, x := range idx {
+			hash[i] = src.hash[x]
+		}
 	}
 	if !src.Packed {
 		r.W0, r.W1, r.Bytes, r.Off = nil, nil, r.Bytes[:0], append(r.Off[:0], 0)
@@ -79,7 +98,7 @@ const nullLen = 0xFF // length byte of a null string in a word
 // Encode encodes n rows of cols. Once a row did not fit words all later batches are byte rows.
 func (e *Encoder) Encode(cols []arrow.Array, n int) (*Rows, error) {
 	r := &e.rows
-	r.N, r.Hash = n, resize(r.Hash, n)
+	r.N, r.hashed = n, false
 	anyLong := false
 	if e.plan.words {
 		var w1 []uint64
@@ -87,20 +106,22 @@ func (e *Encoder) Encode(cols []arrow.Array, n int) (*Rows, error) {
 		if w1, anyLong, err = e.packWords(cols, n); err != nil {
 			return nil, err
 		}
-		hashAll(r.Hash, e.w0, w1)
+		r.Packed, r.W0, r.W1 = true, e.w0, w1
 		if !anyLong && !e.wide {
-			r.Packed, r.W0, r.W1 = true, e.w0, w1
 			return r, nil
 		}
 		e.wide = true
+		r.Hashes()
+	} else {
+		r.room(n)
 	}
 	r.Packed, r.W0, r.W1 = false, nil, nil
 	if err := e.byteRows(cols, n); err != nil {
 		return nil, err
 	}
-	for i := range r.Hash {
+	for i := range r.hash {
 		if !e.plan.words || anyLong && e.long[i] != 0 {
-			r.Hash[i] = hashBytes(r.Bytes[r.Off[i]:r.Off[i+1]])
+			r.hash[i] = hashBytes(r.Bytes[r.Off[i]:r.Off[i+1]])
 		}
 	}
 	return r, nil

@@ -167,7 +167,7 @@ func name(a arrow.Array, i int, d domain) string {
 func checkView(t *rapid.T, plan *Plan, tab *Table) {
 	var packed, wide Rows
 	tab.View(&packed, 0, tab.Len())
-	hashes := append([]uint64(nil), packed.Hash...)
+	hashes := append([]uint64(nil), packed.Hashes()...)
 	other := plan.NewTable()
 	ids := make([]uint32, tab.Len())
 	other.Intern(&packed, ids)
@@ -180,7 +180,7 @@ func checkView(t *rapid.T, plan *Plan, tab *Table) {
 		other.toBytes()
 	}
 	other.View(&wide, 0, other.Len())
-	for i, h := range wide.Hash {
+	for i, h := range wide.Hashes() {
 		if h != hashes[i] {
 			t.Fatalf("tuple %d hashes differently as a byte row", i)
 		}

@@ -20,11 +20,16 @@ type Table struct {
 	off   []int
 	arena []byte
 	spare []uint64 // of w1 before Reset
+
+	dense   *dense // nil while keys are byte rows, few, or far apart
+	denseAt int    // n from which they are looked at (again)
+	looked  int    // tuples that ranges, one a column, are of
+	ranges  []valueRange
 }
 
 // NewTable makes an empty table.
 func (p *Plan) NewTable() *Table {
-	t := &Table{plan: p, bytes: !p.words}
+	t := &Table{plan: p, bytes: !p.words, denseAt: denseFrom}
 	t.rehash(64)
 	return t
 }
@@ -34,7 +39,11 @@ func (t *Table) Len() int { return t.n }
 
 // Size is the bytes held.
 func (t *Table) Size() int64 {
-	return int64(cap(t.slots)+cap(t.w0)+cap(t.w1)+cap(t.spare)+cap(t.off))*8 + int64(cap(t.arena))
+	size := int64(cap(t.slots)+cap(t.w0)+cap(t.w1)+cap(t.spare)+cap(t.off))*8 + int64(cap(t.arena))
+	if t.dense != nil {
+		size += int64(cap(t.dense.cells)) * 4
+	}
+	return size
 }
 
 func (t *Table) rehash(size int) {
@@ -88,16 +97,24 @@ func (t *Table) internWords(r *Rows, ids []uint32) {
 		clear(t.w1)
 		t.w1 = col.Grow(t.w1, max(len(t.w0), 16))
 	}
+	if t.dense != nil {
+		t.internDense(r.W0, r.W1, ids)
+		return
+	}
+	hash := r.Hashes()
 	for lo := 0; lo < len(ids); lo += ahead {
 		hi := min(lo+ahead, len(ids))
 		switch {
 		case t.w1 == nil:
-			t.internOne(r.W0[lo:hi], r.Hash[lo:hi], ids[lo:hi])
+			t.internOne(r.W0[lo:hi], hash[lo:hi], ids[lo:hi])
 		case r.W1 == nil:
-			t.internTwo(r.W0[lo:hi], zeros[:hi-lo], r.Hash[lo:hi], ids[lo:hi])
+			t.internTwo(r.W0[lo:hi], zeros[:hi-lo], hash[lo:hi], ids[lo:hi])
 		default:
-			t.internTwo(r.W0[lo:hi], r.W1[lo:hi], r.Hash[lo:hi], ids[lo:hi])
+			t.internTwo(r.W0[lo:hi], r.W1[lo:hi], hash[lo:hi], ids[lo:hi])
 		}
+	}
+	if t.n >= t.denseAt {
+		t.survey()
 	}
 }
 
@@ -199,11 +216,12 @@ func (t *Table) insert(at, h uint64) uint32 {
 
 func (t *Table) internBytes(r *Rows, ids []uint32) {
 	var cand [ahead]uint64
+	hash := r.Hashes()
 	for i := range ids {
 		if i%ahead == 0 {
-			t.candidates(&cand, r.Hash[i:r.N])
+			t.candidates(&cand, hash[i:r.N])
 		}
-		c, h := cand[i%ahead], r.Hash[i]
+		c, h := cand[i%ahead], hash[i]
 		key := r.Bytes[r.Off[i]:r.Off[i+1]]
 		if c != 0 && uint32(c>>32) == uint32(h) {
 			if id := uint32(c) - 1; string(t.arena[t.off[id]:t.off[id+1]]) == string(key) {
@@ -244,22 +262,21 @@ func appendBytes(dst, b []byte) []byte {
 	return append(dst, b...)
 }
 
-// View sets r to tuples lo … hi-1 with their hashes; r's words alias the table.
+// View sets r to tuples lo … hi-1; r's words alias the table.
 func (t *Table) View(r *Rows, lo, hi int) {
-	r.N, r.Hash = hi-lo, resize(r.Hash, hi-lo)
-	r.Packed = !t.bytes
+	r.N, r.Packed, r.hashed = hi-lo, !t.bytes, false
 	if r.Packed {
 		r.W0, r.W1 = t.w0[lo:hi], nil
 		if t.w1 != nil {
 			r.W1 = t.w1[lo:hi]
 		}
-		hashAll(r.Hash, r.W0, r.W1)
 		return
 	}
 	r.W0, r.W1 = nil, nil
 	r.Off, r.Bytes = resize(r.Off, hi-lo+1), t.arena
 	if t.n == 0 {
 		r.Off[0] = 0
+		r.room(0)
 		return
 	}
 	copy(r.Off, t.off[lo:hi+1])
@@ -271,14 +288,15 @@ func (t *Table) toBytes() {
 	var r Rows
 	t.View(&r, 0, t.n)
 	t.plan.widen(&r)
-	t.bytes, t.w0, t.w1 = true, nil, nil
+	t.bytes, t.w0, t.w1, t.dense = true, nil, nil, nil
 	t.off, t.arena = r.Off, r.Bytes
 }
 
 // Reset forgets all tuples and keeps the memory.
 func (t *Table) Reset() {
 	clear(t.slots)
-	t.n, t.bytes = 0, !t.plan.words
+	t.n, t.bytes, t.dense, t.denseAt = 0, !t.plan.words, nil, denseFrom
+	t.looked, t.ranges = 0, nil
 	if t.w1 != nil {
 		t.spare, t.w1 = t.w1, nil
 	}
