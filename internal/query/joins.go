@@ -1,3 +1,93 @@
 package query
 
-func (b *block) joins(s *scope) error { return nil }
+import (
+	"slices"
+	"strings"
+
+	"github.com/sluice-data/sluice/internal/expr"
+	"github.com/sluice-data/sluice/internal/spec"
+)
+
+// joins makes the steps of the JOINs in their order.
+func (b *block) joins(s *scope) error {
+	for _, t := range s.tables {
+		if t.join.Table.Unnest != nil {
+			if err := b.unnest(s, t); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := b.lookup(s, t); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// lookup makes the step of a JOIN with a reference table. As in SQL a row comes once for each match.
+func (b *block) lookup(s *scope, t *joined) error {
+	j := t.join
+	if !slices.Contains(b.fns.Tables, j.Table.Name) {
+		msg := "unknown table " + j.Table.Name + ": a JOIN is with a table that stands under lookups:"
+		if near := spec.Nearest(j.Table.Name, b.fns.Tables); near != "" {
+			msg = "unknown table " + j.Table.Name + ": did you mean " + near + "?"
+		}
+		return wrong(j.Table.At, msg)
+	}
+	var on []spec.Entry
+	first := ""
+	for _, c := range j.On {
+		rows, column, err := b.equality(s, t, c)
+		if err != nil {
+			return err
+		}
+		if first == "" {
+			first = column
+		}
+		on = append(on, spec.Entry{Key: rows.Text(), At: b.scalar(rows), Value: b.at.Word(column, c.At.Pos)})
+	}
+	for _, name := range j.Using {
+		if first == "" {
+			first = name
+		}
+		on = append(on, b.entry(expr.QuoteName(name), j.At.Pos, b.at.Word(name, j.At.Pos)))
+	}
+	at := j.At.Pos
+	entries := []spec.Entry{b.entry("table", j.Table.At.Pos, b.at.Word(j.Table.Name, j.Table.At.Pos)), b.entry("on", at, b.at.Mapping(at, on...))}
+	if j.Kind == "inner" || j.Kind == "left" {
+		if len(t.order) == 0 { // the rows may still be more or fewer
+			t.column(first)
+		}
+		var add []spec.Entry
+		for _, name := range t.order {
+			add = append(add, b.entry(t.columns[name], at, b.at.Word(name, at)))
+			b.hides = append(b.hides, t.columns[name])
+		}
+		entries = append(entries, b.entry("add", at, b.at.Mapping(at, add...)), b.entry("duplicates", at, b.at.Word("all", at)))
+	}
+	entries = append(entries, b.entry("join", at, b.at.Word(j.Kind, at)))
+	b.add("lookup", at, b.at.Mapping(at, entries...))
+	return nil
+}
+
+// equality takes rows = table.column apart, whichever side the table stands on.
+func (b *block) equality(s *scope, t *joined, c expr.Condition) (rows expr.Fragment, column string, err error) {
+	want := "ON joins equalities by AND, each of a column of " + t.name + " and an expression of the rows: " + s.name() + ".x = " + t.name + ".y"
+	if c.Op != "=" {
+		return rows, "", wrong(c.At, want)
+	}
+	for _, side := range [][2]expr.Fragment{{c.Left, c.Right}, {c.Right, c.Left}} {
+		names := side[1].Dotted()
+		if len(names) != 1 || len(names[0].Parts) != 2 || names[0].Pos != 0 || names[0].End != len(side[1].Text()) || !strings.EqualFold(names[0].Parts[0], t.name) {
+			continue
+		}
+		for _, n := range side[0].Dotted() {
+			if strings.EqualFold(n.Parts[0], t.name) {
+				return rows, "", wrong(c.At, want)
+			}
+		}
+		rows, err = s.resolve(side[0])
+		return rows, names[0].Parts[1], err
+	}
+	return rows, "", wrong(c.At, want)
+}

@@ -20,6 +20,11 @@ type joined struct {
 	order   []string
 }
 
+// brings reports whether the join adds columns of a table.
+func (t *joined) brings() bool {
+	return t.join.Table.Unnest == nil && (t.join.Kind == "inner" || t.join.Kind == "left")
+}
+
 func (s *scope) isBase(name string) bool {
 	return len(s.base) > 0 && strings.EqualFold(s.base[0], name)
 }
@@ -83,7 +88,7 @@ func (s *scope) resolve(f expr.Fragment) (expr.Fragment, error) {
 			edits = append(edits, expr.Edit{Pos: n.Pos, End: n.Rest})
 		case t == nil: // a field of a struct
 		case t.join.Table.Unnest != nil: // a field of the element
-		case t.join.Kind == "semi" || t.join.Kind == "anti":
+		case !t.brings():
 			return f, wrong(expr.Place{Pos: f.Place(n.Pos), End: f.Place(n.End)}, "a "+strings.ToUpper(t.join.Kind)+" JOIN brings no columns")
 		case len(n.Parts) > 2:
 			return f, wrong(expr.Place{Pos: f.Place(n.Pos), End: f.Place(n.End)}, "a field of a struct of a joined table: put the column in parentheses, (table.column).field")

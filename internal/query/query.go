@@ -209,7 +209,7 @@ func (b *block) read(s *scope) error {
 			if it.Of != "" && !s.isBase(it.Of) {
 				return wrong(it.At, "only the columns of "+s.name()+" can be taken by "+it.Of+".*: name those of a reference table one by one")
 			}
-			if it.Of == "" && len(s.tables) > 0 {
+			if it.Of == "" && slices.ContainsFunc(s.tables, (*joined).brings) {
 				return wrong(it.At, "* beside a JOIN is ambiguous: write "+s.name()+".* and the columns of the joined table one by one")
 			}
 			b.items = append(b.items, x)
