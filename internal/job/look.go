@@ -64,10 +64,15 @@ func (j *job) look(ctx context.Context) (*plan, *binder, error) {
 	} else if err != nil {
 		return nil, nil, err
 	}
-	b := &binder{pipe: j.pipe, in: j.intake(), sizes: j.sizes, env: j.env}
+	b := &binder{pipe: j.pipe, in: j.intake(), sizes: j.sizes, env: j.env, relock: j.opt.UpdateLock}
 	p, err := b.bind(ctx, false)
 	if err != nil {
 		return nil, nil, err
+	}
+	if j.opt.UpdateLock {
+		if err := updateLock(ctx, j.store, j.pipe, p.read); err != nil {
+			return nil, nil, errors.Join(err, p.close())
+		}
 	}
 	if err := j.checkSink(ctx, p, b.in); err != nil {
 		return nil, nil, errors.Join(err, p.close())

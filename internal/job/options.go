@@ -29,6 +29,7 @@ type Options struct {
 	Lanes       int
 	MemoryLimit string
 	TmpDir      string
+	UpdateLock  bool // write schema.lock
 	Force       bool
 
 	Getenv   func(string) string

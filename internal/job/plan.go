@@ -38,6 +38,10 @@ type binder struct {
 	env    transforms.Env
 	format sources.Format
 	table  transforms.Table // of a partitioned sink
+
+	relock  bool            // the lock is written anew: what it says now does not count
+	settled bool            // pipe's schema is what lock and drift make of it
+	only    map[string]bool // the columns that are read if others are not even to be looked at; nil for all
 }
 
 // bind opens the source and binds every step, all before the first chunk is read.
@@ -47,8 +51,12 @@ func (b *binder) bind(ctx context.Context, fullScan bool) (p *plan, err error) {
 			return nil, err
 		}
 	}
+	if err := b.settleSchema(ctx); err != nil {
+		return nil, err
+	}
 	p = &plan{format: b.format}
 	req := b.request(fullScan)
+	req.Need = b.only
 	if b.pipe.Schema.Mode != string(sources.Strict) {
 		// The columns are known only after a look at the inputs.
 		if p.source, err = b.format.Open(ctx, req); err != nil {

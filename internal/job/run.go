@@ -169,6 +169,9 @@ func (j *job) prepare(ctx context.Context) (err error) {
 	if err := statement(j.pipe); err != nil {
 		return err
 	}
+	if o.UpdateLock && j.pipe.Schema.Lock == "" {
+		return errNoLock
+	}
 	if o.Output != "" {
 		j.pipe.Sink.URI = o.Output
 	}
@@ -306,7 +309,7 @@ func (j *job) attempt(ctx context.Context, fullScan bool) (*Manifest, error) {
 	in := j.intake()
 	defer in.close()
 	var c *committer
-	b := &binder{pipe: j.pipe, in: in, sizes: j.sizes, env: j.env, table: transforms.Table{Limits: j.limits()}}
+	b := &binder{pipe: j.pipe, in: in, sizes: j.sizes, env: j.env, relock: j.opt.UpdateLock, table: transforms.Table{Limits: j.limits()}}
 	b.table.Found = func(ctx context.Context, folders []string) error { return c.announce(ctx, folders) }
 	p, err := b.bind(ctx, fullScan)
 	if err != nil {
@@ -326,8 +329,14 @@ func (j *job) attempt(ctx context.Context, fullScan bool) (*Manifest, error) {
 	if c.quar != nil {
 		plan.Rejects = c.quar
 	}
+	read := p.read
 	if _, err := pipeline.Run(ctx, plan); err != nil {
 		return nil, err
+	}
+	if j.opt.UpdateLock { // the run stands, whatever comes of the lock
+		if err := updateLock(ctx, j.store, j.pipe, read); err != nil {
+			return nil, fmt.Errorf("the run is committed, its schema is not locked: %w", err)
+		}
 	}
 	return c.done, nil
 }

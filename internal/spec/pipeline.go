@@ -71,6 +71,8 @@ type CSV struct {
 type Schema struct {
 	Mode    string // strict, evolve or infer; infer if no columns are given
 	Columns []Column
+	Lock    string // the file that holds the columns as they were; "" without one
+	Drift   Drift
 }
 
 // Column is a declared column.
@@ -79,7 +81,8 @@ type Column struct {
 	Format string // strftime; "" = ISO 8601
 	TZ     string // IANA name; "" = UTC
 	Checks []Check
-	At     *Node // the column's name
+	Drift  string // of ColumnDrift; "" if not given
+	At     *Node  // the column's name
 }
 
 // Check is a condition on a column: not null, or an SQL expression.
@@ -245,7 +248,8 @@ func (p *Pipeline) readSchema(root *Node) error {
 		return nil
 	}
 	r := fields{n: n}
-	r.known("mode", "columns")
+	r.known("mode", "columns", "lock", "drift")
+	p.Schema.readDrift(&r)
 	cols := r.get("columns")
 	if cols != nil && r.err == nil {
 		p.Schema.Mode = "strict"
@@ -258,7 +262,7 @@ func (p *Pipeline) readSchema(root *Node) error {
 		}
 	}
 	mode := r.enum("mode", &p.Schema.Mode, Modes)
-	if r.err == nil && mode != nil && p.Schema.Mode != "infer" && len(p.Schema.Columns) == 0 {
+	if r.err == nil && mode != nil && p.Schema.Mode != "infer" && len(p.Schema.Columns) == 0 && p.Schema.Lock == "" {
 		return mode.Errorf("schema.mode %s needs schema.columns", p.Schema.Mode)
 	}
 	return r.err
@@ -276,7 +280,8 @@ func readColumn(e Entry) (Column, error) {
 	if e.Value.IsScalar() { // short form, name: type
 		typ, _ = e.Value.Str()
 	} else {
-		r.known("type", "format", "tz", "checks")
+		r.known("type", "format", "tz", "checks", "drift")
+		r.enum("drift", &c.Drift, ColumnDrift)
 		if at = r.str("type", &typ); at == nil && r.err == nil {
 			return c, e.At.Errorf("column %q has no type: %s: {type: string}", e.Key, e.Key)
 		}
@@ -510,10 +515,11 @@ func (p *Pipeline) Canonical() []byte {
 	type column struct {
 		Name, Type, Format, TZ string
 		Checks                 []string
+		Drift                  string `json:",omitempty"`
 	}
 	cols := make([]column, len(p.Schema.Columns))
 	for i, c := range p.Schema.Columns {
-		cols[i] = column{Name: c.Field.Name, Type: schema.TypeName(c.Field), Format: c.Format, TZ: c.TZ}
+		cols[i] = column{Name: c.Field.Name, Type: schema.TypeName(c.Field), Format: c.Format, TZ: c.TZ, Drift: c.Drift}
 		for _, k := range c.Checks {
 			if k.NotNull {
 				cols[i].Checks = append(cols[i].Checks, "not_null")
@@ -534,6 +540,9 @@ func (p *Pipeline) Canonical() []byte {
 		"steps":  steps,
 		"sink": map[string]any{"uri": p.Sink.URI, "partition_by": append([]string{}, p.Sink.PartitionBy...), "target_file_size": p.Sink.TargetFileSize,
 			"codec": p.Sink.Codec, "level": p.Sink.Level, "redshift": p.Sink.Redshift.canonical(), "glue": p.Sink.Glue.canonical()},
+	}
+	if s := p.Schema; s.Lock != "" || s.Drift != (Drift{}) { // absent without: run ids stay
+		doc["drift"] = map[string]any{"lock": s.Lock, "drift": s.Drift}
 	}
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)

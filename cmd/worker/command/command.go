@@ -50,6 +50,7 @@ func (f *flags) define(fs *pflag.FlagSet) {
 	fs.IntVar(&o.Lanes, "lanes", 0, "work on rows in `N` lanes at once (default GOMAXPROCS, less where memory is short)")
 	fs.StringVar(&o.MemoryLimit, "memory-limit", "", "memory to stay within: `SIZE` such as 2GiB (default the container's limit)")
 	fs.StringVar(&o.TmpDir, "tmp-dir", "", "`DIR` for state that outgrows memory (default TMPDIR, or /tmp)")
+	fs.BoolVar(&o.UpdateLock, "update-lock", false, "write the inputs' columns to schema.lock, whatever it says now")
 	fs.StringVar(&f.logFormat, "log-format", "auto", "log as `json|text` (default text on a terminal)")
 	fs.StringVar(&f.progress, "progress", "auto", "progress line: `auto|on|off`")
 	fs.StringVar(&f.profile, "profile", "", "write cpu.pprof, heap.pprof and trace.out of the run into `DIR`")
