@@ -33,6 +33,7 @@ type chunk struct {
 	slots        int64
 	nulls        int64
 	bounds       bounds // nil where left out; own memory
+	cut          bool   // they were left out for their length; the page index has short ones
 	pages        []pageAt
 	indexEnd     int // end of its column index in blockBody.index
 }

@@ -16,15 +16,17 @@ import (
 // compressor compresses pages with one codec. One lane owns it; its state is reused from page to page and no page depends
 // on the one before.
 type compressor struct {
-	codec format.CompressionCodec
-	pages zstdpage.Encoder
-	quick *zstd.Encoder // klauspost's fastest
-	asked *zstd.Encoder // the level asked for; quick itself if that is as low
-	slack int           // pages may be one slack-th larger than asked would make them
-	gzip  *gzip.Writer
-	lz4   lz4.Compressor
-	out   []byte
-	seen  []uint32 // of recurs
+	codec  format.CompressionCodec
+	pages  zstdpage.Encoder
+	quick  *zstd.Encoder // klauspost's fastest
+	asked  *zstd.Encoder // the level asked for; quick itself if that is as low
+	slack  int           // pages may be one slack-th larger than asked would make them
+	gzip   *gzip.Writer
+	lz4    lz4.Compressor
+	out    []byte
+	seen   []uint32 // where bytes were seen
+	kept   []byte   // the frame of keptOf with effortQuick
+	keptOf []byte
 }
 
 // longFrame is more than a frame of one segment should hold: readers may keep as much.
@@ -33,7 +35,7 @@ const longFrame = 8 << 20
 // memory is about how many bytes it holds: klauspost's zstd tables and history are some MiB an encoder.
 func (c *compressor) memory() int64 {
 	n := int64(cap(c.out)) + c.pages.Memory()
-	n += int64(4 * cap(c.seen))
+	n += int64(4*cap(c.seen) + cap(c.kept))
 	if c.quick != nil {
 		n += 3 << 20
 	}
@@ -103,6 +105,8 @@ func (c *compressor) frame(src []byte, l layout, e effort) []byte {
 	switch {
 	case e == effortAsked || len(src) > longFrame:
 		return c.asked.EncodeAll(src, c.out[:0])
+	case e == effortQuick && len(src) > 0 && len(src) == len(c.keptOf) && &src[0] == &c.keptOf[0]:
+		return append(c.out[:0], c.kept...)
 	case e == effortQuick:
 		return c.quick.EncodeAll(src, c.out[:0])
 	}

@@ -1,8 +1,6 @@
 package parquet
 
 import (
-	"encoding/binary"
-
 	"github.com/klauspost/compress/zstd"
 	"github.com/parquet-go/parquet-go/format"
 
@@ -42,6 +40,8 @@ const (
 	places = 1 << 15
 	// codeTable is about how long a table of codes is.
 	codeTable = 64
+	// shortest is the size below which a search is cheaper than to see whether it is in vain.
+	shortest = 256
 	// smallDict is the size up to which a dictionary page is not worth a sample.
 	smallDict = 64 << 10
 	// smallChunk is the size up to which all of a chunk, or of a dictionary page, is tried: of the row groups of a thousand columns.
@@ -59,13 +59,14 @@ func (c *compressor) choose(pages []byte, from, to int, l layout) effort {
 	if c.codec != format.Zstd {
 		return effortAsked
 	}
-	from += min(l.head, to-from)
-	sample := pages[from:to]
-	if l.stride > 0 && len(sample) >= 256 && len(pages) <= smallChunk && c.slack <= 24 {
-		return c.weigh(sample, l.stride)
-	}
-	if len(sample) < leastSample {
+	page := pages[from:to]
+	sample := page[min(l.head, len(page)):]
+	few := len(sample) < leastSample
+	if few && (len(sample) < shortest || c.slack > 24) {
 		return effortQuick
+	}
+	if c.slack <= 24 && (few || len(pages) <= smallChunk && (l.stride > 0 || l.indices)) {
+		return c.weigh(page, sample, l.stride)
 	}
 	sample = sample[:min(len(sample), max(leastSample, min(sampleBytes, len(pages)/8)))]
 	cheap, plain, coded := effortStored, len(sample), 0
@@ -94,21 +95,41 @@ func (c *compressor) choose(pages []byte, from, to int, l layout) effort {
 	return how
 }
 
-// weigh takes the effort that makes the fewest bytes of all values, the cheaper one where they are nearly as few.
-func (c *compressor) weigh(values []byte, stride int) effort {
-	how, least := effortStored, len(values)
-	matched, coded := c.pages.Sizes(values, stride)
-	if matched < least-least/64 {
-		how, least = effortMatched, matched
+// weigh takes the effort that makes the fewest bytes of a page whose values are given, or nearly so few.
+func (c *compressor) weigh(page, values []byte, stride int) effort {
+	how, least, coded := effortStored, len(values), 0
+	if stride > len(values)/8 {
+		stride = 0 // too few to compare
+	}
+	if stride > 0 {
+		n := max(leastSample, len(values)/4)
+		n = min(len(values), n-n%stride)
+		matched := 0
+		matched, coded = c.pages.Sizes(values[:n], stride)
+		matched, coded = matched*len(values)/n, coded*len(values)/n
+		if matched < least-least/64 {
+			how, least = effortMatched, matched
+		}
+	} else {
+		coded = zstdpage.Entropy(values)
 	}
 	if coded += codeTable; coded < least-least/64 {
 		how, least = effortCoded, coded
 	}
-	if quick := c.quickly(values); quick < least-least/64 {
-		how = effortQuick
+	if c.worthSearch(values, stride) && c.keep(page) < least-least/64 {
+		return effortQuick
 	}
 	return how
 }
+
+// keep is how long b is with effortQuick. The frame is kept for when it is asked for, until forget.
+func (c *compressor) keep(b []byte) int {
+	c.kept, c.keptOf = c.quick.EncodeAll(b, c.kept[:0]), b
+	return len(c.kept)
+}
+
+// forget is called when pages that were weighed may change.
+func (c *compressor) forget() { c.keptOf = nil }
 
 // settle says which effort suits what is like sample, which takes plain bytes with the effort cheap and coded bytes with
 // effortCoded.
@@ -143,33 +164,3 @@ func (c *compressor) search(z *zstd.Encoder, b []byte) []byte {
 
 // quickly is how long b is with effortQuick.
 func (c *compressor) quickly(b []byte) int { return len(c.search(c.quick, b)) }
-
-// recurs says whether five eighths of the last n bytes, in pieces of eight, are further back, too: often, for it knows one place
-// there in eight, or fewer where there are many. Half is too few: numbers behind a length of four bytes share that and their
-// first digits.
-func (c *compressor) recurs(b []byte, n int) bool {
-	const log = 15
-	b = b[max(0, len(b)-longPageBytes):]
-	sample := len(b) - n
-	if sample < n {
-		return false
-	}
-	if c.seen == nil {
-		c.seen = make([]uint32, 1<<log)
-	}
-	clear(c.seen)
-	step := max(8, sample/places)
-	for i := 0; i+8 <= sample; i += step {
-		x := binary.LittleEndian.Uint64(b[i:])
-		c.seen[x*0x9E3779B97F4A7C15>>(64-log)] = uint32(i + 1)
-	}
-	found := 0
-	for i := sample; i+8 <= len(b); i++ {
-		x := binary.LittleEndian.Uint64(b[i:])
-		if at := c.seen[x*0x9E3779B97F4A7C15>>(64-log)]; at > 0 && binary.LittleEndian.Uint64(b[at-1:]) == x {
-			found += 8
-			i += 7
-		}
-	}
-	return found >= n*5/8
-}

@@ -118,6 +118,7 @@ func (e *encoder) chunk(body *blockBody) error {
 	width := 0
 	encoding := format.Plain
 	e.raw = e.raw[:0]
+	e.codec.forget()
 	if k > 0 {
 		width, encoding = bitWidth(k-1), format.RLEDictionary
 		e.raw = e.dict.page(e.raw, c.leaf, k)
@@ -131,6 +132,7 @@ func (e *encoder) chunk(body *blockBody) error {
 	if how.searches() && e.codec.codec == format.Zstd && e.long() && !e.sorted(k) {
 		e.cut(c.rows, longPageBytes, width)
 		e.raw = e.raw[:dictEnd]
+		e.codec.forget()
 		if err := e.bodies(k, width); err != nil {
 			return err
 		}
@@ -426,7 +428,7 @@ func (e *encoder) describe(body *blockBody, ch *chunk, k int) error {
 		e.index.page(b, p.slots-p.values, p.values == 0)
 	}
 	e.index.finish()
-	if whole.min != nil && len(whole.min) <= chunkBytes && len(whole.max) <= chunkBytes {
+	if ch.cut = len(whole.min) > chunkBytes || len(whole.max) > chunkBytes; !ch.cut && whole.min != nil {
 		ch.bounds = bounds{append([]byte{}, whole.min...), append([]byte{}, whole.max...)}
 	}
 	e.header.Reset()

@@ -32,6 +32,7 @@ type file struct {
 	columnIndex []byte
 	indexEnds   []int // of each chunk's column index in columnIndex
 	pages       [][]pageAt
+	indexed     bool // a chunk has more pages than one, or bounds that its statistics lack
 	memory      int64
 
 	// what the finished file must read back as
@@ -95,6 +96,7 @@ func (f *file) append(leaves []leaf, b *block) error {
 		g.TotalCompressedSize += int64(ch.end - ch.start)
 		f.indexEnds = append(f.indexEnds, len(f.columnIndex)+ch.indexEnd)
 		f.pages = append(f.pages, ch.pages)
+		f.indexed = f.indexed || len(ch.pages) > 1 || ch.cut
 		for k := range ch.pages {
 			ch.pages[k].start += int(base)
 		}
@@ -116,21 +118,12 @@ func (f *file) finish(ctx context.Context, elements []format.SchemaElement, leav
 		}
 	}
 	f.tail = f.off
-	out := append([]byte(nil), f.columnIndex...)
-	start := 0
-	leaf := 0
-	for g := range f.groups {
-		for i := range f.groups[g].Columns {
-			col := &f.groups[g].Columns[i]
-			col.ColumnIndexOffset = f.tail + int64(start)
-			col.ColumnIndexLength = int32(f.indexEnds[leaf] - start)
-			start = f.indexEnds[leaf]
-			leaf++
+	var out []byte
+	if f.indexed = f.indexed || len(f.pages) <= fewChunks; f.indexed {
+		var err error
+		if out, err = f.offsetIndexes(f.columnIndexes()); err != nil {
+			return err
 		}
-	}
-	out, err := f.offsetIndexes(out)
-	if err != nil {
-		return err
 	}
 	meta := format.FileMetaData{Version: 2, Schema: elements, NumRows: f.rows, RowGroups: f.groups, CreatedBy: createdBy}
 	for range leaves {
@@ -156,6 +149,21 @@ func (f *file) finish(ctx context.Context, elements []format.SchemaElement, leav
 	f.finished = true
 	f.groups, f.columnIndex, f.indexEnds, f.pages, f.memory = nil, nil, nil, nil, 0
 	return nil
+}
+
+// columnIndexes is the column index of each chunk; it sets where they lie.
+func (f *file) columnIndexes() []byte {
+	start, leaf := 0, 0
+	for g := range f.groups {
+		for i := range f.groups[g].Columns {
+			col := &f.groups[g].Columns[i]
+			col.ColumnIndexOffset = f.tail + int64(start)
+			col.ColumnIndexLength = int32(f.indexEnds[leaf] - start)
+			start = f.indexEnds[leaf]
+			leaf++
+		}
+	}
+	return append([]byte(nil), f.columnIndex...)
 }
 
 // offsetIndexes appends the offset index of each chunk and sets where it lies.

@@ -23,6 +23,9 @@ const (
 	// The footer in the making is some KB for each column chunk with its page index: a file ends rather than have more of them.
 	maxChunks = 25_000
 
+	// So many column chunks have a page index whatever is in it. Of more it takes a hundredth of the file, which is for nothing where each is one page.
+	fewChunks = 1000
+
 	// Row group ordinals are 16 bits wide.
 	maxRowGroups = 1<<15 - 1
 )

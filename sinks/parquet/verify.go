@@ -52,11 +52,16 @@ func (f *file) verify(ctx context.Context, store objstore.Store, elements []form
 		}
 		sum += g.NumRows
 		for k := range g.Columns {
-			var index format.OffsetIndex
-			if err := src.unmarshal(&index, g.Columns[k].OffsetIndexOffset, int64(g.Columns[k].OffsetIndexLength)); err != nil {
-				return 0, bad("row group %d, column %d: offset index: %w", i, k, err)
+			col := &g.Columns[k]
+			index := format.OffsetIndex{PageLocations: onePage(&col.MetaData)}
+			if f.indexed {
+				if err := src.unmarshal(&index, col.OffsetIndexOffset, int64(col.OffsetIndexLength)); err != nil {
+					return 0, bad("row group %d, column %d: offset index: %w", i, k, err)
+				}
+			} else if col.OffsetIndexOffset != 0 || col.ColumnIndexOffset != 0 {
+				return 0, bad("row group %d, column %d has a page index, none was written", i, k)
 			}
-			if at, err = checkChunk(&g.Columns[k].MetaData, index.PageLocations, at, g.NumRows); err != nil {
+			if at, err = checkChunk(&col.MetaData, index.PageLocations, at, g.NumRows); err != nil {
 				return 0, bad("row group %d, column %d: %w", i, k, err)
 			}
 		}
@@ -65,6 +70,15 @@ func (f *file) verify(ctx context.Context, store objstore.Store, elements []form
 		return 0, bad("column chunks end at %d, %d were written", at, f.tail)
 	}
 	return sum, nil
+}
+
+// onePage is the offset index of a chunk that has none: it is one page.
+func onePage(m *format.ColumnMetaData) []format.PageLocation {
+	size := m.TotalCompressedSize
+	if m.DictionaryPageOffset != 0 {
+		size -= m.DataPageOffset - m.DictionaryPageOffset
+	}
+	return []format.PageLocation{{Offset: m.DataPageOffset, CompressedPageSize: int32(size)}}
 }
 
 // checkChunk checks that the chunk begins at byte at, where the one before ended, that its pages fill it, and that their
