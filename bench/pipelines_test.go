@@ -150,6 +150,28 @@ var pipelines = []struct {
 		sql: `SELECT trips::BIGINT AS trips, count(*) AS n, sum(pairs)::BIGINT AS pairs, max(best) AS best FROM
   (SELECT pu_location, sum(trips) AS trips, count(*) AS pairs, max(fares) AS best FROM (SELECT pu_location, do_location, count(*) AS trips, sum(fare) AS fares FROM t GROUP BY ALL) GROUP BY pu_location) GROUP BY trips`},
 
+	{name: "sort", rows: wideRows, steps: `
+  - sort: [zone, {ratio: desc}, "round(price, 0) desc nulls last", flag, order_id]`,
+		sql: `SELECT * FROM t ORDER BY zone NULLS LAST, ratio DESC NULLS FIRST, round(price, 0) DESC NULLS LAST, flag NULLS LAST, order_id`},
+
+	{name: "sort by texts and times, limit", rows: 4000, steps: `
+  - sort: [memo, {instant: asc nulls first}, huge desc, order_id]
+  - limit: {rows: 4000, offset: 9000}`,
+		sql: `SELECT * FROM t ORDER BY memo NULLS LAST, instant NULLS FIRST, huge DESC NULLS FIRST, order_id LIMIT 4000 OFFSET 9000`},
+
+	{name: "limit", rows: 777, steps: `
+  - filter: fare > 5
+  - limit: {rows: 777, offset: 1234}`,
+		sql: `SELECT * FROM t WHERE fare > 5 LIMIT 777 OFFSET 1234`},
+
+	{name: "top", rows: 400, order: "pu_location, total DESC, order_id", steps: `
+  - top: {n: 2, by: [pu_location], order_by: "total desc, order_id"}`,
+		sql: `SELECT * FROM t QUALIFY row_number() OVER (PARTITION BY pu_location ORDER BY total DESC NULLS FIRST, order_id) <= 2`},
+
+	{name: "dedupe", rows: 1000, order: "order_id", steps: `
+  - dedupe: {keys: [pu_location, day, passenger_count], keep: last, order_by: [fare, order_id]}`,
+		sql: `SELECT * FROM t QUALIFY row_number() OVER (PARTITION BY pu_location, day, passenger_count ORDER BY fare DESC NULLS FIRST, order_id DESC) = 1`},
+
 	{name: "select and rename", rows: wideRows, steps: `
   - select: [total, order_id, memo, huge]
   - rename: {order_id: id, memo: "Memo of the Trip"}`,

@@ -148,6 +148,11 @@ func bindKeys(env Env, n *spec.Node, in *arrow.Schema) (*keyPart, error) {
 	return k, nil
 }
 
+// compileName compiles a column's name, whatever is in it.
+func compileName(env Env, name string, in *arrow.Schema) (*expr.Program, error) {
+	return expr.Compile(quoteName(name), in, env.Expr)
+}
+
 // quoteName is a column's name as an expression.
 func quoteName(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
 

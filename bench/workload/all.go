@@ -46,6 +46,17 @@ func byOrder(w Workload) Workload {
 	return w
 }
 
+// inOrder is a sort of all trips by one column.
+func inOrder(name, title, column string) Workload {
+	return Workload{Name: name, Title: title, Set: "trips.zstd.parquet", Steps: "\n  - sort: [" + column + "]", SQL: everything + " ORDER BY " + column + " NULLS LAST"}
+}
+
+// beside is w inside a memory limit, set against another.
+func beside(w Workload, other, memory string) Workload {
+	w.Beside, w.Memory = other, memory
+	return w
+}
+
 // sniffed are the types that keep every value of trips.csv, the narrowest that a file tells: order numbers have leading zeros.
 func sniffed() [][2]string {
 	out := slices.Clone(trips.Floats)
@@ -80,6 +91,18 @@ var all = []Workload{
 	{Name: "nested", Title: "Parquet with lists and structs → filter → Parquet", Set: "nested.parquet",
 		Steps: "  - filter: id % 10 <> 3", SQL: "SELECT * FROM {in} WHERE id % 10 <> 3"},
 	{Name: "objects", Title: "many CSV objects of 100 KB → Parquet, one run", Set: "objects/", Columns: trips.Floats, SQL: everything},
+	inOrder("sort-time", "Parquet → sorted by a timestamp", "pickup_at"),
+	inOrder("sort-float", "Parquet → sorted by a float", "total"),
+	inOrder("sort-text", "Parquet → sorted by a text", "order_id"),
+	beside(inOrder("sort-512M", "the same inside a memory limit of 512 MiB", "order_id"), "sort-text", "512MiB"),
+	{Name: "top", Title: "Parquet → the 3 longest trips of each zone", Set: "trips.zstd.parquet", Steps: "\n  - top: {n: 3, by: [pu_location], order_by: \"trip_distance desc, order_id\"}",
+		SQL: everything + " QUALIFY row_number() OVER (PARTITION BY pu_location ORDER BY trip_distance DESC, order_id) <= 3"},
+	{Name: "dedupe", Title: "CSV → one row of each order", Set: "trips.csv", Columns: trips.Floats, Steps: "\n  - dedupe: {keys: [order_id]}", SQL: "SELECT DISTINCT ON (order_id) * FROM {in}"},
+	beside(Workload{Name: "dedupe-512M", Title: "the same inside a memory limit of 512 MiB", Set: "trips.csv", Columns: trips.Floats, Steps: "\n  - dedupe: {keys: [order_id]}",
+		SQL: "SELECT DISTINCT ON (order_id) * FROM {in}"}, "dedupe", "512MiB"),
+	{Name: "dedupe-last", Title: "Parquet → the last trip of each zone and minute", Set: "trips.zstd.parquet",
+		Steps: "\n  - dedupe: {keys: [pu_location, \"date_trunc('minute', pickup_at)\"], keep: last, order_by: order_id}",
+		SQL:   everything + " QUALIFY row_number() OVER (PARTITION BY pu_location, date_trunc('minute', pickup_at) ORDER BY order_id DESC) = 1"},
 	{Name: "demo", Title: "the demo pipeline: CSV.gz → filter, derive, group by state and year", Set: data.Strikes, Columns: bench.DemoColumns,
 		File: "testdata/demo/strikes.yaml", SQL: bench.DemoSQL("{in}"), Keys: []string{"state", "year"}},
 }

@@ -15,7 +15,7 @@ import (
 )
 
 // Keep says whether the next row of the result is in it. It is called for each row in turn: shared is how many parts of the key the row has in
-// common with the one before, lane and number tell which row of which lane it is, where rows have no keys.
+// common with the one before, lane and number tell which row of which lane it is, where rows are numbered or have no keys.
 type Keep func(shared, lane int, number int64) bool
 
 // Drain is the rows of all lanes, in order. Its lanes' records are the same whatever the number of lanes.
@@ -57,6 +57,28 @@ func (s *Sorter) Drain(ctx context.Context, mem memory.Allocator, lanes []*Lane,
 	}
 	d.m, err = newMerge(s, d.runs, keep != nil && len(s.parts) > 0)
 	return d, err
+}
+
+// Each calls f for each row, in order, as a Keep is called. It takes the lanes over and closes them, also on error.
+func (s *Sorter) Each(ctx context.Context, lanes []*Lane, f func(shared, lane int, number int64)) error {
+	d, err := s.Drain(ctx, memory.DefaultAllocator, lanes, func(int, int, int64) bool { return true })
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	for n := 0; ; n++ {
+		if n%(1<<14) == 0 && ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		w := d.m.top()
+		if w < 0 {
+			return nil
+		}
+		f(d.m.head(w), d.runs[w].lane, d.m.number(w))
+		if err := d.m.pop(w); err != nil {
+			return err
+		}
+	}
 }
 
 // Rows is the rows of the lanes that were given out or dropped.
@@ -116,8 +138,7 @@ func (d *Drain) fill(sl *slice) error {
 		}
 		keep := true
 		if d.keep != nil {
-			r := d.runs[w]
-			keep = d.keep(m.head(w), r.lane, r.first+m.cur[w].row)
+			keep = d.keep(m.head(w), d.runs[w].lane, m.number(w))
 		}
 		passed += d.s.fixed + int64(m.cur[w].size[m.cur[w].off])
 		if err := m.take(sl, w, keep); err != nil {

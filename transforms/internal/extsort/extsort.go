@@ -26,6 +26,8 @@ type Config struct {
 	Schema *arrow.Schema
 	// Keys are the parts of the key, each of more weight than those behind it; without any, rows come in the order of the input.
 	Keys []*orderkey.Plan
+	// Numbered keeps each row's number in its lane.
+	Numbered bool
 	// Budget is the bytes that all lanes may hold together; 0 or less is no limit.
 	Budget  int64
 	TempDir string // where what does not fit goes; "" is the system's
@@ -103,6 +105,11 @@ func New(cfg Config) (*Sorter, error) {
 			return nil, err
 		}
 	}
+	if cfg.Numbered {
+		if _, err := column(arrow.PrimitiveTypes.Uint64); err != nil {
+			return nil, err
+		}
+	}
 	for _, p := range cfg.Keys {
 		if p.Words() == 0 {
 			continue
@@ -130,6 +137,7 @@ func New(cfg Config) (*Sorter, error) {
 const (
 	chunkColumn = iota // of the keys' columns
 	sizeColumn
+	numberColumn // where rows are numbered
 )
 
 // Schema is that of the rows.

@@ -225,6 +225,14 @@ func (l *Lane) keyColumns(order []int32) ([]rowpack.Column, int64) {
 		size = make([]uint32, n)
 	}
 	ints(sizeColumn, size)
+	if l.s.cfg.Numbered {
+		first := uint64(l.rows - int64(n))
+		v := make([]uint64, n)
+		for i := range v {
+			v[i] = first + uint64(i)
+		}
+		words(numberColumn, v)
+	}
 	at := 0
 	for i := range l.keys {
 		if l.enc[i] == nil {

@@ -40,6 +40,8 @@ type cursor struct {
 	ends  [][]uint32
 	chunk []uint32
 	size  []uint32
+	// numbers of the rows in their lane, where they are kept
+	numbers []uint64
 }
 
 // newMerge begins a merge of runs. With heads, head tells how a row differs from the one before.
@@ -90,6 +92,9 @@ func (m *Merge) load(i int) error {
 		}
 	}
 	c.chunk, c.size = c.Cols[chunkColumn].Uint32s(), c.Cols[sizeColumn].Uint32s()
+	if m.s.cfg.Numbered {
+		c.numbers = c.Cols[numberColumn].Uint64s()
+	}
 	m.word[i] = m.first(c)
 	return nil
 }
@@ -218,6 +223,15 @@ func (m *Merge) head(w int32) int {
 		}
 	}
 	return len(m.s.parts)
+}
+
+// number is that of the row of w, which is top's, in its lane; of rows with keys it is known where they are numbered.
+func (m *Merge) number(w int32) int64 {
+	c := &m.cur[w]
+	if m.s.cfg.Numbered {
+		return int64(c.numbers[c.off])
+	}
+	return m.runs[w].first + c.row
 }
 
 // slice is rows of the result, in order: which run each is of, and which rows of each run they are.

@@ -1,0 +1,226 @@
+package transforms
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"testing"
+
+	"github.com/apache/arrow/go/v17/arrow"
+	"github.com/apache/arrow/go/v17/arrow/array"
+	"github.com/apache/arrow/go/v17/arrow/memory"
+
+	"github.com/sluice-data/sluice/pipeline"
+)
+
+// fare is a row of the table that the sorted steps are held to a plain Go program over.
+type fare struct {
+	id   int64
+	zone string // "" is null
+	fare float64
+}
+
+// fares are n rows and records of them, a chunk each.
+func fares(t *testing.T, n, zones int) ([]fare, []arrow.Record) {
+	t.Helper()
+	s := arrow.NewSchema([]arrow.Field{{Name: "id", Type: arrow.PrimitiveTypes.Int64}, {Name: "zone", Type: arrow.BinaryTypes.String, Nullable: true},
+		{Name: "fare", Type: arrow.PrimitiveTypes.Float64}, {Name: "note", Type: arrow.BinaryTypes.String}}, nil)
+	rng := rand.New(rand.NewPCG(9, uint64(zones)))
+	var rows []fare
+	var recs []arrow.Record
+	for len(rows) < n {
+		b := array.NewRecordBuilder(memory.DefaultAllocator, s)
+		for range min(1500, n-len(rows)) {
+			r := fare{id: int64(len(rows)), fare: float64(rng.IntN(50))}
+			if z := rng.IntN(zones); z > 0 {
+				r.zone = fmt.Sprintf("zone %d of the city", z)
+				b.Field(1).(*array.StringBuilder).Append(r.zone)
+			} else {
+				b.Field(1).AppendNull()
+			}
+			b.Field(0).(*array.Int64Builder).Append(r.id)
+			b.Field(2).(*array.Float64Builder).Append(r.fare)
+			b.Field(3).(*array.StringBuilder).Append(fmt.Sprintf("a note that takes some room, of row %d", r.id))
+			rows = append(rows, r)
+		}
+		recs = append(recs, b.NewRecord())
+		t.Cleanup(recs[len(recs)-1].Release)
+		b.Release()
+	}
+	return rows, recs
+}
+
+// ids runs the chunks through a step that is a fold, and gives the ids of the rows that come out.
+func ids(t *testing.T, step string, budget int64, recs []arrow.Record, lanes int) []int64 {
+	t.Helper()
+	mem := memory.NewCheckedAllocator(memory.DefaultAllocator)
+	defer mem.AssertSize(t, 0)
+	dir := t.TempDir()
+	b, err := bindStep(Env{Expr: testEnv, MemoryBudget: budget, TempDir: dir}, step, recs[0].Schema())
+	if err != nil {
+		t.Fatal(err)
+	}
+	parts := make([]pipeline.Partial, lanes)
+	for i := range parts {
+		if parts[i], err = b.Fold.NewPartial(mem); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var rej pipeline.Rejects
+	total, folded := int64(0), int64(0)
+	for k, rec := range recs {
+		p := parts[k%lanes]
+		p.(pipeline.Sequenced).Begin(int64(k))
+		if err := p.Add(context.Background(), pipeline.Batch{Rec: rec}, &rej); err != nil {
+			t.Fatal(err)
+		}
+		total += rec.NumRows()
+	}
+	for _, p := range parts {
+		folded += p.Rows()
+	}
+	d, err := b.Fold.Drain(context.Background(), mem, parts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	out := []int64{}
+	for {
+		rec, err := d.Next(context.Background())
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, rec.Column(0).(*array.Int64).Int64Values()...)
+		rec.Release()
+	}
+	dropped := int64(0)
+	if s, ok := d.(pipeline.SieveDrain); ok {
+		dropped = s.Dropped()
+	}
+	if folded != total || d.Rows() != total || total-dropped != int64(len(out)) {
+		t.Fatalf("%s: %d rows went in, the lanes count %d and the drain %d, %d are dropped and %d came out", step, total, folded, d.Rows(), dropped, len(out))
+	}
+	if left, _ := os.ReadDir(dir); len(left) > 0 {
+		t.Fatalf("left on disk: %v", left)
+	}
+	return out
+}
+
+func byZone(a, b fare) int {
+	if (a.zone == "") != (b.zone == "") {
+		if a.zone == "" {
+			return 1
+		}
+		return -1
+	}
+	return cmp.Compare(a.zone, b.zone)
+}
+
+// firstOfZones are the first n rows of each zone, of rows in the order of zones.
+func firstOfZones(rows []fare, n int) []fare {
+	var out []fare
+	for i, k := 0, 0; i < len(rows); i++ {
+		if i > 0 && rows[i].zone != rows[i-1].zone {
+			k = 0
+		}
+		if k++; k <= n {
+			out = append(out, rows[i])
+		}
+	}
+	return out
+}
+
+// What top, dedupe, sort and limit give is what a plain program gives, with little memory and much, few groups and many, any lanes.
+func TestSortedSteps(t *testing.T) {
+	sorted := func(rows []fare, by ...func(a, b fare) int) []fare {
+		out := slices.Clone(rows)
+		slices.SortStableFunc(out, func(a, b fare) int {
+			for _, f := range by {
+				if c := f(a, b); c != 0 {
+					return c
+				}
+			}
+			return 0
+		})
+		return out
+	}
+	up := func(a, b fare) int { return cmp.Compare(a.fare, b.fare) }
+	down := func(a, b fare) int { return -up(a, b) }
+	id := func(a, b fare) int { return cmp.Compare(a.id, b.id) }
+	back := func(a, b fare) int { return -id(a, b) }
+	steps := []struct {
+		step string
+		want func(rows []fare) []fare
+	}{
+		{"- sort: [fare desc, zone]", func(rows []fare) []fare { return sorted(rows, down, byZone) }},
+		{"- limit: {rows: 4000, offset: 3000}", func(rows []fare) []fare { return rows[3000:7000] }},
+		{"- top: {n: 3, by: [zone], order_by: fare}", func(rows []fare) []fare { return firstOfZones(sorted(rows, byZone, up), 3) }},
+		{"- top: {n: 2000, order_by: [zone, fare desc]}", func(rows []fare) []fare { return sorted(rows, byZone, down)[:2000] }},
+		{"- dedupe: {keys: [zone]}", func(rows []fare) []fare { return sorted(firstOfZones(sorted(rows, byZone), 1), id) }},
+		{"- dedupe: {keys: [zone], keep: last}", func(rows []fare) []fare { return sorted(firstOfZones(sorted(rows, byZone, back), 1), id) }},
+		{"- dedupe: {keys: [zone], order_by: fare}", func(rows []fare) []fare { return sorted(firstOfZones(sorted(rows, byZone, up), 1), id) }},
+		{"- dedupe: {keys: [zone], keep: last, order_by: fare}", func(rows []fare) []fare { return sorted(firstOfZones(sorted(rows, byZone, down, back), 1), id) }},
+		{"- dedupe: {keys: [id]}", func(rows []fare) []fare { return rows }},
+	}
+	for _, zones := range []int{1, 20, 20_000} {
+		rows, recs := fares(t, 9000, zones)
+		for _, s := range steps {
+			var want []int64
+			for _, r := range s.want(rows) {
+				want = append(want, r.id)
+			}
+			for _, budget := range []int64{0, 16 << 10} {
+				for _, lanes := range []int{1, 3} {
+					got := ids(t, s.step, budget, recs, lanes)
+					if !slices.Equal(got, want) {
+						t.Fatalf("%s, %d zones, budget %d, %d lanes: %d rows, want %d; first %v, want %v", s.step, zones, budget, lanes, len(got), len(want), got[:min(9, len(got))], want[:min(9, len(want))])
+					}
+				}
+			}
+		}
+	}
+}
+
+// A sample of so many rows has so many, the same ones whatever the lanes; one of a share has about that share.
+func TestSample(t *testing.T) {
+	_, recs := fares(t, 9000, 20)
+	first := ids(t, "- sample: {rows: 1000, seed: 4}", 0, recs, 1)
+	if other := ids(t, "- sample: {rows: 1000, seed: 4}", 1, recs, 3); len(first) != 1000 || !slices.Equal(first, other) {
+		t.Fatalf("%d rows, and on three lanes others: %v", len(first), !slices.Equal(first, other))
+	}
+	low := 0
+	for _, id := range first {
+		if id < 4500 {
+			low++
+		}
+	}
+	if low < 400 || low > 600 {
+		t.Errorf("%d of 1000 rows are from the first half", low)
+	}
+	if other := ids(t, "- sample: {rows: 1000, seed: 5}", 0, recs, 1); slices.Equal(first, other) {
+		t.Error("another seed gives the same rows")
+	}
+	for _, share := range []float64{0.01, 0.3, 0.9} {
+		b, err := bindStep(Env{}, fmt.Sprintf("- sample: {fraction: %v}", share), recs[0].Schema())
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, all := 0.0, 0.0
+		for _, rec := range recs {
+			applyStep(t, memory.DefaultAllocator, b.Step, rec, 700, func(r arrow.Record) { got += float64(r.NumRows()) })
+			all += float64(rec.NumRows())
+		}
+		if sigma := math.Sqrt(all * share * (1 - share)); math.Abs(got-all*share) > 5*sigma {
+			t.Errorf("a share of %v gives %v of %v rows", share, got, all)
+		}
+	}
+}
