@@ -143,7 +143,7 @@ func (h *hasher) hashes(enc *keys.Encoder, by []arrow.Array, n int, dst []uint64
 		return dst, err
 	}
 	salt := keys.HashWord(h.seed)
-	for _, x := range rows.Hash[:n] {
+	for _, x := range rows.Hashes()[:n] {
 		dst = append(dst, keys.HashWord(x^salt))
 	}
 	return dst, nil
@@ -234,7 +234,7 @@ func sampleRows(env Env, n *spec.Node, h *hasher, most int64, out view, explain 
 		return nil
 	}
 	f.early = func() func(k *keyed) ([]int32, error) {
-		b := &bounds{most: int(min(most, 1<<30)), whole: true, heaps: make([][]uint64, 1)}
+		b := &leaders{most: int(min(most, 1<<30)), whole: true, heaps: make([][]uint64, 1)}
 		return func(k *keyed) ([]int32, error) {
 			idx := make([]int32, 0, k.n)
 			for i, w := range col.Fixed[uint64](k.by[0][0]) {

@@ -53,14 +53,14 @@ func bindTop(env Env, n *spec.Node, in *arrow.Schema) (Bound, error) {
 	parts := []*keyPart{group, order}
 	return narrowed(everything(in), func(out view) (Bound, error) {
 		own := env
-		own.MemoryBudget = env.MemoryBudget / 4 * 3 // the lanes' bounds take the rest
+		own.MemoryBudget = env.MemoryBudget / 4 * 3 // the lanes' leaders take the rest
 		s, err := newSorted(own, "top", parts, out)
 		if err != nil {
 			return Bound{}, n.Errorf("top: %w", err)
 		}
 		f := &sifted{sorted: s, cause: pipeline.Filtered, keep: func() extsort.Keep { return firstOf(most, len(group.progs) > 0) },
 			early: func() func(k *keyed) ([]int32, error) {
-				b, err := newBounds(group, order, most, (env.MemoryBudget-own.MemoryBudget)/16)
+				b, err := newLeaders(group, order, most, (env.MemoryBudget-own.MemoryBudget)/16)
 				if err != nil {
 					return func(*keyed) ([]int32, error) { return nil, err }
 				}
@@ -82,8 +82,8 @@ func firstOf(most int64, grouped bool) extsort.Keep {
 	}
 }
 
-// bounds are what a row has to be below to be among the first of its group, as far as one lane knows.
-type bounds struct {
+// leaders are the rows that are first of their groups as far as one lane knows: a row that is behind all of them is dropped at once.
+type leaders struct {
 	most   int
 	room   int64 // bytes for it; with more groups than that rows are no longer sifted
 	groups *keys.Encoder
@@ -96,12 +96,12 @@ type bounds struct {
 	held   int64
 }
 
-func newBounds(group, order *keyPart, most, room int64) (*bounds, error) {
+func newLeaders(group, order *keyPart, most, room int64) (*leaders, error) {
 	p, err := orderkey.New(order.cols)
 	if err != nil {
 		return nil, err
 	}
-	b := &bounds{most: int(min(most, 1<<30)), room: room, order: p.NewEncoder(), whole: p.Words() == 1 && !p.Tail()}
+	b := &leaders{most: int(min(most, 1<<30)), room: room, order: p.NewEncoder(), whole: p.Words() == 1 && !p.Tail()}
 	if len(group.progs) == 0 {
 		b.heaps = make([][]uint64, 1)
 		return b, nil
@@ -119,7 +119,7 @@ func newBounds(group, order *keyPart, most, room int64) (*bounds, error) {
 }
 
 // sift gives the rows that may be among the first of their groups.
-func (b *bounds) sift(k *keyed) ([]int32, error) {
+func (b *leaders) sift(k *keyed) ([]int32, error) {
 	if b.order == nil || k.n == 0 {
 		return nil, nil
 	}
@@ -162,7 +162,7 @@ func (b *bounds) sift(k *keyed) ([]int32, error) {
 }
 
 // push says whether a row with that first word may be among the first of its group, and counts it if it is.
-func (b *bounds) push(id uint32, w uint64) bool {
+func (b *leaders) push(id uint32, w uint64) bool {
 	h := b.heaps[id]
 	if len(h) < b.most {
 		h = append(h, w)
