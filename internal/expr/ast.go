@@ -89,6 +89,7 @@ type (
 		x      syntax
 		typ    string
 		typeAt span
+		try    bool // TRY_CAST
 	}
 	call struct {
 		span
@@ -255,6 +256,9 @@ func (n *caseOf) print(b *strings.Builder) {
 }
 
 func (n *castTo) print(b *strings.Builder) {
+	if n.try {
+		b.WriteString("TRY_")
+	}
 	b.WriteString("CAST(")
 	n.x.print(b)
 	b.WriteString(" AS " + n.typ + ")")

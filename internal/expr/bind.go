@@ -28,7 +28,7 @@ func (b *binder) root(n syntax) (node, *Error) {
 		return nil, err
 	}
 	if out.typ().kind == kInterval {
-		return nil, errAt(n.place(), "an interval is not a value of a column: add it to a date or timestamp")
+		return nil, errAt(n.place(), "no file has columns of intervals: write extract(epoch FROM …) for seconds, or …::string")
 	}
 	return out, nil
 }
@@ -311,7 +311,7 @@ func (b *binder) unifyAll(list []node, places []span, where string) ([]node, typ
 		case isConst && !c.v.null && t.kind == kFloat32 && x.typ().kind.numeric():
 			u, ok = t, true
 		}
-		if !ok || u.kind == kOpaque || u.kind == kInterval {
+		if !ok || u.kind == kOpaque {
 			return nil, t, errAt(places[i], "%s cannot give both %s and %s: cast one to the type of the other", where, t, x.typ())
 		}
 		t = u
@@ -324,7 +324,7 @@ func (b *binder) unifyAll(list []node, places []span, where string) ([]node, typ
 			}
 		}
 	}
-	if t.kind == kOpaque || t.kind == kInterval {
+	if t.kind == kOpaque {
 		return nil, t, errAt(places[0], "%s does not work on %s", where, t)
 	}
 	out := make([]node, len(list))
@@ -342,16 +342,10 @@ func (b *binder) castTo(n *castTo) (node, *Error) {
 	if err != nil {
 		return nil, err
 	}
-	f, perr := schema.ParseField("", n.typ)
-	if perr != nil {
-		msg := perr.Error()
-		word, _, _ := strings.Cut(n.typ, "(")
-		if best, ok := nearest(word, typeNames); ok && !strings.EqualFold(best, word) && strings.HasPrefix(msg, "unknown type") {
-			msg = fmt.Sprintf("unknown type %q: did you mean %s?", n.typ, best)
-		}
-		return nil, errAt(n.typeAt, "%s", msg)
+	t, err := b.typeNamed(n)
+	if err != nil {
+		return nil, err
 	}
-	t := typeOf(f)
 	if bare := strings.ToLower(n.typ); bare == "numeric" || bare == "decimal" {
 		// PostgreSQL's numeric without bounds holds every number as it is: nothing may be rounded to a scale nobody named.
 		switch from := x.typ(); {
@@ -360,8 +354,14 @@ func (b *binder) castTo(n *castTo) (node, *Error) {
 		case from.kind.integer():
 			t.scale = 0
 		case from.kind.float():
+			if n.try {
+				return b.try(t, floatToDecExactly, n.span, x), nil
+			}
 			return b.call(t, floatToDecExactly, true, n.span, x), nil
 		}
+	}
+	if n.try {
+		return b.tryCast(x, t, n.span)
 	}
 	out, err := b.cast(x, t, n.span)
 	if c, ok := out.(*constNode); ok && c.untyped { // '…'::text is a string for good
@@ -372,9 +372,26 @@ func (b *binder) castTo(n *castTo) (node, *Error) {
 	return out, err
 }
 
+// typeNamed is the type that a cast names: one of a column, or interval.
+func (b *binder) typeNamed(n *castTo) (typ, *Error) {
+	if strings.EqualFold(n.typ, "interval") {
+		return simple(kInterval), nil
+	}
+	f, err := schema.ParseField("", n.typ)
+	if err != nil {
+		msg := err.Error()
+		word, _, _ := strings.Cut(n.typ, "(")
+		if best, ok := nearest(word, typeNames); ok && !strings.EqualFold(best, word) && strings.HasPrefix(msg, "unknown type") {
+			msg = fmt.Sprintf("unknown type %q: did you mean %s?", n.typ, best)
+		}
+		return typ{}, errAt(n.typeAt, "%s", msg)
+	}
+	return typeOf(f), nil
+}
+
 // typeNames are the names a mistyped type is compared with.
 var typeNames = []string{"bool", "boolean", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float32", "float64", "decimal", "numeric",
-	"string", "text", "varchar", "binary", "date", "time", "timestamp", "timestamptz", "smallint", "integer", "bigint", "real", "double precision", "json"}
+	"string", "text", "varchar", "binary", "date", "time", "timestamp", "timestamptz", "smallint", "integer", "bigint", "real", "double precision", "json", "interval"}
 
 // cast converts x to t, implicitly or not; the caller knows that it is allowed. A string literal that cannot be read as t is
 // an error here already.

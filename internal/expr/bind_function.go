@@ -45,6 +45,7 @@ const (
 	aNumber
 	aFloat // any number, cast to float64
 	anything
+	anInterval
 )
 
 // arguments checks the number and types of args against params, of which the last optional may be missing, and casts them.
@@ -100,6 +101,11 @@ func (b *binder) argument(c *call, i int, x node, p parameter) (node, *Error) {
 			return x, nil
 		}
 		want = "a number"
+	case anInterval:
+		if isUntyped(x) || t.kind == kInterval || t.kind == kTime {
+			return b.cast(x, simple(kInterval), at)
+		}
+		want = "an interval"
 	case anything:
 		if t.kind == kInterval {
 			return nil, errAt(at, "%s does not work on an interval", c.name)
@@ -111,7 +117,7 @@ func (b *binder) argument(c *call, i int, x node, p parameter) (node, *Error) {
 		which = ordinals[i] + " "
 	}
 	return nil, errAt(at, "the %sargument of %s must be %s, not %s: cast it, as in x::%s", which, c.name, want, t,
-		map[parameter]string{aString: "string", anInt: "int64", aNumber: "float64", aFloat: "float64"}[p])
+		map[parameter]string{aString: "string", anInt: "int64", aNumber: "float64", aFloat: "float64", anInterval: "interval"}[p])
 }
 
 // strict registers a function of fixed parameter and result types.

@@ -145,61 +145,10 @@ func constDec(c *constNode) dec {
 	return decimal128.FromI64(-1)
 }
 
-// intervalUnits are PostgreSQL's names: months, days or µs each.
-var intervalUnits = map[string]struct{ months, days, micros int64 }{
-	"microsecond": {micros: 1}, "us": {micros: 1}, "millisecond": {micros: 1000}, "ms": {micros: 1000},
-	"second": {micros: microsPerSecond}, "sec": {micros: microsPerSecond}, "s": {micros: microsPerSecond},
-	"minute": {micros: microsPerMinute}, "min": {micros: microsPerMinute}, "m": {micros: microsPerMinute},
-	"hour": {micros: microsPerHour}, "hr": {micros: microsPerHour}, "h": {micros: microsPerHour},
-	"day": {days: 1}, "d": {days: 1}, "week": {days: 7}, "w": {days: 7},
-	"month": {months: 1}, "mon": {months: 1}, "year": {months: 12}, "yr": {months: 12}, "y": {months: 12}, "decade": {months: 120}, "century": {months: 1200},
-}
-
-// interval reads '1 day 2 hours', '90 minutes', '1 mon -3 days', '01:30:00'.
 func (b *binder) interval(n *literal) (node, *Error) {
-	bad := errAt(n.span, "string %q is not an interval: write it like '1 day 2 hours'", n.text)
-	words := strings.Fields(strings.ToLower(n.text))
-	var months, days, micros int64
-	for len(words) > 0 {
-		if strings.Contains(words[0], ":") {
-			neg := strings.HasPrefix(words[0], "-")
-			us, ok := isoLayout.TimeOfDay([]byte(strings.TrimLeft(words[0], "+-")))
-			if !ok {
-				return nil, bad
-			}
-			if neg {
-				us = -us
-			}
-			micros += us
-			words = words[1:]
-			continue
-		}
-		if len(words) < 2 {
-			return nil, bad
-		}
-		u, ok := intervalUnits[words[1]]
-		if !ok {
-			u, ok = intervalUnits[strings.TrimSuffix(words[1], "s")]
-		}
-		v, exact := textval.Decimal([]byte(words[0]), 18, 6)
-		if !ok || !exact {
-			return nil, bad
-		}
-		whole, part := int64(v.LowBits())/1e6, int64(v.LowBits())%1e6
-		if whole > math.MaxInt32 || whole < math.MinInt32 || part != 0 && u.micros*part%1e6 != 0 || part != 0 && u.micros == 0 {
-			return nil, bad
-		}
-		months += whole * u.months
-		days += whole * u.days
-		micros += whole*u.micros + part*u.micros/1e6
-		words = words[2:]
+	v, ok := parseInterval([]byte(n.text))
+	if !ok {
+		return nil, errAt(n.span, "string %q is not an interval: write it like '1 day 2 hours'", n.text)
 	}
-	const most = 10000 * 366
-	if len(n.text) == 0 || months > most || months < -most || days > most || days < -most {
-		return nil, bad
-	}
-	c := intNode(kTimestamp, micros)
-	c.v.kind = kInterval
-	c.months, c.days = int32(months), int32(days)
-	return c, nil
+	return intervalNode(v), nil
 }

@@ -27,11 +27,7 @@ func (b *binder) unary(n *unary) (node, *Error) {
 	case t.kind == kNull:
 		return nullNode(simple(kInt32)), nil
 	case t.kind == kInterval && n.op == "-":
-		c := *x.(*constNode)
-		v := intNode(kTimestamp, -values[int64](c.v)[0]).v
-		v.kind = kInterval
-		c.v, c.months, c.days = v, -c.months, -c.days
-		return &c, nil
+		return b.call(t, negateInterval, true, n.span, x), nil
 	case !t.kind.numeric():
 		return nil, errAt(n.span, "operator %s needs a number, not %s", n.op, t)
 	case n.op == "+":
@@ -260,7 +256,7 @@ func (b *binder) compare(op string, x, y node, atX, atY, at span) (node, *Error)
 	if tx.kind >= kList || ty.kind >= kList {
 		return nil, errAt(at, "operator %s does not work on %s and %s: only IS NULL does", op, tx, ty)
 	}
-	if !ok || t.kind == kInterval {
+	if !ok {
 		return nil, errAt(at, "cannot compare %s with %s: cast one side", tx, ty)
 	}
 	isDistinct := op == "IS DISTINCT FROM" || op == "IS NOT DISTINCT FROM"

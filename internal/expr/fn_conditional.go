@@ -49,8 +49,8 @@ func bindCoalesce(b *binder, c *call, args []node) (node, *Error) {
 }
 
 func bindNullif(b *binder, c *call, args []node) (node, *Error) {
-	if err := b.arguments(c, args, 0, anything, anything); err != nil {
-		return nil, err
+	if len(args) != 2 {
+		return nil, b.arguments(c, args, 0, anything, anything)
 	}
 	atX, atY := c.args[0].place(), c.args[1].place()
 	x, let := b.share(args[0])

@@ -1,8 +1,7 @@
 package expr
 
 import (
-	"math"
-	"strconv"
+	"slices"
 
 	"github.com/sluice-data/sluice/internal/textval"
 )
@@ -22,17 +21,21 @@ func init() {
 			return intNode(k, value(b)), nil
 		}
 	}
-	register(definition{Function{Name: "now", Aliases: []string{"current_timestamp"}, Signature: "now() → timestamptz",
+	register(definition{Function{Name: "now", Aliases: []string{"current_timestamp", "transaction_timestamp", "statement_timestamp"}, Signature: "now() → timestamptz",
 		Doc: "The time of the event that started the run, so that a retry computes the same.", Example: "now() = current_timestamp", Result: "true"}, constant(kTimestamptz, now)})
-	register(definition{Function{Name: "localtimestamp", Signature: "localtimestamp → timestamp", Doc: "now() without its zone, in UTC.",
+	register(definition{Function{Name: "localtimestamp", Aliases: []string{"getdate"}, Signature: "localtimestamp → timestamp", Doc: "now() without its zone, in UTC.",
 		Example: "localtimestamp = now()::timestamp", Result: "true"}, constant(kTimestamp, now)})
-	register(definition{Function{Name: "current_date", Signature: "current_date → date", Doc: "The date of now() in UTC.", Example: "current_date = now()::date", Result: "true"},
+	register(definition{Function{Name: "current_date", Aliases: []string{"today"}, Signature: "current_date → date", Doc: "The date of now() in UTC.", Example: "current_date = now()::date", Result: "true"},
 		constant(kDate, func(b *binder) int64 { return floorDiv(now(b), microsPerDay) })})
-	register(definition{Function{Name: "date_trunc", Signature: "date_trunc(unit, timestamp) → timestamp",
-		Doc:     "The start of the second, minute, hour, day, week (Monday), month, quarter, year … that the time is in; of a date, a timestamp.",
+	register(definition{Function{Name: "localtime", Signature: "localtime → time", Doc: "The time of day of now() in UTC.", Example: "localtime = now()::time", Result: "true"},
+		constant(kTime, func(b *binder) int64 { return floorMod(now(b), microsPerDay) })})
+	register(definition{Function{Name: "date_trunc", Signature: "date_trunc(unit, timestamp [, zone]) → timestamp",
+		Doc: "The start of the second, minute, hour, day, week (Monday), month, quarter, year … that the time is in; of a date, a timestamp. " +
+			"A timestamptz is in UTC, or in the zone given. What an interval has below the unit is dropped.",
 		Example: "date_trunc('month', TIMESTAMP '2026-11-22 13:04:05')", Result: "2026-11-01 00:00:00"}, bindTrunc})
 	register(definition{Function{Name: "date_part", Signature: "date_part(unit, x), extract(unit FROM x) → number",
-		Doc:     "A part of a date, time or timestamp (in UTC): int64; decimal(8,6) for second, decimal(9,3) for milliseconds, decimal(18,6) for epoch, which have fractions.",
+		Doc: "A part of a date, time, timestamp (in UTC) or interval: int64; decimal(8,6) for second, decimal(9,3) for milliseconds, decimal(19,6) for epoch, which have fractions. " +
+			"The units are year, quarter, month, week, day, dow, isodow, doy, hour, minute, second, milliseconds, microseconds, epoch, isoyear, decade, century, millennium, timezone.",
 		Example: "extract(doy FROM DATE '2026-02-01')", Result: "32"}, bindPart})
 }
 
@@ -103,14 +106,20 @@ func daysInMonth(y, m int64) int64 {
 func isoDow(days int64) int64 { return floorMod(days+3, 7) + 1 }
 
 func bindTrunc(b *binder, c *call, args []node) (node, *Error) {
-	if err := b.arguments(c, args, 0, aString, anything); err != nil {
-		return nil, err
+	if len(args) != 2 && len(args) != 3 {
+		return nil, b.arguments(c, args, 1, aString, anything, aString)
 	}
 	unit, err := b.unit(c, args[0], truncUnits)
 	if err != nil {
 		return nil, err
 	}
 	x, at := args[1], c.args[1].place()
+	if x.typ().kind == kInterval && len(args) == 2 {
+		if unit == "week" {
+			return nil, errAt(at, "an interval has no weeks: its months have no whole number of them")
+		}
+		return b.call(simple(kInterval), mapFixed(truncInterval(unit)), false, c.span, x), nil
+	}
 	if isUntyped(x) || x.typ().kind == kDate {
 		if x, err = b.cast(x, simple(kTimestamp), at); err != nil {
 			return nil, err
@@ -120,30 +129,65 @@ func bindTrunc(b *binder, c *call, args []node) (node, *Error) {
 	if t.kind != kTimestamp && t.kind != kTimestamptz {
 		return nil, errAt(at, "the second argument of date_trunc must be a timestamp or date, not %s", t)
 	}
-	return b.call(t, truncKernel(unit), false, c.span, x), nil
+	if len(args) == 2 {
+		return b.call(t, truncKernel(unit), false, c.span, x), nil
+	}
+	if t.kind != kTimestamptz {
+		return nil, errAt(at, "date_trunc in a zone works on timestamptz, not %s: a timestamp has no zone", t)
+	}
+	z, zones, err := b.zone(args[2], c.args[2].place())
+	if err != nil {
+		return nil, err
+	}
+	list := []node{x}
+	if zones != nil {
+		list = append(list, zones)
+	}
+	return b.call(t, inZone(truncIn(unit), z), true, c.span, list...), nil
 }
 
+// truncIn truncates what a zone's clocks show. Hours and less keep the offset, so that each hour of a day that has it twice is one of its own.
+func truncIn(unit string) func(z *textval.Zone, us int64) (int64, bool) {
+	trunc := truncation(unit)
+	short := slices.Index(truncUnits, unit) <= slices.Index(truncUnits, "hour")
+	return func(z *textval.Zone, us int64) (int64, bool) {
+		if short {
+			offset := z.Offset(us) * microsPerSecond
+			return trunc(us+offset) - offset, true
+		}
+		local, ok := z.Local(us)
+		if !ok {
+			return 0, false
+		}
+		return z.Instant(trunc(local))
+	}
+}
+
+// fixedUnits are those of one length, in µs.
+var fixedUnits = map[string]int64{"microseconds": 1, "milliseconds": 1000, "second": microsPerSecond, "minute": microsPerMinute, "hour": microsPerHour, "day": microsPerDay}
+
 func truncKernel(unit string) kernel {
-	switch unit {
-	case "microseconds":
-		return mapFixed(func(us int64) int64 { return us })
-	case "milliseconds":
-		return mapFixed(func(us int64) int64 { return us - floorMod(us, 1000) })
-	case "second":
-		return truncFixed(microsPerSecond)
-	case "minute":
-		return truncFixed(microsPerMinute)
-	case "hour":
-		return truncFixed(microsPerHour)
-	case "day":
+	if unit == "day" {
 		return truncDay
-	case "week":
-		return mapFixed(func(us int64) int64 {
+	}
+	if n, ok := fixedUnits[unit]; ok {
+		return truncFixed(n)
+	}
+	return mapFixed(truncation(unit))
+}
+
+// truncation gives the start of the unit that a time is in.
+func truncation(unit string) func(us int64) int64 {
+	if n, ok := fixedUnits[unit]; ok {
+		return func(us int64) int64 { return us - floorMod(us, n) }
+	}
+	if unit == "week" {
+		return func(us int64) int64 {
 			d := floorDiv(us, microsPerDay)
 			return (d - isoDow(d) + 1) * microsPerDay
-		})
+		}
 	}
-	return mapFixed(func(us int64) int64 {
+	return func(us int64) int64 {
 		y, m, _ := civil(floorDiv(us, microsPerDay))
 		switch unit {
 		case "quarter":
@@ -158,7 +202,7 @@ func truncKernel(unit string) kernel {
 			y, m = floorDiv(y-1, 1000)*1000+1, 1
 		}
 		return dayOf(y, m, 1) * microsPerDay
-	})
+	}
 }
 
 func truncFixed(unit int64) kernel {
@@ -185,30 +229,42 @@ func truncDay(f *function, r *run, _ []byte, args []*vector) *vector {
 	return out
 }
 
+// zoneUnits are parts of a timestamptz only, which is in UTC.
+var zoneUnits = []string{"timezone", "timezone_hour", "timezone_minute"}
+
 func bindPart(b *binder, c *call, args []node) (node, *Error) {
-	if err := b.arguments(c, args, 0, aString, anything); err != nil {
-		return nil, err
+	if len(args) != 2 {
+		return nil, b.arguments(c, args, 0, aString, anything)
 	}
-	unit, err := b.unit(c, args[0], partUnits)
+	unit, err := b.unit(c, args[0], append(zoneUnits, partUnits...))
 	if err != nil {
 		return nil, err
 	}
-	x, at := args[1], c.args[1].place()
+	return b.part(c, unit, args[1], c.args[1].place())
+}
+
+// part is extract(unit FROM x).
+func (b *binder) part(c *call, unit string, x node, at span) (node, *Error) {
 	if isUntyped(x) {
+		var err *Error
 		if x, err = b.cast(x, simple(kTimestamp), at); err != nil {
 			return nil, err
 		}
 	}
 	k := x.typ().kind
-	if !k.temporal() {
-		return nil, errAt(at, "extract needs a date, time or timestamp, not %s", x.typ())
+	if !k.temporal() && k != kInterval {
+		return nil, errAt(at, "extract needs a date, time, timestamp or interval, not %s", x.typ())
 	}
 	clock := unit == "hour" || unit == "minute" || unit == "second" || unit == "milliseconds" || unit == "microseconds"
-	if k == kDate && clock {
+	switch {
+	case k == kDate && clock:
 		return nil, errAt(at, "a date has no %s", unit)
-	}
-	if k == kTime && !clock && unit != "epoch" {
+	case k == kTime && !clock && unit != "epoch":
 		return nil, errAt(at, "a time of day has no %s", unit)
+	case k == kInterval && slices.Contains([]string{"dow", "isodow", "doy", "week", "isoyear"}, unit):
+		return nil, errAt(at, "an interval has no %s", unit)
+	case k != kTimestamptz && slices.Contains(zoneUnits, unit):
+		return nil, errAt(at, "only a timestamptz has a %s", unit)
 	}
 	t := simple(kInt64)
 	switch unit {
@@ -218,9 +274,15 @@ func bindPart(b *binder, c *call, args []node) (node, *Error) {
 		t = decimalOf(9, 3)
 	case "epoch":
 		t = decimalOf(19, 6)
+		if k == kInterval {
+			t = decimalOf(25, 6)
+		}
 	}
 	if k == kDate && t.kind == kDecimal {
 		t = simple(kInt64)
+	}
+	if k == kInterval {
+		return b.call(t, intervalPart(unit), false, c.span, x), nil
 	}
 	return b.call(t, partKernel(unit, k, t), false, c.span, x), nil
 }
@@ -240,6 +302,8 @@ func partKernel(unit string, k kind, t typ) kernel {
 		part = func(us int64) int64 { return floorMod(us, microsPerMinute) }
 	case "epoch":
 		part = func(us int64) int64 { return us }
+	case "timezone", "timezone_hour", "timezone_minute":
+		part = func(int64) int64 { return 0 }
 	default:
 		byDay := datePart(unit)
 		part = func(us int64) int64 { return byDay(floorDiv(us, microsPerDay)) }
@@ -297,114 +361,4 @@ func period(y, n int64) int64 {
 		return (y + n - 1) / n
 	}
 	return -((n - y) / n)
-}
-
-// temporal binds + and - with a date, time, timestamp or interval on either side.
-func (b *binder) temporal(op string, x, y node, atX, atY, at span) (node, *Error) {
-	tx, ty := x.typ(), y.typ()
-	if op == "+" && (tx.kind == kInterval || tx.kind.integer() || tx.kind == kTime && ty.kind == kDate) {
-		x, y, tx, ty, atX, atY = y, x, ty, tx, atY, atX
-	}
-	stamp := tx.kind == kTimestamp || tx.kind == kTimestamptz
-	var err *Error
-	if c, ok := y.(*constNode); ok && c.untyped && op == "-" && tx.kind == kDate {
-		if y, err = b.cast(y, tx, atY); err != nil {
-			return nil, err
-		}
-		ty = tx
-	}
-	switch {
-	case op != "+" && op != "-":
-	case tx.kind == kNull || ty.kind == kNull:
-		t := tx
-		if t.kind == kNull || t.kind == kInterval {
-			t = ty
-		}
-		if t.kind == kInterval {
-			t = simple(kTimestamp)
-		}
-		return nullNode(t), nil
-	case tx.kind == kDate && ty.kind.integer():
-		if y, err = b.cast(y, simple(kInt64), atY); err != nil {
-			return nil, err
-		}
-		return b.call(tx, addDays(op == "-"), true, at, x, y), nil
-	case tx.kind == kDate && ty.kind == kDate && op == "-":
-		return b.call(simple(kInt32), subDates, true, at, x, y), nil
-	case tx.kind == kDate && ty.kind == kTime && op == "+":
-		if x, err = b.cast(x, simple(kTimestamp), atX); err != nil {
-			return nil, err
-		}
-		return b.call(simple(kTimestamp), arithmetic("+", kInt64), true, at, x, y), nil
-	case (tx.kind == kDate || stamp) && ty.kind == kInterval:
-		if tx.kind == kDate {
-			if x, err = b.cast(x, simple(kTimestamp), atX); err != nil {
-				return nil, err
-			}
-		}
-		iv := y.(*constNode)
-		months, days, micros := int64(iv.months), int64(iv.days), values[int64](iv.v)[0]
-		if op == "-" {
-			months, days, micros = -months, -days, -micros
-		}
-		return b.call(x.typ(), addInterval(months, days, micros), true, at, x), nil
-	case op == "-" && (stamp || tx.kind == kDate) && (ty.kind == kTimestamp || ty.kind == kTimestamptz || ty.kind == kDate):
-		return nil, errAt(at, "the difference of timestamps is an interval, which no column can hold: subtract extract(epoch FROM …) to get seconds, or cast both to date to get days")
-	}
-	hint := ""
-	if stamp && ty.kind.numeric() && (op == "+" || op == "-") {
-		hint = ": add an interval, as in ts + INTERVAL '1 day'"
-	}
-	return nil, errAt(at, "operator %s does not work on %s and %s%s", op, x.typ(), y.typ(), hint)
-}
-
-func addDays(minus bool) kernel {
-	return func(f *function, r *run, sel []byte, args []*vector) *vector {
-		x, mx, y, my := values[int32](args[0]), args[0].mask(), values[int64](args[1]), args[1].mask()
-		out := r.fixed(f.t)
-		out.valid = r.strictValid(args...)
-		valid, dst := out.valid, values[int32](out)
-		for i := range dst {
-			n := y[i&my]
-			if minus {
-				n = -n
-			}
-			d := int64(x[i&mx]) + n
-			dst[i] = int32(d)
-			if (d != int64(dst[i]) || n > math.MaxUint32 || n < -math.MaxUint32) && active(sel, valid, i) {
-				f.fail(r, out, i, strconv.FormatInt(y[i&my], 10), "date out of range")
-			}
-		}
-		return out
-	}
-}
-
-func subDates(f *function, r *run, sel []byte, args []*vector) *vector {
-	return intKernel("-", subSigned[int32])(f, r, sel, args)
-}
-
-// addInterval adds months (to the month's last day at most), then days, then µs: PostgreSQL's order.
-func addInterval(months, days, micros int64) kernel {
-	return func(f *function, r *run, sel []byte, args []*vector) *vector {
-		out := r.fixed(f.t)
-		out.valid = r.strictValid(args...)
-		valid, dst := out.valid, values[int64](out)
-		for i, us := range values[int64](args[0]) {
-			day, rest := floorDiv(us, microsPerDay), floorMod(us, microsPerDay)
-			if months != 0 {
-				y, m, d := civil(day)
-				m += months - 1
-				y, m = y+floorDiv(m, 12), floorMod(m, 12)+1
-				day = dayOf(y, m, min(d, daysInMonth(y, m)))
-			}
-			day += days
-			hi := day*microsPerDay + rest
-			dst[i] = hi + micros
-			const most = math.MaxInt64/microsPerDay - 1
-			if (day > most || day < -most || (hi^dst[i])&(micros^dst[i]) < 0) && active(sel, valid, i) {
-				f.fail(r, out, i, string(textval.AppendTimestamp(nil, us)), "timestamp out of range")
-			}
-		}
-		return out
-	}
 }

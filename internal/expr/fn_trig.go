@@ -44,7 +44,6 @@ func init() {
 	}{
 		{"isnan", "Whether a float is not a number.", "isnan('NaN'::float8)", func(x float64) bool { return x != x }},
 		{"isinf", "Whether a float is infinity or -infinity.", "isinf('-Infinity'::float8)", func(x float64) bool { return math.IsInf(x, 0) }},
-		{"isfinite", "Whether a number is neither infinite nor NaN.", "isfinite(1.5)", func(x float64) bool { return x-x == 0 }},
 	} {
 		strict(Function{Name: f.name, Signature: f.name + "(number) → bool", Doc: f.doc, Example: f.example, Result: "true"}, false, simple(kBool),
 			func(fn *function, r *run, _ []byte, args []*vector) *vector {

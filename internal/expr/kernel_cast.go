@@ -22,6 +22,10 @@ func castKernel(from, to typ) (k kernel, mayFail bool) {
 		return castToText(from), false
 	case from.kind == kString:
 		return castFromText(to), true
+	case to.kind == kInterval:
+		return timeToInterval, false
+	case from.kind == kInterval:
+		return intervalToTime, false
 	case from.kind == kBool:
 		return boolToInt(to.kind), false
 	case to.kind == kBool:

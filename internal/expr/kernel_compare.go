@@ -60,6 +60,8 @@ func (r *run) compare(op compareOp, k kind, a, b *vector) []byte {
 		compareNumbers[float64](r, dst, op, a, b)
 	case kDecimal:
 		r.compareDecimals(dst, op, a, b)
+	case kInterval:
+		r.compareIntervals(dst, op, a, b)
 	case kBool:
 		a, b = r.spread(a), r.spread(b)
 		if op.less {

@@ -82,6 +82,9 @@ func appender(v *vector) func(dst []byte, i int) []byte {
 	case kTimestamptz:
 		s := values[int64](v)
 		return func(dst []byte, i int) []byte { return textval.AppendInstant(dst, s[i&m]) }
+	case kInterval:
+		s := values[interval](v)
+		return func(dst []byte, i int) []byte { return appendInterval(dst, s[i&m]) }
 	case kBinary:
 		return func(dst []byte, i int) []byte { return hex.AppendEncode(append(dst, `\x`...), v.str(i&m)) }
 	}
@@ -163,6 +166,8 @@ func castFromText(to typ) kernel {
 		return parseText(isoLayout.Micros)
 	case kTimestamptz:
 		return parseText(isoLayout.Instant)
+	case kInterval:
+		return parseText(parseInterval)
 	}
 	return binaryFromText
 }
@@ -202,7 +207,7 @@ func (f *function) notA() string {
 	if f.t.json {
 		return "not valid JSON"
 	}
-	if f.t.kind.signed() {
+	if f.t.kind.signed() || f.t.kind == kInterval {
 		return "not an " + name
 	}
 	return "not a " + name

@@ -18,8 +18,6 @@ type constNode struct {
 	// untyped: a string literal, which takes the type of what it meets, as in PostgreSQL
 	untyped bool
 	number  bool // an integer literal: fits beside uint64
-	months  int32
-	days    int32 // of an interval; its µs are the value
 }
 
 func (c *constNode) typ() typ       { return c.v.typ }

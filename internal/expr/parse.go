@@ -14,6 +14,7 @@ const (
 	bpAdd     = 80
 	bpMul     = 90
 	bpPower   = 100
+	bpAt      = 105 // AT TIME ZONE
 	bpSign    = 110
 	bpCast    = 120
 	bpPart    = 130 // [ ] and .
@@ -192,6 +193,10 @@ func (p *parser) infixPower() int {
 		if p.peekAt(1).low == "to" {
 			return bpMember
 		}
+	case "at":
+		if p.peekAt(1).low == "time" && p.peekAt(2).low == "zone" {
+			return bpAt
+		}
 	case "not":
 		switch p.peekAt(1).low {
 		case "in", "between", "like", "ilike", "similar":
@@ -211,7 +216,7 @@ func (p *parser) infix(x syntax, bp, from int) (syntax, *Error) {
 			if err != nil {
 				return nil, err
 			}
-			return &castTo{to(), x, typ, at}, nil
+			return &castTo{to(), x, typ, at, false}, nil
 		}
 		if bp == bpPart {
 			return p.part(x, t, to)
@@ -240,6 +245,8 @@ func (p *parser) infix(x syntax, bp, from int) (syntax, *Error) {
 		return &isTest{to(), x, t.low == "notnull", "NULL"}, nil
 	case "is":
 		return p.isPredicate(x, t, to)
+	case "at":
+		return p.atTimeZone(x, bp, from)
 	}
 	negated := t.low == "not"
 	if negated {
@@ -392,14 +399,16 @@ func (p *parser) word(t token, power int) (syntax, *Error) {
 		return &unary{span{t.pos, p.last().end}, "NOT", x}, nil
 	case "case":
 		return p.caseExpr(t)
-	case "cast":
-		return p.cast(t)
 	case "array":
 		if p.isOp("[") {
 			p.take()
 			return p.array(t)
 		}
-	case "current_date", "current_timestamp", "localtimestamp":
+	case "cast", "try_cast":
+		if t.low == "cast" || p.isOp("(") {
+			return p.cast(t)
+		}
+	case "current_date", "current_timestamp", "localtime", "localtimestamp":
 		if !p.isOp("(") {
 			return &call{span: t.span, name: t.low, at: t.span}, nil
 		}
@@ -441,14 +450,12 @@ func (p *parser) typedLiteral(t token) (syntax, bool, *Error) {
 	}
 	s := p.peekAt(skip)
 	if s.kind != tokString {
-		return nil, false, nil
+		return p.countedInterval(t)
 	}
 	p.at += skip + 1
 	n := &literal{span{t.pos, s.end}, kind, s.text}
-	if kind == litInterval && p.peek().kind == tokIdent && !reserved[p.peek().low] { // INTERVAL '3' DAY
-		unit := p.take()
-		n.text += " " + unit.low
-		n.end = unit.end
+	if kind == litInterval {
+		return n, true, p.intervalFields(n)
 	}
 	return n, true, nil
 }
@@ -505,24 +512,24 @@ func (p *parser) caseExpr(t token) (syntax, *Error) {
 }
 
 func (p *parser) cast(t token) (syntax, *Error) {
-	if err := p.wantOp("(", "after CAST"); err != nil {
+	if err := p.wantOp("(", "after "+strings.ToUpper(t.low)); err != nil {
 		return nil, err
 	}
 	x, err := p.expr(0)
 	if err != nil {
 		return nil, err
 	}
-	if err := p.wantWord("as", "in CAST"); err != nil {
+	if err := p.wantWord("as", "in "+strings.ToUpper(t.low)); err != nil {
 		return nil, err
 	}
 	typ, at, err := p.typeName()
 	if err != nil {
 		return nil, err
 	}
-	if err := p.wantOp(")", "to close CAST"); err != nil {
+	if err := p.wantOp(")", "to close "+strings.ToUpper(t.low)); err != nil {
 		return nil, err
 	}
-	return &castTo{span{t.pos, p.last().end}, x, typ, at}, nil
+	return &castTo{span{t.pos, p.last().end}, x, typ, at, t.low == "try_cast"}, nil
 }
 
 // typeName takes the tokens of a type and returns them as text for schema.ParseField.

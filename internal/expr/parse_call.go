@@ -41,6 +41,7 @@ func (p *parser) call(t token) (syntax, *Error) {
 		return nil, err
 	}
 	n.span = span{t.pos, p.last().end}
+	n.bareUnit()
 	return n, nil
 }
 

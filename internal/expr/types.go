@@ -30,7 +30,7 @@ const (
 	kTime
 	kTimestamp
 	kTimestamptz
-	kInterval // literals only
+	kInterval // within expressions only: no column holds one
 	kList
 	kStruct
 	kOpaque // passed through and tested for NULL
@@ -148,7 +148,7 @@ func (k kind) width() int {
 		return 4
 	case kInt64, kUint64, kFloat64, kTime, kTimestamp, kTimestamptz:
 		return 8
-	case kDecimal:
+	case kDecimal, kInterval:
 		return 16
 	}
 	return 0
@@ -242,10 +242,12 @@ func castable(a, b typ) bool {
 		return true
 	case a.kind == kList && b.kind == kList:
 		return castable(a.elem(), b.elem())
-	case !a.kind.printable() || !b.kind.printable():
+	case !a.kind.printable() && a.kind != kInterval || !b.kind.printable() && b.kind != kInterval:
 		return false
 	case a.kind == kString || b.kind == kString:
 		return true
+	case a.kind == kInterval || b.kind == kInterval:
+		return a.kind == kTime || b.kind == kTime
 	case a.kind.numeric() && b.kind.numeric():
 		return true
 	case a.kind == kBool:

@@ -1,9 +1,127 @@
 package textval
 
 import (
+	"fmt"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 )
+
+// Zone turns instants into the local times of a time zone and back. It is safe for concurrent use.
+type Zone struct {
+	zone zone
+	at   atomic.Pointer[stretch] // of instants, as zone.last is of local times
+}
+
+// zones are the named zones in use: there are some 600 names.
+var zones sync.Map
+
+// abbreviations are those of PostgreSQL's default set that are no IANA names and mean one offset, in hours.
+var abbreviations = map[string]int{"Z": 0, "EDT": -4, "CST": -6, "CDT": -5, "MDT": -6, "PST": -8, "PDT": -7, "AKST": -9, "AKDT": -8, "BST": 1, "WEST": 1, "CEST": 2,
+	"EEST": 3, "MSK": 3, "JST": 9, "KST": 9, "AEST": 10, "AEDT": 11, "NZST": 12, "NZDT": 13}
+
+// NewZone finds a zone by its IANA name, an abbreviation such as PST or CEST, or an offset as AT TIME ZONE takes it: [name]±hh[:mm],
+// where + is west of Greenwich (POSIX, and PostgreSQL's rule).
+func NewZone(name string) (*Zone, error) {
+	if z, ok := zones.Load(name); ok {
+		return z.(*Zone), nil
+	}
+	if loc, err := time.LoadLocation(name); err == nil && name != "" && name != "Local" {
+		z, _ := zones.LoadOrStore(name, &Zone{zone: zone{loc: loc}})
+		return z.(*Zone), nil
+	}
+	if h, ok := abbreviations[strings.ToUpper(name)]; ok {
+		return FixedZone(h * 3600), nil
+	}
+	if i := strings.IndexAny(name, "+-"); i >= 0 && strings.Trim(strings.ToUpper(name[:i]), "ABCDEFGHIJKLMNOPQRSTUVWXYZ") == "" {
+		offset := name[i:]
+		if len(offset) == 2 || len(offset) > 2 && offset[2] == ':' {
+			offset = offset[:1] + "0" + offset[1:] // one digit will do for the hours
+		}
+		if n, seconds := scanOffset([]byte(offset)); n == len(offset) {
+			return FixedZone(-seconds), nil
+		}
+	}
+	return nil, fmt.Errorf("unknown time zone %q: use an IANA name such as Europe/Berlin", name)
+}
+
+// FixedZone is a zone that is always so many seconds east of UTC.
+func FixedZone(seconds int) *Zone {
+	return &Zone{zone: zone{loc: time.FixedZone("", seconds)}}
+}
+
+// Local is the zone's local time at an instant, false outside int64.
+func (z *Zone) Local(us int64) (int64, bool) {
+	offset := z.Offset(us) * usPerSecond
+	local := us + offset
+	return local, (us^local)&(offset^local) >= 0
+}
+
+// Offset is the zone's distance from UTC at an instant, in seconds to the east.
+func (z *Zone) Offset(us int64) int64 {
+	sec := us / usPerSecond
+	if us%usPerSecond < 0 {
+		sec--
+	}
+	s := z.at.Load()
+	if s == nil || sec < s.from || sec >= s.to {
+		s = z.period(sec)
+		z.at.Store(s)
+	}
+	return s.offset
+}
+
+func (z *Zone) period(sec int64) *stretch {
+	t := time.Unix(sec, 0).In(z.zone.loc)
+	_, o := t.Zone()
+	s := &stretch{from: farPast, to: farFuture, offset: int64(o)}
+	start, stop := bounds(t)
+	if !start.IsZero() {
+		s.from = start.Unix()
+	}
+	if !stop.IsZero() {
+		s.to = stop.Unix()
+	}
+	return s
+}
+
+// Instant is when the zone's clocks show us, false outside int64. As in PostgreSQL, a time that they skip is read with the offset before the
+// change (so it comes out later by what was skipped), and one that they show twice is the second.
+func (z *Zone) Instant(us int64) (int64, bool) {
+	out, ok := z.zone.instant(us)
+	if !ok {
+		sec := us / usPerSecond
+		if us%usPerSecond < 0 {
+			sec--
+		}
+		out = us - z.zone.resolve(sec)*usPerSecond
+	}
+	return out, us < 1<<62 && us > -1<<62 || (us < 0) == (out < 0)
+}
+
+// resolve is the offset that a local time is taken to have.
+func (z *zone) resolve(sec int64) int64 {
+	t := time.Unix(sec-86_400, 0).In(z.loc)
+	for {
+		_, before := t.Zone()
+		_, stop := bounds(t)
+		if stop.IsZero() {
+			return int64(before)
+		}
+		_, after := stop.Zone()
+		a, b, change := int64(before), int64(after), stop.Unix()
+		switch {
+		case sec < change+min(a, b):
+			return a
+		case sec < change+max(a, b) && a < b: // skipped
+			return a
+		case sec < change+max(a, b):
+			return b
+		}
+		t = stop
+	}
+}
 
 // zone turns local times into instants. It remembers the last stretch without a change of offset: most data stays in one.
 type zone struct {
@@ -63,7 +181,7 @@ func (z *zone) around(t time.Time) (*stretch, int64) {
 	off := int64(o)
 	s := &stretch{from: farPast, to: farFuture, offset: off}
 	end := int64(farFuture)
-	start, stop := t.ZoneBounds()
+	start, stop := bounds(t)
 	if !start.IsZero() {
 		_, before := start.Add(-time.Second).Zone()
 		s.from = start.Unix() + max(off, int64(before))
@@ -74,4 +192,14 @@ func (z *zone) around(t time.Time) (*stretch, int64) {
 		s.to = end + min(off, int64(after))
 	}
 	return s, end
+}
+
+// bounds is t.ZoneBounds, whose end on the last day of leap years behind the zone's table (2040-12-31) is not after t (Go 1.26): there
+// the next day will do, as it is of the same period or the start of the next.
+func bounds(t time.Time) (start, stop time.Time) {
+	start, stop = t.ZoneBounds()
+	if !stop.IsZero() && !stop.After(t) {
+		stop = t.Add(24 * time.Hour)
+	}
+	return start, stop
 }
