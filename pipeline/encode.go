@@ -35,7 +35,7 @@ func (g *gatherer) add(ctx context.Context, rec arrow.Record) error {
 	}
 	for g.rows+rec.NumRows() > g.BlockRows {
 		n := g.BlockRows - g.rows
-		size := recordBytes(rec) * n / rec.NumRows()
+		size := RecordBytes(rec) * n / rec.NumRows()
 		head, tail := rec.NewSlice(0, n), rec.NewSlice(n, rec.NumRows())
 		rec.Release()
 		rec = tail
@@ -47,7 +47,7 @@ func (g *gatherer) add(ctx context.Context, rec arrow.Record) error {
 	if rec.NumRows() == 0 {
 		return nil
 	}
-	g.push(rec, recordBytes(rec))
+	g.push(rec, RecordBytes(rec))
 	rec = nil
 	if g.rows >= g.BlockRows || g.bytes >= g.BlockBytes {
 		return g.flush(ctx)
@@ -82,8 +82,8 @@ func releaseAll(recs []arrow.Record) {
 	}
 }
 
-// recordBytes is the size of the record's buffers; for a slice that of what it shares.
-func recordBytes(rec arrow.Record) int64 {
+// RecordBytes is the size of the record's buffers; for a slice that of what it shares.
+func RecordBytes(rec arrow.Record) int64 {
 	var n int64
 	var walk func(arrow.ArrayData)
 	walk = func(d arrow.ArrayData) {

@@ -292,7 +292,7 @@ func (l *lane) end(ctx context.Context, b Batch) error {
 		}
 		b.Rec.Retain()
 		l.res.recs = append(l.res.recs, b.Rec)
-		l.res.bytes += recordBytes(b.Rec)
+		l.res.bytes += RecordBytes(b.Rec)
 	}
 	return nil
 }

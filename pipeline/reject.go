@@ -28,16 +28,18 @@ type Rejects struct {
 
 // Add refuses row i of b; reason reads like `not an int32`.
 func (r *Rejects) Add(b Batch, i int, column, value, reason string) {
-	var o Origin
-	if b.Rows != nil {
-		if b.Sel != nil {
-			i = int(b.Sel[i])
-		}
-		o = b.Rows.Origin(i)
-	} else {
-		o.Offset = -1
+	r.AddOrigin(b.Origin(i), column, value, reason)
+}
+
+// Origin is where row i of b came from, as far as that is known; its Raw is lent.
+func (b Batch) Origin(i int) Origin {
+	if b.Rows == nil {
+		return Origin{Offset: -1}
 	}
-	r.AddOrigin(o, column, value, reason)
+	if b.Sel != nil {
+		i = int(b.Sel[i])
+	}
+	return b.Rows.Origin(i)
 }
 
 // AddOrigin refuses the record at o; o.Raw and value are copied.

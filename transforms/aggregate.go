@@ -116,7 +116,7 @@ func (b *aggregateBinder) by(n *spec.Node) error {
 		if _, err := lookup(it, b.in, name); err != nil {
 			return err
 		}
-		p, err := expr.Compile(`"`+strings.ReplaceAll(name, `"`, `""`)+`"`, b.in, b.env.Expr)
+		p, err := expr.Compile(quoteName(name), b.in, b.env.Expr)
 		if err != nil {
 			return it.Errorf("%w", err)
 		}

@@ -39,21 +39,23 @@ func keep(b pipeline.Batch, rec arrow.Record, idx []int32, mem memory.Allocator)
 	if err != nil {
 		return pipeline.Batch{}, err
 	}
-	b.Rec = out
+	b.Rec, b.Sel = out, placesOf(b, idx)
+	return b, nil
+}
+
+// placesOf are the places in the input of the rows idx of b, which may be there several times. It uses idx as long as it lives.
+func placesOf(b pipeline.Batch, idx []int32) []int32 {
 	if b.Rows == nil {
-		b.Sel = nil
-		return b, nil
+		return nil
 	}
 	if b.Sel == nil {
-		b.Sel = idx
-		return b, nil
+		return idx
 	}
 	sel := make([]int32, len(idx))
 	for i, x := range idx {
 		sel[i] = b.Sel[x]
 	}
-	b.Sel = sel
-	return b, nil
+	return sel
 }
 
 // trueRows appends the rows in which the bool array a is true.

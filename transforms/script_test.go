@@ -102,6 +102,11 @@ func runCase(t *testing.T, table, step string) string {
 	if err != nil {
 		return "error: " + err.Error() + "\n"
 	}
+	if l, ok := b.Step.(Loader); ok {
+		if err := l.Load(t.Context()); err != nil {
+			return "error: " + err.Error() + "\n"
+		}
+	}
 	whole := apply(t, mem, b, rec, int(rec.NumRows()), 1)
 	// The same rows one at a time, and dealt to lanes.
 	for _, how := range [][2]int{{1, 1}, {2, 1}, {1, 2}, {1, 3}} {
@@ -139,6 +144,11 @@ func checkNeeds(t *testing.T, mem memory.Allocator, b Bound, rec arrow.Record, s
 		if err != nil {
 			t.Errorf("for %v it needs %v, and cannot be bound to that: %v", want, b.Needs(want), err)
 			continue
+		}
+		if l, ok := again.Step.(Loader); ok {
+			if err := l.Load(t.Context()); err != nil {
+				t.Fatal(err)
+			}
 		}
 		n := int(rec.NumRows())
 		if got, all := apply1(t, mem, again, pruned, n, 1, want), apply1(t, mem, b, rec, n, 1, want); got != all {
@@ -194,6 +204,9 @@ func bindStep(env Env, step string, in *arrow.Schema) (Bound, error) {
 	if !ok {
 		return Bound{}, fmt.Errorf("no step %s", entries[0].Key)
 	}
+	if env.Relation == nil {
+		env.Relation = testRelation
+	}
 	return d.Bind(env, entries[0].Value, in)
 }
 
@@ -222,10 +235,11 @@ func apply1(t *testing.T, mem memory.Allocator, b Bound, rec arrow.Record, batch
 			lines = append(lines, printRow(r, i))
 		}
 	}
+	var failed error
 	if b.Fold != nil {
 		rejects = applyFold(t, mem, b.Fold, rec, batch, lanes, take)
 	} else {
-		rejects = applyStep(t, mem, b.Step, rec, batch, take)
+		rejects, failed = applyStep(t, mem, b.Step, rec, batch, take)
 	}
 	var header []string
 	for _, f := range b.Schema().Fields() {
@@ -252,10 +266,14 @@ func apply1(t *testing.T, mem memory.Allocator, b Bound, rec arrow.Record, batch
 		}
 		out.WriteString("\n")
 	}
+	if failed != nil {
+		return "fails: " + failed.Error() + "\n"
+	}
 	return out.String()
 }
 
-func applyStep(t *testing.T, mem memory.Allocator, step pipeline.Step, rec arrow.Record, batch int, take func(arrow.Record)) []pipeline.Reject {
+// applyStep gives the rejects, and the error that the first batch of which a row fails the run ends with.
+func applyStep(t *testing.T, mem memory.Allocator, step pipeline.Step, rec arrow.Record, batch int, take func(arrow.Record)) ([]pipeline.Reject, error) {
 	var rej pipeline.Rejects
 	st, err := step.NewStage(mem)
 	if err != nil {
@@ -264,27 +282,39 @@ func applyStep(t *testing.T, mem memory.Allocator, step pipeline.Step, rec arrow
 	defer st.Close()
 	for lo := 0; lo == 0 || lo < int(rec.NumRows()); lo += max(batch, 1) {
 		piece := rec.NewSlice(int64(lo), min(int64(lo+batch), rec.NumRows()))
-		b := pipeline.Batch{Rec: piece, Rows: lineNumbers{lo}}
-		before := rej.Len()
-		got, err := st.Apply(context.Background(), b, &rej)
-		if err != nil {
-			t.Fatal(err)
+		before, out, added := rej.Len(), int64(0), int64(0)
+		given := func(got pipeline.Batch) error {
+			if !got.Rec.Schema().Equal(step.Schema()) {
+				t.Fatalf("a batch of %s, the step says %s", got.Rec.Schema(), step.Schema())
+			}
+			if got.Sel != nil && len(got.Sel) != int(got.Rec.NumRows()) {
+				t.Fatalf("%d rows with %d places", got.Rec.NumRows(), len(got.Sel))
+			}
+			out += got.Rec.NumRows()
+			take(got.Rec)
+			return nil
 		}
-		if !got.Rec.Schema().Equal(step.Schema()) {
-			t.Fatalf("a batch of %s, the step says %s", got.Rec.Schema(), step.Schema())
+		b := pipeline.Batch{Rec: piece, Rows: lineNumbers{lo}}
+		if e, ok := st.(pipeline.Expander); ok {
+			added, err = e.Expand(context.Background(), b, &rej, given)
+		} else {
+			var got pipeline.Batch
+			if got, err = st.Apply(context.Background(), b, &rej); err == nil {
+				_ = given(got)
+				got.Release()
+			}
+		}
+		if err != nil {
+			piece.Release()
+			return nil, err
 		}
 		_, drops := step.(pipeline.Dropper)
-		if n := got.Rec.NumRows() + int64(rej.Len()-before); n > piece.NumRows() || !drops && n != piece.NumRows() {
-			t.Fatalf("of %d rows %d came out or were rejected", piece.NumRows(), n)
+		if n, in := out+int64(rej.Len()-before), piece.NumRows()+added; n > in || !drops && n != in {
+			t.Fatalf("of %d rows and %d added %d came out or were rejected", piece.NumRows(), added, n)
 		}
-		if got.Sel != nil && len(got.Sel) != int(got.Rec.NumRows()) {
-			t.Fatalf("%d rows with %d places", got.Rec.NumRows(), len(got.Sel))
-		}
-		take(got.Rec)
-		got.Release()
 		piece.Release()
 	}
-	return rej.Rows()
+	return rej.Rows(), nil
 }
 
 func applyFold(t *testing.T, mem memory.Allocator, f pipeline.Fold, rec arrow.Record, batch, lanes int, take func(arrow.Record)) []pipeline.Reject {

@@ -2,6 +2,7 @@
 package transforms
 
 import (
+	"context"
 	"sort"
 
 	"github.com/apache/arrow/go/v17/arrow"
@@ -16,6 +17,8 @@ type Def struct {
 	Name    string // "filter"
 	Doc     string // one paragraph for the reference
 	Example string // a YAML list item that works on its own, run as a test
+	// Joins says that the arguments name a reference table, which Env.Relation opens.
+	Joins bool
 	// Bind checks node (the value under the step's name) against the incoming schema before a byte is read. Errors are *fail.Error of
 	// kind Usage with the node's line and column.
 	Bind func(env Env, node *spec.Node, in *arrow.Schema) (Bound, error)
@@ -28,6 +31,29 @@ type Env struct {
 	MemoryBudget int64
 	// TempDir is where folds put what the budget has no room for; "" is the system's directory for temporary files.
 	TempDir string
+	// Relation is the reference table that the arguments of a step name, by table: or by uri: and what goes with it.
+	Relation func(args *spec.Node) (Relation, error)
+}
+
+// Relation is a reference table: its columns are known when a step is bound, its rows when the step is loaded.
+type Relation interface {
+	// Name is what messages call it: its name in lookups:, or its URI.
+	Name() string
+	Schema() *arrow.Schema
+	// Use names the columns that will be asked for.
+	Use(columns ...string)
+	// Rows is how many rows there are, Column the values of a column that was named to Use. Both may be called once the step is
+	// being loaded. With null the column has one row more, the last, which is null. Columns are lent and live as long as the run.
+	Rows() int
+	Column(name string, null bool) arrow.Array
+	// Place is where row i is, for messages: `row 3 of s3://ref/zones.csv`.
+	Place(i int) string
+}
+
+// Loader is a pipeline.Step that uses a Relation. Load is called once, when the relation has been read and before any NewStage;
+// its errors are of kind Data.
+type Loader interface {
+	Load(ctx context.Context) error
 }
 
 // Bound is a step bound to its input schema: exactly one of Step and Fold is set.

@@ -51,6 +51,12 @@ func (j *job) look(ctx context.Context) (*plan, *binder, error) {
 	if err := j.settleSink(); err != nil && !errors.Is(err, errNoSink) {
 		return nil, nil, err
 	}
+	if err := j.findReferences(ctx); err != nil {
+		return nil, nil, err
+	}
+	if err := j.describeReferences(ctx, false); err != nil {
+		return nil, nil, err
+	}
 	if err := j.resolve(ctx); errors.Is(err, errNoInput) {
 		b := &binder{pipe: j.pipe, in: j.intake(), sizes: j.sizes, env: j.env}
 		if j.pipe.Schema.Mode != string(sources.Strict) {

@@ -28,6 +28,7 @@ type Manifest struct {
 	Engine      string               `json:"engine"`
 	Lanes       int                  `json:"lanes"`
 	Input       []InputRef           `json:"input"`
+	Lookups     []LookupRef          `json:"lookups,omitempty"`
 	Files       []FileRef            `json:"files"`
 	Quarantine  []FileRef            `json:"quarantine,omitempty"`
 	Schema      []ManifestColumn     `json:"schema"`

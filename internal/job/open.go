@@ -13,7 +13,6 @@ import (
 	"github.com/sluice-data/sluice/internal/compress"
 	"github.com/sluice-data/sluice/internal/fail"
 	"github.com/sluice-data/sluice/internal/objstore"
-	"github.com/sluice-data/sluice/internal/spec"
 	"github.com/sluice-data/sluice/pipeline"
 	"github.com/sluice-data/sluice/sources"
 )
@@ -33,14 +32,19 @@ type intake struct {
 
 // intake is the job's inputs, not yet read. Close it when all that reads them has ended.
 func (j *job) intake() *intake {
-	in := &intake{store: j.store, infos: j.infos, codec: j.pipe.Source.Compression, sizes: j.sizes, progress: j.progress,
-		readers:  objstore.NewReaders(j.store, j.infos, objstore.ReaderOptions{PartSize: j.sizes.readPart}),
-		streamed: make([]atomic.Int64, len(j.infos))}
+	in := j.intakeOf(j.infos, j.pipe.Source.Compression, j.progress)
 	if j.req.head != nil && len(j.infos) > 0 && len(j.req.head.bytes) > 0 {
 		in.first = j.req.head.bytes
 		in.readers.SetHead(0, in.first)
 	}
 	return in
+}
+
+// intakeOf is any objects as formats read them, booked on progress.
+func (j *job) intakeOf(infos []objstore.Info, codec string, progress *pipeline.Progress) *intake {
+	return &intake{store: j.store, infos: infos, codec: codec, sizes: j.sizes, progress: progress,
+		readers:  objstore.NewReaders(j.store, infos, objstore.ReaderOptions{PartSize: j.sizes.readPart}),
+		streamed: make([]atomic.Int64, len(infos))}
 }
 
 // close stops what is being read ahead.
@@ -208,12 +212,12 @@ func (s *inputStream) Close() error {
 // detectBytes is how much of the first input decides on its format.
 const detectBytes = 64 << 10
 
-// format settles the input format: declared, else by content, else by name.
-func (in *intake) format(ctx context.Context, p *spec.Pipeline) (sources.Format, error) {
-	if p.Source.Format != "" {
-		f, ok := sources.Lookup(p.Source.Format)
+// format settles the input format: declared, else ("") by content, else by name.
+func (in *intake) format(ctx context.Context, declared string) (sources.Format, error) {
+	if declared != "" {
+		f, ok := sources.Lookup(declared)
 		if !ok {
-			return f, fail.Newf(fail.Internal, "format %s is not built in", p.Source.Format)
+			return f, fail.Newf(fail.Internal, "format %s is not built in", declared)
 		}
 		return f, nil
 	}

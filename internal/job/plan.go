@@ -47,7 +47,7 @@ type binder struct {
 // bind opens the source and binds every step, all before the first chunk is read.
 func (b *binder) bind(ctx context.Context, fullScan bool) (p *plan, err error) {
 	if b.format.Open == nil {
-		if b.format, err = b.in.format(ctx, b.pipe); err != nil {
+		if b.format, err = b.in.format(ctx, b.pipe.Source.Format); err != nil {
 			return nil, err
 		}
 	}
@@ -96,19 +96,26 @@ func (p *plan) close() error {
 }
 
 func (b *binder) request(fullScan bool) sources.Request {
-	c := b.pipe.Source.CSV
+	req := requestOf(b.in, &b.pipe.Source, &b.pipe.Schema, b.format, b.sizes)
+	req.FullScan = fullScan
+	return req
+}
+
+// requestOf asks for all columns of the objects of in, read as source: and schema: say.
+func requestOf(in *intake, src *spec.Source, declared *spec.Schema, format sources.Format, s sizes) sources.Request {
+	c := src.CSV
 	req := sources.Request{
-		Inputs: b.in.inputs(),
-		Schema: sources.SchemaSpec{Mode: sources.Mode(b.pipe.Schema.Mode)},
+		Inputs: in.inputs(),
+		Schema: sources.SchemaSpec{Mode: sources.Mode(declared.Mode)},
 		Options: sources.Options{Delimiter: c.Delimiter, Quote: c.Quote, Header: c.Header, NullValues: c.NullValues,
 			Encoding: c.Encoding, Comment: c.Comment, SkipRows: c.SkipRows},
-		ChunkBytes: b.sizes.chunkBytes, ChunkRows: b.sizes.chunkRows, MaxRecord: b.sizes.maxRecord, Lanes: b.sizes.lanes,
-		FullScan: fullScan, Waited: b.in.progress.Stages.Cut.Wait,
+		ChunkBytes: s.chunkBytes, ChunkRows: s.chunkRows, MaxRecord: s.maxRecord, Lanes: s.lanes,
+		Waited: in.progress.Stages.Cut.Wait,
 	}
-	if b.format.Seekable {
-		req.Consumed = func(n int64) { b.in.seekable.Add(n); b.in.progress.Bytes.Add(n) }
+	if format.Seekable {
+		req.Consumed = func(n int64) { in.seekable.Add(n); in.progress.Bytes.Add(n) }
 	}
-	for _, col := range b.pipe.Schema.Columns {
+	for _, col := range declared.Columns {
 		line, _ := col.At.Lines()
 		req.Schema.Columns = append(req.Schema.Columns, sources.Column{Field: col.Field, Format: col.Format, TZ: col.TZ, Line: line})
 	}

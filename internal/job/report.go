@@ -30,7 +30,7 @@ func (m *Manifest) report() []byte {
 	if m.Rows.Added > 0 {
 		rows = append(rows, []string{"added", grouped(m.Rows.Added)})
 	}
-	table(&b, "Rows", []string{"", "rows"}, append(rows, [][]string{{"filtered", grouped(m.Rows.Filtered)}, {"rejected", grouped(m.Rows.Rejected)},
+	tabulate(&b, "Rows", []string{"", "rows"}, append(rows, [][]string{{"filtered", grouped(m.Rows.Filtered)}, {"rejected", grouped(m.Rows.Rejected)},
 		{"deduplicated", grouped(m.Rows.Deduplicated)}, {"folded into groups", grouped(m.Rows.Folded)}, {"written", grouped(m.Rows.Written)}}...))
 	var steps [][]string
 	for _, s := range m.Ledger {
@@ -47,7 +47,7 @@ func (m *Manifest) report() []byte {
 		}
 		steps = append(steps, []string{s.Step, grouped(s.In), grouped(s.Out), strings.Join(gone, ", ")})
 	}
-	table(&b, "Steps", []string{"step", "rows in", "rows out", "of which"}, steps)
+	tabulate(&b, "Steps", []string{"step", "rows in", "rows out", "of which"}, steps)
 	var checks [][]string
 	for _, f := range m.Checks {
 		said := "passed"
@@ -56,24 +56,29 @@ func (m *Manifest) report() []byte {
 		}
 		checks = append(checks, []string{f.Check, said, broken(f)})
 	}
-	table(&b, "Checks", []string{"check", "", "found"}, checks)
+	tabulate(&b, "Checks", []string{"check", "", "found"}, checks)
 	var stages [][]string
 	for _, st := range m.Stages.rows() {
 		stages = append(stages, []string{st.name, fmt.Sprintf("%.2f", st.Busy), fmt.Sprintf("%.2f", st.Wait)})
 	}
-	table(&b, "Time", []string{"stage", "seconds busy", "seconds waiting"}, stages)
+	tabulate(&b, "Time", []string{"stage", "seconds busy", "seconds waiting"}, stages)
 	var in [][]string
 	for _, f := range m.Input {
 		in = append(in, []string{f.URI, grouped(f.Size), f.ETag, f.VersionID})
 	}
-	table(&b, "Input", []string{"object", "bytes", "ETag", "version"}, in)
-	table(&b, "Files", []string{"object", "bytes", "rows"}, fileRows(m.Files))
-	table(&b, "Quarantine", []string{"object", "bytes", "rows"}, fileRows(m.Quarantine))
+	tabulate(&b, "Input", []string{"object", "bytes", "ETag", "version"}, in)
+	var joined [][]string
+	for _, l := range m.Lookups {
+		joined = append(joined, []string{l.URI, grouped(l.Rows), l.ETag, l.VersionID})
+	}
+	tabulate(&b, "Tables joined with", []string{"object", "rows", "ETag", "version"}, joined)
+	tabulate(&b, "Files", []string{"object", "bytes", "rows"}, fileRows(m.Files))
+	tabulate(&b, "Quarantine", []string{"object", "bytes", "rows"}, fileRows(m.Quarantine))
 	var cols [][]string
 	for _, c := range m.Schema {
 		cols = append(cols, []string{c.Name, c.Type})
 	}
-	table(&b, "Columns", []string{"name", "type"}, cols)
+	tabulate(&b, "Columns", []string{"name", "type"}, cols)
 	return []byte(b.String())
 }
 
@@ -85,8 +90,8 @@ func fileRows(files []FileRef) [][]string {
 	return out
 }
 
-// table writes a heading and a table; nothing if there are no rows. Cells that begin with a digit stand to the right.
-func table(b *strings.Builder, title string, heads []string, rows [][]string) {
+// tabulate writes a heading and a table; nothing if there are no rows. Cells that begin with a digit stand to the right.
+func tabulate(b *strings.Builder, title string, heads []string, rows [][]string) {
 	if len(rows) == 0 {
 		return
 	}

@@ -33,6 +33,7 @@ type job struct {
 	store    objstore.Store
 	req      request
 	pipe     *spec.Pipeline
+	refs     references
 	env      transforms.Env
 	infos    []objstore.Info
 	progress *pipeline.Progress
@@ -44,6 +45,7 @@ type job struct {
 // Run carries out one run and returns its receipt, also when it failed (with the error beside it).
 func Run(ctx context.Context, opt Options) (*Receipt, error) {
 	j := &job{opt: &opt, started: time.Now(), progress: &pipeline.Progress{}}
+	defer j.refs.close()
 	var rec *Receipt
 	err := fail.Guard("run", func() (err error) { // a panic before the engine's own guards: while the head is looked at, say
 		rec, err = j.run(ctx)
@@ -77,6 +79,9 @@ func (j *job) run(ctx context.Context) (*Receipt, error) {
 		return nil, err
 	}
 	if err := j.resolve(ctx); err != nil {
+		return nil, err
+	}
+	if err := j.findReferences(ctx); err != nil {
 		return nil, err
 	}
 	if err := j.settleSink(); err != nil {
@@ -175,7 +180,7 @@ func (j *job) prepare(ctx context.Context) (err error) {
 	if o.Output != "" {
 		j.pipe.Sink.URI = o.Output
 	}
-	j.env = transforms.Env{MemoryBudget: j.sizes.foldBytes, TempDir: o.TmpDir}
+	j.env = transforms.Env{MemoryBudget: j.sizes.foldBytes, TempDir: o.TmpDir, Relation: j.relation}
 	j.env.Expr, err = envOf(j.req.vars, j.started)
 	return err
 }
@@ -284,7 +289,7 @@ func (j *job) settleSink() error {
 			return err
 		}
 	}
-	j.runID = runID(j.pipe.Canonical(), j.pipe.Name, inputRefs(j.infos), "")
+	j.runID = runID(j.pipe.Canonical(), j.pipe.Name, inputRefs(j.infos), j.refs.lookups(), "")
 	return nil
 }
 
@@ -311,9 +316,15 @@ func (j *job) attempt(ctx context.Context, fullScan bool) (*Manifest, error) {
 	var c *committer
 	b := &binder{pipe: j.pipe, in: in, sizes: j.sizes, env: j.env, relock: j.opt.UpdateLock, table: transforms.Table{Limits: j.limits()}}
 	b.table.Found = func(ctx context.Context, folders []string) error { return c.announce(ctx, folders) }
+	if err := j.describeReferences(ctx, true); err != nil {
+		return nil, err
+	}
 	p, err := b.bind(ctx, fullScan)
 	if err != nil {
 		return nil, err
+	}
+	if err := j.loadReferences(ctx, b, p); err != nil {
+		return nil, errors.Join(err, p.close())
 	}
 	in.reset()
 	if c, err = j.committer(ctx, p, in); err != nil {
@@ -376,7 +387,7 @@ func (j *job) committer(ctx context.Context, p *plan, in *intake) (*committer, e
 	c.verify = func() ([]transforms.Finding, error) { return verdict(p, j.opt.Log) }
 	c.manifest = func(l *pipeline.Ledger, files, quar []FileRef) *Manifest {
 		m := &Manifest{Version: 1, RunID: j.runID, Name: j.pipe.Name, CommittedAt: time.Now().UTC(), Engine: j.opt.Version, Lanes: j.sizes.lanes,
-			Input: inputRefs(j.infos), Files: files, Quarantine: quar, Schema: columnsOf(p.out, s.PartitionBy), Rows: rowsOf(l), Ledger: l.Steps,
+			Input: inputRefs(j.infos), Lookups: j.refs.lookups(), Files: files, Quarantine: quar, Schema: columnsOf(p.out, s.PartitionBy), Rows: rowsOf(l), Ledger: l.Steps,
 			Seconds: time.Since(j.started).Seconds(), PeakMemory: usage.PeakRSS(), CPU: usage.CPUSeconds(),
 			Stages: stagesOf(&j.progress.Stages, time.Since(j.started))}
 		m.Bytes.Read = in.consumed()

@@ -1,27 +1,29 @@
 package job
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 )
 
 // runID names the commit of (pipeline, input versions): the first 16 hex digits of a SHA-256 over the pipeline's
-// canonical form, its name, each input's URI and version id or ETag, and the shard (DESIGN section 6).
-func runID(canonical []byte, name string, inputs []InputRef, shard string) string {
+// canonical form, its name, each input's URI and version id or ETag, those of the tables it joins with, and the shard (DESIGN section 6).
+func runID(canonical []byte, name string, inputs []InputRef, lookups []LookupRef, shard string) string {
 	type version struct{ URI, Version string }
 	in := struct {
 		Pipeline json.RawMessage
 		Name     string
 		Inputs   []version
+		Lookups  []version `json:",omitempty"` // absent without any: ids of such runs stay what they were
 		Shard    string
 	}{Pipeline: canonical, Name: name, Shard: shard}
+	of := func(i InputRef) version { return version{i.URI, cmp.Or(i.VersionID, i.ETag)} }
 	for _, i := range inputs {
-		v := version{i.URI, i.VersionID}
-		if v.Version == "" {
-			v.Version = i.ETag
-		}
-		in.Inputs = append(in.Inputs, v)
+		in.Inputs = append(in.Inputs, of(i))
+	}
+	for _, l := range lookups {
+		in.Lookups = append(in.Lookups, of(l.InputRef))
 	}
 	b, err := json.Marshal(in)
 	if err != nil {

@@ -1,8 +1,6 @@
 package spec
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"regexp"
 	"slices"
@@ -24,7 +22,7 @@ var (
 	encodingNames    = append([]string{"utf8", "ascii", "us-ascii", "utf16", "utf16le", "utf16be", "latin1", "iso-8859-1", "iso8859-1", "cp1252", "win-1252"}, Encodings...)
 	ParquetCodecs    = []string{"zstd", "snappy", "gzip", "lz4", "none"}
 	Formats          = []string{"csv", "tsv", "jsonl", "parquet"} // by default told from content
-	pipelineKeys     = []string{"version", "name", "source", "schema", "errors", "steps", "sql", "sink", "tests"}
+	pipelineKeys     = []string{"version", "name", "source", "schema", "lookups", "errors", "steps", "sql", "sink", "tests"}
 	namePattern      = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
 	defaultFileBytes = int64(256_000_000)
 )
@@ -38,6 +36,7 @@ type Pipeline struct {
 	Name    string
 	Source  Source
 	Schema  Schema
+	Lookups []Reference
 	Errors  Errors
 	Steps   []Step
 	SQL     *Node // the statement that stands for steps, nil if there is none: who runs the pipeline makes Steps of it
@@ -129,7 +128,7 @@ func Load(file string, text []byte, vars map[string]string) (*Pipeline, error) {
 		return nil, err
 	}
 	p := &Pipeline{File: file, Root: root, Tests: root.Get("tests")}
-	for _, read := range []func(*Node) error{p.readHead, p.readSource, p.readSchema, p.readErrors, p.readSteps, p.readSink, p.readTests} {
+	for _, read := range []func(*Node) error{p.readHead, p.readSource, p.readSchema, p.readLookups, p.readErrors, p.readSteps, p.readSink, p.readTests} {
 		if err := read(root); err != nil {
 			return nil, err
 		}
@@ -196,6 +195,13 @@ func (p *Pipeline) readSource(root *Node) error {
 	}
 	r := fields{n: s.At}
 	r.known("uri", "format", "compression", "csv")
+	s.read(&r)
+	return r.err
+}
+
+// read reads the keys of a source, which need not be the only ones of the mapping.
+func (s *Source) read(r *fields) {
+	s.Compression = "auto"
 	s.URIAt = r.str("uri", &s.URI)
 	r.enum("format", &s.Format, Formats)
 	r.enum("compression", &s.Compression, Compressions)
@@ -238,32 +244,35 @@ func (p *Pipeline) readSource(root *Node) error {
 		}
 		r.fail(r2.err)
 	}
-	return r.err
 }
 
 func (p *Pipeline) readSchema(root *Node) error {
-	p.Schema.Mode = "infer"
-	n := root.Get("schema")
+	return p.Schema.read(root.Get("schema"))
+}
+
+// read reads a schema: block; n is nil if there is none.
+func (s *Schema) read(n *Node) error {
+	s.Mode = "infer"
 	if n == nil {
 		return nil
 	}
 	r := fields{n: n}
 	r.known("mode", "columns", "lock", "drift")
-	p.Schema.readDrift(&r)
+	s.readDrift(&r)
 	cols := r.get("columns")
 	if cols != nil && r.err == nil {
-		p.Schema.Mode = "strict"
+		s.Mode = "strict"
 		entries, err := cols.Map()
 		r.fail(err)
 		for _, e := range entries {
 			c, err := readColumn(e)
 			r.fail(err)
-			p.Schema.Columns = append(p.Schema.Columns, c)
+			s.Columns = append(s.Columns, c)
 		}
 	}
-	mode := r.enum("mode", &p.Schema.Mode, Modes)
-	if r.err == nil && mode != nil && p.Schema.Mode != "infer" && len(p.Schema.Columns) == 0 && p.Schema.Lock == "" {
-		return mode.Errorf("schema.mode %s needs schema.columns", p.Schema.Mode)
+	mode := r.enum("mode", &s.Mode, Modes)
+	if r.err == nil && mode != nil && s.Mode != "infer" && len(s.Columns) == 0 && s.Lock == "" {
+		return mode.Errorf("schema.mode %s needs schema.columns", s.Mode)
 	}
 	return r.err
 }
@@ -506,73 +515,4 @@ func (r *fields) oneByte(key string, dst *string, mayBeEmpty bool) {
 		r.fail(v.Errorf("%s must be one ASCII character, found %q", key, s))
 	}
 	*dst = s
-}
-
-// Canonical is the pipeline as JSON, for the run id: the same for files that differ only in comments, formatting, quoting, the
-// order of settings, and spelled-out defaults; without tests. The order of columns, steps and a step's arguments is kept, because it decides
-// the order of the output's columns.
-func (p *Pipeline) Canonical() []byte {
-	type column struct {
-		Name, Type, Format, TZ string
-		Checks                 []string
-		Drift                  string `json:",omitempty"`
-	}
-	cols := make([]column, len(p.Schema.Columns))
-	for i, c := range p.Schema.Columns {
-		cols[i] = column{Name: c.Field.Name, Type: schema.TypeName(c.Field), Format: c.Format, TZ: c.TZ, Drift: c.Drift}
-		for _, k := range c.Checks {
-			if k.NotNull {
-				cols[i].Checks = append(cols[i].Checks, "not_null")
-			} else {
-				cols[i].Checks = append(cols[i].Checks, k.Expr.text)
-			}
-		}
-	}
-	steps := make([]any, len(p.Steps))
-	for i, s := range p.Steps {
-		steps[i] = []any{s.Name, s.Node.canonical()}
-	}
-	doc := map[string]any{
-		"version": p.Version, "name": p.Name,
-		"source": map[string]any{"uri": p.Source.URI, "format": p.Source.Format, "compression": p.Source.Compression, "csv": p.Source.CSV},
-		"schema": map[string]any{"mode": p.Schema.Mode, "columns": cols},
-		"errors": map[string]any{"given": p.Errors.At != nil, "quarantine": p.Errors.Quarantine, "max_rate": p.Errors.MaxRate, "max_rows": p.Errors.MaxRows},
-		"steps":  steps,
-		"sink": map[string]any{"uri": p.Sink.URI, "partition_by": append([]string{}, p.Sink.PartitionBy...), "target_file_size": p.Sink.TargetFileSize,
-			"codec": p.Sink.Codec, "level": p.Sink.Level, "redshift": p.Sink.Redshift.canonical(), "glue": p.Sink.Glue.canonical()},
-	}
-	if s := p.Schema; s.Lock != "" || s.Drift != (Drift{}) { // absent without: run ids stay
-		doc["drift"] = map[string]any{"lock": s.Lock, "drift": s.Drift}
-	}
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(doc); err != nil {
-		panic("spec: canonical form: " + err.Error()) // only strings, numbers, lists and maps: cannot fail
-	}
-	return bytes.TrimSpace(b.Bytes())
-}
-
-// canonical is the node as JSON values; mappings become lists of pairs, which keeps their order.
-func (n *Node) canonical() any {
-	if n == nil {
-		return nil
-	}
-	switch n.kind {
-	case mapping:
-		out := make([]any, len(n.entries))
-		for i, e := range n.entries {
-			out[i] = []any{e.Key, e.Value.canonical()}
-		}
-		return map[string]any{"map": out}
-	case sequence:
-		out := make([]any, len(n.items))
-		for i, it := range n.items {
-			out[i] = it.canonical()
-		}
-		return out
-	case null:
-		return nil
-	}
-	return n.text
 }

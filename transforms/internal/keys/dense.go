@@ -69,9 +69,22 @@ func (t *Table) internDense(w0, w1 []uint64, ids []uint32) {
 func (t *Table) internCells(w0, w1 []uint64, ids []uint32) {
 	var at [ahead]uint32
 	d := t.dense
+	d.outside -= d.places(&at, w0, w1)
+	cells := d.cells
+	for i := range ids {
+		if c := cells[at[i&(ahead-1)]]; c != 0 {
+			ids[i] = c - 1
+			continue
+		}
+		ids[i] = t.findCell(at[i&(ahead-1)], w0[i], w1[i])
+	}
+}
+
+// places are the tuples' cells. It says how many have bits in d.rest, which are outside in every dim.
+func (d *dense) places(at *[ahead]uint32, w0, w1 []uint64) (rests int) {
 	words := [2][]uint64{w0, w1}
 	for i := range d.dims {
-		d.dims[i].place(&at, words[d.dims[i].word])
+		d.dims[i].place(at, words[d.dims[i].word])
 	}
 	for w, rest := range d.rest {
 		var any uint64
@@ -83,19 +96,12 @@ func (t *Table) internCells(w0, w1 []uint64, ids []uint32) {
 		}
 		for i, x := range words[w] {
 			if x&rest != 0 {
-				at[i] = uint32(len(d.cells) - 1) // outside in every dim
-				d.outside--
+				at[i] = uint32(len(d.cells) - 1)
+				rests++
 			}
 		}
 	}
-	cells := d.cells
-	for i := range ids {
-		if c := cells[at[i&(ahead-1)]]; c != 0 {
-			ids[i] = c - 1
-			continue
-		}
-		ids[i] = t.findCell(at[i&(ahead-1)], w0[i], w1[i])
-	}
+	return rests
 }
 
 // findCell finds or adds a tuple that its cell does not know.

@@ -68,41 +68,15 @@ func TestInternAgainstMap(t *testing.T) {
 		var order []string
 		limit := rapid.IntRange(1, 20).Draw(t, "values used") // few at first, so that long strings come late
 		for range rapid.IntRange(1, 6).Draw(t, "batches") {
-			n := rapid.IntRange(0, 40).Draw(t, "rows")
-			names := make([]string, n)
-			cols := make([]arrow.Array, ncol)
-			for c, d := range ds {
-				b := array.NewBuilder(mem, d.typ)
-				for i := range n {
-					v := rapid.IntRange(-1, min(limit, len(d.names))-1).Draw(t, "value")
-					if v < 0 {
-						b.AppendNull()
-						names[i] += "|null"
-					} else {
-						d.add(b, v)
-						names[i] += fmt.Sprintf("|%q", d.names[v])
-					}
-				}
-				whole := b.NewArray()
-				b.Release()
-				cut := int64(rapid.IntRange(0, n).Draw(t, "slice"))
-				cols[c] = array.NewSlice(whole, 0, int64(n))
-				if c == 0 && ncol == 1 {
-					cols[c].Release()
-					cols[c] = array.NewSlice(whole, cut, int64(n))
-					names = names[cut:]
-				}
-				whole.Release()
-			}
-			n = len(names)
-			rows, err := enc.Encode(cols, n)
+			cols, names := drawRows(t, mem, ds, limit)
+			rows, err := enc.Encode(cols, len(names))
 			for _, c := range cols {
 				c.Release()
 			}
 			if err != nil {
 				t.Fatal(err)
 			}
-			ids := make([]uint32, n)
+			ids := make([]uint32, len(names))
 			tab.Intern(rows, ids)
 			for i, name := range names {
 				want, ok := ref[name]
@@ -122,6 +96,91 @@ func TestInternAgainstMap(t *testing.T) {
 		}
 		checkColumns(t, ds, tab, order)
 		checkView(t, plan, tab)
+	})
+}
+
+// drawRows draws rows of the first limit values of each domain, and their names.
+func drawRows(t *rapid.T, mem memory.Allocator, ds []domain, limit int) (cols []arrow.Array, names []string) {
+	n := rapid.IntRange(0, 40).Draw(t, "rows")
+	names = make([]string, n)
+	cols = make([]arrow.Array, len(ds))
+	for c, d := range ds {
+		b := array.NewBuilder(mem, d.typ)
+		for i := range n {
+			v := rapid.IntRange(-1, min(limit, len(d.names))-1).Draw(t, "value")
+			if v < 0 {
+				b.AppendNull()
+				names[i] += "|null"
+			} else {
+				d.add(b, v)
+				names[i] += fmt.Sprintf("|%q", d.names[v])
+			}
+		}
+		whole := b.NewArray()
+		b.Release()
+		cut := int64(rapid.IntRange(0, n).Draw(t, "slice"))
+		cols[c] = array.NewSlice(whole, 0, int64(n))
+		if c == 0 && len(ds) == 1 {
+			cols[c].Release()
+			cols[c] = array.NewSlice(whole, cut, int64(n))
+			names = names[cut:]
+		}
+		whole.Release()
+	}
+	return cols, names
+}
+
+// What a table has is found under its number, whatever the encoding of either side, and nothing else is.
+func TestFindAgainstMap(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		mem := memory.NewCheckedAllocator(memory.DefaultAllocator)
+		defer mem.AssertSize(t, 0)
+		var ds []domain
+		var types []arrow.DataType
+		for range rapid.IntRange(0, 4).Draw(t, "columns") {
+			d := rapid.SampledFrom(domains).Draw(t, "type")
+			ds, types = append(ds, d), append(types, d.typ)
+		}
+		plan, err := NewPlan(types)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tab, ref := plan.NewTable(), map[string]int32{}
+		encode := func(enc *Encoder, limit int) (*Rows, []string) {
+			cols, names := drawRows(t, mem, ds, limit)
+			rows, err := enc.Encode(cols, len(names))
+			for _, c := range cols {
+				c.Release()
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			return rows, names
+		}
+		rows, names := encode(plan.NewEncoder(), rapid.IntRange(1, 20).Draw(t, "values in the table"))
+		ids := make([]uint32, len(names))
+		tab.Intern(rows, ids)
+		for i, name := range names {
+			ref[name] = int32(ids[i])
+		}
+		find := tab.NewFinder()
+		for range 3 {
+			rows, names := encode(find, rapid.IntRange(1, 20).Draw(t, "values looked for"))
+			got := make([]int32, len(names))
+			tab.Find(rows, got)
+			for i, name := range names {
+				want, ok := ref[name]
+				if !ok {
+					want = -1
+				}
+				if got[i] != want {
+					t.Fatalf("row %d %s: number %d, want %d", i, name, got[i], want)
+				}
+			}
+		}
+		if tab.Len() != len(ref) {
+			t.Fatalf("looking changed the table: %d tuples, want %d", tab.Len(), len(ref))
+		}
 	})
 }
 

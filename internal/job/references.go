@@ -1,0 +1,250 @@
+package job
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/apache/arrow/go/v17/arrow"
+
+	"github.com/sluice-data/sluice/internal/fail"
+	"github.com/sluice-data/sluice/internal/objstore"
+	"github.com/sluice-data/sluice/internal/spec"
+	"github.com/sluice-data/sluice/pipeline"
+	"github.com/sluice-data/sluice/sources"
+	"github.com/sluice-data/sluice/transforms"
+)
+
+// references are the tables that the steps join with. Each is found once a job, for the run's id, and read once, before the first chunk of
+// the input.
+type references struct {
+	all  []*reference
+	by   map[string]*reference // by what and how it is read
+	held int64                 // bytes of those that were read
+}
+
+// reference is one of them. It is the transforms.Relation of every step that joins with it.
+type reference struct {
+	spec   spec.Reference
+	infos  []objstore.Info
+	format sources.Format
+	schema *arrow.Schema // once it was described
+	used   map[string]bool
+	table  *table // once it was read
+}
+
+// refer finds or notes the reference that the arguments of a step name.
+func (j *job) refer(args *spec.Node) (*reference, error) {
+	name, uri := args.Get("table"), args.Get("uri")
+	var ref spec.Reference
+	switch {
+	case name != nil:
+		want, err := name.Str()
+		if err != nil {
+			return nil, err
+		}
+		for _, key := range spec.ReferenceKeys {
+			if args.Get(key) != nil {
+				return nil, args.Errorf("%s belongs to the table's entry in lookups:, since table: names it", key)
+			}
+		}
+		var known []string
+		found := false
+		for _, l := range j.pipe.Lookups {
+			known = append(known, l.Name)
+			if l.Name == want {
+				ref, found = l, true
+			}
+		}
+		if !found {
+			if near := spec.Nearest(want, known); near != "" {
+				return nil, name.Errorf("lookups: has no table %q: did you mean %q?", want, near)
+			}
+			return nil, name.Errorf("lookups: has no table %q: add it there, %s: {uri: …}", want, want)
+		}
+	case uri == nil:
+		return nil, args.Errorf("name the table to join with: uri: s3://bucket/key, or table: and its name in lookups:")
+	default:
+		var err error
+		if ref, err = spec.ReadReference(args); err != nil {
+			return nil, err
+		}
+	}
+	id, err := json.Marshal(ref.Identity())
+	if err != nil {
+		return nil, fail.Newf(fail.Internal, "reference table: %w", err)
+	}
+	r := j.refs.by[string(id)]
+	if r == nil {
+		r = &reference{spec: ref, used: map[string]bool{}}
+		if j.refs.by == nil {
+			j.refs.by = map[string]*reference{}
+		}
+		j.refs.by[string(id)], j.refs.all = r, append(j.refs.all, r)
+	}
+	return r, nil
+}
+
+// relation is transforms.Env's way to a reference.
+func (j *job) relation(args *spec.Node) (transforms.Relation, error) {
+	r, err := j.refer(args)
+	if err != nil {
+		return nil, err
+	}
+	if r.schema == nil {
+		return nil, args.Errorf("the table %s was not looked at", r.Name())
+	}
+	return r, nil
+}
+
+// findReferences finds the objects of every table that a step joins with.
+func (j *job) findReferences(ctx context.Context) error {
+	for _, s := range j.pipe.Steps {
+		def, ok := transforms.Lookup(s.Name)
+		if !ok || !def.Joins || !s.Node.IsMap() {
+			continue // binding says what is wrong
+		}
+		r, err := j.refer(s.Node)
+		if err != nil {
+			return err
+		}
+		if r.infos != nil {
+			continue
+		}
+		if r.infos, err = expand(ctx, j.store, []string{r.spec.URI}, &head{}); err != nil {
+			return fmt.Errorf("reference table %s: %w", r.Name(), err)
+		}
+	}
+	return nil
+}
+
+// describeReferences settles their columns. With fullScan types that are inferred hold for every value; else the head decides, which will do
+// to look at a plan.
+func (j *job) describeReferences(ctx context.Context, fullScan bool) error {
+	for _, r := range j.refs.all {
+		if r.schema != nil {
+			continue
+		}
+		in := j.intakeOf(r.infos, r.spec.Compression, &pipeline.Progress{})
+		err := func() (err error) {
+			defer in.close()
+			if r.format, err = in.format(ctx, r.spec.Format); err != nil {
+				return err
+			}
+			src, err := r.format.Open(ctx, r.request(in, j.sizes, nil, fullScan))
+			if err != nil {
+				return err
+			}
+			r.schema = src.Schema()
+			return src.Close()
+		}()
+		if err != nil {
+			return fmt.Errorf("reference table %s: %w", r.Name(), err)
+		}
+	}
+	return nil
+}
+
+func (r *reference) request(in *intake, s sizes, need map[string]bool, fullScan bool) sources.Request {
+	req := requestOf(in, &r.spec.Source, &r.spec.Schema, r.format, s)
+	req.Need, req.FullScan = need, fullScan
+	return req
+}
+
+// loadReferences reads the tables and lets the steps of p index them. What they hold is not there for the folds, which are bound anew.
+func (j *job) loadReferences(ctx context.Context, b *binder, p *plan) error {
+	if len(j.refs.all) == 0 {
+		return nil
+	}
+	folds := len(p.segments) > 1
+	limit := j.sizes.foldBytes
+	if folds {
+		limit /= 2
+	}
+	for _, r := range j.refs.all {
+		if r.table == nil {
+			t, err := r.read(ctx, j, limit-j.refs.held)
+			if err != nil {
+				return fmt.Errorf("reference table %s: %w", r.Name(), err)
+			}
+			r.table = t
+			j.refs.held += t.held
+			j.opt.Log.Info("reference table read", "table", r.Name(), "rows", t.rows, "bytes", t.held)
+		}
+	}
+	if folds {
+		b.env.MemoryBudget = j.sizes.foldBytes - j.refs.held
+		if err := b.steps(p, p.source.Schema()); err != nil {
+			return err
+		}
+	}
+	for _, seg := range p.segments {
+		for _, s := range seg.Steps {
+			if l, ok := s.(transforms.Loader); ok {
+				if err := l.Load(ctx); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// close gives the tables' memory back.
+func (r *references) close() {
+	for _, ref := range r.all {
+		if ref.table != nil {
+			ref.table.release()
+			ref.table = nil
+		}
+	}
+}
+
+// LookupRef is an object of a reference table, in the version that was read.
+type LookupRef struct {
+	Table string `json:"table,omitempty"` // its name in lookups:
+	InputRef
+	Rows int64 `json:"rows"`
+}
+
+// lookups are the references for the manifest.
+func (r *references) lookups() []LookupRef {
+	var out []LookupRef
+	for _, ref := range r.all {
+		for _, in := range inputRefs(ref.infos) {
+			l := LookupRef{Table: ref.spec.Name, InputRef: in}
+			if ref.table != nil {
+				l.Rows = ref.table.of[in.URI]
+			}
+			out = append(out, l)
+		}
+	}
+	return out
+}
+
+// Name is the table's name in lookups:, else its URI.
+func (r *reference) Name() string {
+	if r.spec.Name != "" {
+		return r.spec.Name
+	}
+	return r.spec.URI
+}
+
+func (r *reference) Schema() *arrow.Schema { return r.schema }
+
+func (r *reference) Use(columns ...string) {
+	for _, c := range columns {
+		r.used[c] = true
+	}
+}
+
+func (r *reference) Rows() int { return r.table.rows }
+
+func (r *reference) Column(name string, null bool) arrow.Array {
+	if null {
+		return r.table.columns[name].null
+	}
+	return r.table.columns[name].plain
+}
+
+func (r *reference) Place(i int) string { return r.table.place(i) }

@@ -1,0 +1,222 @@
+package job
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"sync"
+	"sync/atomic"
+
+	"github.com/apache/arrow/go/v17/arrow"
+	"github.com/apache/arrow/go/v17/arrow/array"
+	"github.com/apache/arrow/go/v17/arrow/memory"
+
+	"github.com/sluice-data/sluice/internal/fail"
+	"github.com/sluice-data/sluice/pipeline"
+	"github.com/sluice-data/sluice/sources"
+)
+
+// table is the rows of a reference, in memory.
+type table struct {
+	rows    int
+	columns map[string]tableColumn
+	runs    []rowRun
+	of      map[string]int64 // rows of each object
+	held    int64
+}
+
+// tableColumn is a column without and with one more row, which is null.
+type tableColumn struct{ plain, null arrow.Array }
+
+// rowRun is rows of one object that follow each other in the table.
+type rowRun struct {
+	from  int   // number in the table of its first row
+	first int64 // and in the object, from 1
+	input string
+}
+
+func (t *table) release() {
+	for _, c := range t.columns {
+		c.plain.Release()
+		c.null.Release()
+	}
+}
+
+func (t *table) place(i int) string {
+	run := t.runs[0]
+	for _, r := range t.runs {
+		if r.from > i {
+			break
+		}
+		run = r
+	}
+	return fmt.Sprintf("row %d of %s", run.first+int64(i-run.from), run.input)
+}
+
+// indexBytes is what a row takes in the index of its key, beside the key itself.
+const indexBytes = 32
+
+// tablePart is what one chunk holds.
+type tablePart struct {
+	recs  []arrow.Record
+	rows  int64
+	input string
+}
+
+// read reads the columns that are used, on all lanes, into limit bytes at most.
+func (r *reference) read(ctx context.Context, j *job, limit int64) (t *table, err error) {
+	mem := memory.DefaultAllocator
+	if j.opt.test.mem != nil {
+		mem = j.opt.test.mem
+	}
+	in := j.intakeOf(r.infos, r.spec.Compression, &pipeline.Progress{})
+	defer in.close()
+	src, err := r.format.Open(ctx, r.request(in, j.sizes, r.used, true))
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, src.Close()) }()
+	if err := r.unchanged(src.Schema()); err != nil {
+		return nil, err
+	}
+	var held atomic.Int64
+	parts, err := readParts(ctx, src, mem, j.sizes.lanes, func(rec arrow.Record) error {
+		if held.Add(pipeline.RecordBytes(rec)+indexBytes*rec.NumRows()) > limit {
+			return fail.Newf(fail.Usage, "it takes more than the %d bytes that there are for it in memory: raise --memory-limit, name fewer columns, or leave out rows that are not needed", limit)
+		}
+		return nil
+	})
+	defer func() {
+		for _, p := range parts {
+			for _, rec := range p.recs {
+				rec.Release()
+			}
+		}
+	}()
+	if err != nil {
+		return nil, err
+	}
+	if got, want := in.consumed(), in.size(); !r.format.Seekable && got != want {
+		return nil, fail.Newf(fail.Data, "%d of %d bytes were read", got, want)
+	}
+	return assemble(mem, src.Schema(), parts, held.Load())
+}
+
+// unchanged holds the columns against those that the steps were bound to.
+func (r *reference) unchanged(s *arrow.Schema) error {
+	for _, f := range s.Fields() {
+		if at := r.schema.FieldIndices(f.Name); len(at) == 0 || !arrow.TypeEqual(r.schema.Field(at[0]).Type, f.Type) {
+			return fail.Newf(fail.Internal, "column %q was of another type when it was bound", f.Name)
+		}
+	}
+	return nil
+}
+
+// readParts decodes src on lanes; the parts are in the order of the chunks, also beside an error. Each record is charged before it is kept.
+func readParts(ctx context.Context, src pipeline.Source, mem memory.Allocator, lanes int, charge func(arrow.Record) error) ([]*tablePart, error) {
+	decs := make([]pipeline.Decoder, 0, lanes)
+	defer func() {
+		for _, d := range decs {
+			d.Close()
+		}
+	}()
+	for range lanes {
+		d, err := src.NewDecoder(mem)
+		if err != nil {
+			return nil, err
+		}
+		decs = append(decs, d)
+	}
+	var mu sync.Mutex
+	var parts []*tablePart
+	partOf := map[*pipeline.Chunk]*tablePart{}
+	next := func(ctx context.Context) (*pipeline.Chunk, error) {
+		c, err := src.Next(ctx)
+		if err != nil {
+			return nil, err
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		p := &tablePart{input: c.Input}
+		parts, partOf[c] = append(parts, p), p
+		return c, nil
+	}
+	err := sources.Scan(ctx, lanes, next, func(lane int, c *pipeline.Chunk) error {
+		mu.Lock()
+		p := partOf[c]
+		delete(partOf, c)
+		mu.Unlock()
+		var rej pipeline.Rejects
+		err := decs[lane].Decode(ctx, c, &rej, func(b pipeline.Batch) error {
+			if err := charge(b.Rec); err != nil {
+				return err
+			}
+			b.Rec.Retain()
+			p.recs, p.rows = append(p.recs, b.Rec), p.rows+b.Rec.NumRows()
+			return nil
+		})
+		switch {
+		case err != nil:
+			return err
+		case rej.Len() > 0:
+			return rej.Rows()[0].Err()
+		case c.Known.Records > 0 && c.Known.Records != p.rows:
+			return fail.Newf(fail.Internal, "a chunk of %d records gave %d rows", c.Known.Records, p.rows).In(c.Input)
+		}
+		return nil
+	})
+	if err == io.EOF {
+		err = nil
+	}
+	return parts, err
+}
+
+// assemble puts the parts' columns end to end, and lets go of them.
+func assemble(mem memory.Allocator, s *arrow.Schema, parts []*tablePart, held int64) (t *table, err error) {
+	t = &table{columns: map[string]tableColumn{}, of: map[string]int64{}, held: held}
+	pieces := make([][]arrow.Array, s.NumFields())
+	defer func() {
+		for _, column := range pieces {
+			for _, a := range column {
+				a.Release()
+			}
+		}
+		if err != nil {
+			t.release()
+		}
+	}()
+	for _, p := range parts {
+		t.runs = append(t.runs, rowRun{t.rows, t.of[p.input] + 1, p.input})
+		t.of[p.input] += p.rows
+		t.rows += int(p.rows)
+		for _, rec := range p.recs {
+			for c := range pieces {
+				a := rec.Column(c)
+				a.Retain()
+				pieces[c] = append(pieces[c], a)
+			}
+			rec.Release()
+		}
+		p.recs = nil
+	}
+	if t.rows >= math.MaxInt32 {
+		return nil, fail.Newf(fail.Usage, "%d rows are too many for a table in memory", t.rows)
+	}
+	for c, f := range s.Fields() {
+		pieces[c] = append(pieces[c], array.MakeArrayOfNull(mem, f.Type, 1))
+		whole, err := array.Concatenate(pieces[c], mem)
+		if err != nil {
+			return nil, fail.Newf(fail.Usage, "column %q: %w: it has more than a table in memory can hold", f.Name, err)
+		}
+		for _, a := range pieces[c] {
+			a.Release()
+		}
+		pieces[c] = nil
+		plain := array.NewSlice(whole, 0, int64(t.rows))
+		plain.NullN() // counted once, before lanes share it
+		t.columns[f.Name] = tableColumn{plain, whole}
+	}
+	return t, nil
+}

@@ -1,0 +1,93 @@
+package spec
+
+import (
+	"bytes"
+	"encoding/json"
+
+	"github.com/sluice-data/sluice/internal/schema"
+)
+
+// Canonical is the pipeline as JSON, for the run id: the same for files that differ only in comments, formatting, quoting, the
+// order of settings, and spelled-out defaults; without tests. The order of columns, steps and a step's arguments is kept, because it decides
+// the order of the output's columns.
+func (p *Pipeline) Canonical() []byte {
+	steps := make([]any, len(p.Steps))
+	for i, s := range p.Steps {
+		steps[i] = []any{s.Name, s.Node.canonical()}
+	}
+	doc := map[string]any{
+		"version": p.Version, "name": p.Name,
+		"source": p.Source.identity(), "schema": p.Schema.identity(),
+		"errors": map[string]any{"given": p.Errors.At != nil, "quarantine": p.Errors.Quarantine, "max_rate": p.Errors.MaxRate, "max_rows": p.Errors.MaxRows},
+		"steps":  steps,
+		"sink": map[string]any{"uri": p.Sink.URI, "partition_by": append([]string{}, p.Sink.PartitionBy...), "target_file_size": p.Sink.TargetFileSize,
+			"codec": p.Sink.Codec, "level": p.Sink.Level, "redshift": p.Sink.Redshift.canonical(), "glue": p.Sink.Glue.canonical()},
+	}
+	if s := p.Schema; s.Lock != "" || s.Drift != (Drift{}) { // absent without: run ids stay
+		doc["drift"] = map[string]any{"lock": s.Lock, "drift": s.Drift}
+	}
+	if len(p.Lookups) > 0 {
+		tables := map[string]any{}
+		for _, r := range p.Lookups {
+			tables[r.Name] = r.Identity()
+		}
+		doc["lookups"] = tables
+	}
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(doc); err != nil {
+		panic("spec: canonical form: " + err.Error()) // only strings, numbers, lists and maps: cannot fail
+	}
+	return bytes.TrimSpace(b.Bytes())
+}
+
+// identity is the source as JSON values, for the run id.
+func (s *Source) identity() any {
+	return map[string]any{"uri": s.URI, "format": s.Format, "compression": s.Compression, "csv": s.CSV}
+}
+
+// identity is the schema as JSON values, for the run id.
+func (s *Schema) identity() any {
+	type column struct {
+		Name, Type, Format, TZ string
+		Checks                 []string
+		Drift                  string `json:",omitempty"`
+	}
+	cols := make([]column, len(s.Columns))
+	for i, c := range s.Columns {
+		cols[i] = column{Name: c.Field.Name, Type: schema.TypeName(c.Field), Format: c.Format, TZ: c.TZ, Drift: c.Drift}
+		for _, k := range c.Checks {
+			if k.NotNull {
+				cols[i].Checks = append(cols[i].Checks, "not_null")
+			} else {
+				cols[i].Checks = append(cols[i].Checks, k.Expr.text)
+			}
+		}
+	}
+	return map[string]any{"mode": s.Mode, "columns": cols}
+}
+
+// canonical is the node as JSON values; mappings become lists of pairs, which keeps their order.
+func (n *Node) canonical() any {
+	if n == nil {
+		return nil
+	}
+	switch n.kind {
+	case mapping:
+		out := make([]any, len(n.entries))
+		for i, e := range n.entries {
+			out[i] = []any{e.Key, e.Value.canonical()}
+		}
+		return map[string]any{"map": out}
+	case sequence:
+		out := make([]any, len(n.items))
+		for i, it := range n.items {
+			out[i] = it.canonical()
+		}
+		return out
+	case null:
+		return nil
+	}
+	return n.text
+}

@@ -1,0 +1,174 @@
+// Package join finds the rows of a reference table that belong to the rows of a batch: by equal keys, and within a key by order.
+package join
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/apache/arrow/go/v17/arrow"
+	"github.com/apache/arrow/go/v17/arrow/array"
+	"github.com/apache/arrow/go/v17/arrow/bitutil"
+
+	"github.com/sluice-data/sluice/transforms/internal/col"
+	"github.com/sluice-data/sluice/transforms/internal/keys"
+)
+
+// Index is the keys of a reference table, numbered 0, 1, 2 …, and the rows of each. It is immutable: lanes share it.
+type Index struct {
+	table *keys.Table
+	start []int32 // the rows of key k are rows[start[k]:start[k+1]], ascending; nil where key k is row k alone
+	rows  []int32
+	twice [2]int // rows of one key, if any key has several
+}
+
+const buildRows = 1 << 15 // encoded at once
+
+// NewIndex indexes n rows by their key columns, which it borrows. Rows with a null in a key are not in the index: null equals nothing.
+// Without columns all rows have one key. The error names a type that cannot be compared.
+func NewIndex(cols []arrow.Array, n int) (*Index, error) {
+	if n >= math.MaxInt32 {
+		return nil, fmt.Errorf("%d rows are too many for a table in memory", n)
+	}
+	ix, ids := &Index{}, make([]int32, n)
+	keyed, err := ix.intern(cols, ids)
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range cols {
+		noNulls(c, ids)
+	}
+	ix.group(ids, keyed)
+	return ix, nil
+}
+
+// intern numbers the keys of all rows in ids and says how many there are.
+func (ix *Index) intern(cols []arrow.Array, ids []int32) (int, error) {
+	types := make([]arrow.DataType, len(cols))
+	for i, c := range cols {
+		types[i] = c.DataType()
+	}
+	plan, err := keys.NewPlan(types)
+	if err != nil {
+		return 0, err
+	}
+	ix.table = plan.NewTable()
+	enc, numbers, piece := plan.NewEncoder(), make([]uint32, buildRows), make([]arrow.Array, len(cols))
+	for lo := 0; lo < len(ids); lo += buildRows {
+		hi := min(lo+buildRows, len(ids))
+		for i, c := range cols {
+			piece[i] = array.NewSlice(c, int64(lo), int64(hi))
+		}
+		rows, err := enc.Encode(piece, hi-lo)
+		for _, c := range piece {
+			c.Release()
+		}
+		if err != nil {
+			return 0, err
+		}
+		ix.table.Intern(rows, numbers)
+		for i, k := range numbers[:hi-lo] {
+			ids[lo+i] = int32(k)
+		}
+	}
+	return ix.table.Len(), nil
+}
+
+// noNulls takes the rows in which a is null out of ids.
+func noNulls(a arrow.Array, ids []int32) {
+	valid, off := col.Valid(a)
+	if valid == nil {
+		return
+	}
+	for i := range ids {
+		if bitutil.BitIsNotSet(valid, off+i) {
+			ids[i] = -1
+		}
+	}
+}
+
+// group finds the rows of each of n keys.
+func (ix *Index) group(ids []int32, n int) {
+	identity := n == len(ids)
+	for row, k := range ids {
+		if int(k) != row {
+			identity = false
+			break
+		}
+	}
+	if identity {
+		return
+	}
+	ix.start = make([]int32, n+1)
+	for _, k := range ids {
+		if k >= 0 {
+			ix.start[k+1]++
+		}
+	}
+	for k := range n {
+		ix.start[k+1] += ix.start[k]
+	}
+	ix.rows = make([]int32, ix.start[n])
+	next := make([]int32, n)
+	for row, k := range ids {
+		if k < 0 {
+			continue
+		}
+		if next[k] == 1 && ix.twice[1] == 0 {
+			ix.twice = [2]int{int(ix.rows[ix.start[k]]), row}
+		}
+		ix.rows[ix.start[k]+next[k]] = int32(row)
+		next[k]++
+	}
+}
+
+// Twice gives two rows that have the same key, if there are any.
+func (ix *Index) Twice() (a, b int, ok bool) { return ix.twice[0], ix.twice[1], ix.twice[1] > 0 }
+
+// First replaces key numbers by the first row of each; -1 stays.
+func (ix *Index) First(ids []int32) {
+	if ix.start == nil {
+		return
+	}
+	for i, k := range ids {
+		if k >= 0 {
+			ids[i] = ix.rows[ix.start[k]]
+		}
+	}
+}
+
+// Rows are the rows of key k in the order of the table; none of -1.
+func (ix *Index) Rows(k int32, one *[1]int32) []int32 {
+	switch {
+	case k < 0:
+		return nil
+	case ix.start == nil:
+		one[0] = k
+		return one[:]
+	}
+	return ix.rows[ix.start[k]:ix.start[k+1]]
+}
+
+// Probe looks keys up in an index; one lane owns it.
+type Probe struct {
+	ix   *Index
+	find *keys.Encoder
+}
+
+// NewProbe makes a probe.
+func (ix *Index) NewProbe() *Probe {
+	return &Probe{ix: ix, find: ix.table.NewFinder()}
+}
+
+// Find gives the key number of each row of cols, which it borrows, in ids; -1 where the table has no such key, or one of its values is null.
+// The columns are of the types that the index was made of.
+func (p *Probe) Find(cols []arrow.Array, ids []int32) error {
+	rows, err := p.find.Encode(cols, len(ids))
+	if err != nil {
+		return err
+	}
+	p.ix.table.Find(rows, ids)
+	for _, c := range cols {
+		noNulls(c, ids)
+	}
+	return nil
+}

@@ -1,0 +1,134 @@
+package join
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/apache/arrow/go/v17/arrow"
+	"github.com/apache/arrow/go/v17/arrow/array"
+	"github.com/apache/arrow/go/v17/arrow/memory"
+	"pgregory.net/rapid"
+)
+
+// values are texts that a builder of the type takes; the first few of some lie close together, all of them do not.
+var values = []struct {
+	typ   arrow.DataType
+	texts []string
+}{
+	{arrow.PrimitiveTypes.Int8, []string{"0", "1", "-128", "127"}},
+	{arrow.PrimitiveTypes.Int16, []string{"5", "-32768", "32767", "6"}},
+	{arrow.PrimitiveTypes.Int32, adjacent(90)},
+	{arrow.PrimitiveTypes.Int64, adjacent(60)},
+	{arrow.PrimitiveTypes.Int32, []string{"7", "8", "9", "4104", "-2147483648", "2147483647"}},
+	{arrow.PrimitiveTypes.Int64, []string{"-1", "0", "1", "9223372036854775807", "-9223372036854775808"}},
+	{arrow.PrimitiveTypes.Uint8, []string{"0", "255"}},
+	{arrow.PrimitiveTypes.Uint16, []string{"0", "4095", "4096", "65535"}},
+	{arrow.PrimitiveTypes.Uint32, []string{"0", "4294967295", "4294967290"}},
+	{arrow.PrimitiveTypes.Uint64, []string{"18446744073709551615", "18446744073709551600", "0"}},
+	{arrow.FixedWidthTypes.Date32, []string{"2026-11-22", "2026-11-23", "0001-01-01"}},
+	{&arrow.TimestampType{Unit: arrow.Microsecond}, []string{"2026-11-22 00:00:00", "2026-11-22 00:00:00.000001", "1900-01-01 00:00:00"}},
+	{arrow.FixedWidthTypes.Boolean, []string{"true", "false"}},
+	{arrow.PrimitiveTypes.Float64, []string{"0", "1.5", "-2"}},
+	{arrow.BinaryTypes.String, []string{"", "a", "long enough not to fit two words", "b"}},
+	{&arrow.Decimal128Type{Precision: 38, Scale: 2}, []string{"1.25", "99999999999999999999.00", "-3.00"}},
+}
+
+// adjacent are numbers that lie close together: the table computes their places.
+func adjacent(n int) []string {
+	out := make([]string, n)
+	for i := range out {
+		out[i] = fmt.Sprint(100 + 3*i)
+	}
+	return out
+}
+
+// drawColumn draws n values and null, and appends their texts to the rows' names; "" in one is null.
+func drawColumn(t *rapid.T, mem memory.Allocator, of int, n int, names []string, null []bool) arrow.Array {
+	b := array.NewBuilder(mem, values[of].typ)
+	defer b.Release()
+	texts := values[of].texts[:rapid.IntRange(1, len(values[of].texts)).Draw(t, "values")]
+	for i := range n {
+		v := rapid.IntRange(-1, len(texts)-1).Draw(t, "value")
+		if v < 0 {
+			b.AppendNull()
+			null[i] = true
+			continue
+		}
+		if err := b.AppendValueFromString(texts[v]); err != nil {
+			t.Fatal(err)
+		}
+		names[i] += fmt.Sprintf("|%q", texts[v])
+	}
+	return b.NewArray()
+}
+
+func draw(t *rapid.T, mem memory.Allocator, types []int) (cols []arrow.Array, names []string, null []bool) {
+	n := rapid.IntRange(0, 150).Draw(t, "rows")
+	names, null = make([]string, n), make([]bool, n)
+	for _, of := range types {
+		cols = append(cols, drawColumn(t, mem, of, n, names, null))
+	}
+	return cols, names, null
+}
+
+func release(cols []arrow.Array) {
+	for _, c := range cols {
+		c.Release()
+	}
+}
+
+// Every row finds the rows of the table that have its key, in their order, as a map over texts does; null finds none.
+func TestIndexAgainstMap(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		mem := memory.NewCheckedAllocator(memory.DefaultAllocator)
+		defer mem.AssertSize(t, 0)
+		types := rapid.SliceOfN(rapid.IntRange(0, len(values)-1), 0, 3).Draw(t, "types")
+		cols, names, null := draw(t, mem, types)
+		ix, err := NewIndex(cols, len(names))
+		release(cols)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, twice := map[string][]int32{}, false
+		for i, name := range names {
+			if !null[i] {
+				want[name] = append(want[name], int32(i))
+				twice = twice || len(want[name]) > 1
+			}
+		}
+		a, b, ok := ix.Twice()
+		if ok != twice || ok && (names[a] != names[b] || null[a] || null[b] || a >= b) {
+			t.Fatalf("twice: %d, %d, %v, want %v", a, b, ok, twice)
+		}
+		probe := ix.NewProbe()
+		for range 2 {
+			cols, names, null := draw(t, mem, types)
+			ids := make([]int32, len(names))
+			err := probe.Find(cols, ids)
+			release(cols)
+			if err != nil {
+				t.Fatal(err)
+			}
+			first := slices.Clone(ids)
+			ix.First(first)
+			for i, id := range ids {
+				rows, one := want[names[i]], [1]int32{}
+				if null[i] {
+					rows = nil
+				}
+				if got := ix.Rows(id, &one); !slices.Equal(got, rows) || len(rows) == 0 && first[i] != -1 || len(rows) > 0 && first[i] != rows[0] {
+					t.Fatalf("row %d %s finds %v, first %d, want %v", i, names[i], got, first[i], rows)
+				}
+			}
+		}
+	})
+}
+
+func TestTypesWithoutEquality(t *testing.T) {
+	a := array.MakeArrayOfNull(memory.DefaultAllocator, arrow.ListOf(arrow.PrimitiveTypes.Int8), 1)
+	defer a.Release()
+	if _, err := NewIndex([]arrow.Array{a}, 1); err == nil {
+		t.Error("lists were indexed")
+	}
+}

@@ -1,0 +1,75 @@
+package transforms
+
+import (
+	"errors"
+
+	"github.com/apache/arrow/go/v17/arrow"
+	"github.com/apache/arrow/go/v17/arrow/array"
+	"github.com/apache/arrow/go/v17/arrow/memory"
+
+	"github.com/sluice-data/sluice/internal/expr"
+	"github.com/sluice-data/sluice/internal/fail"
+	"github.com/sluice-data/sluice/internal/schema"
+	"github.com/sluice-data/sluice/transforms/internal/keys"
+)
+
+// lookupPair is an expression over the rows and a column of the table, made comparable.
+type lookupPair struct {
+	text   string // of the expression, as it is written
+	prog   *expr.Program
+	column string
+	cast   *expr.Program // of the column; nil as it is
+}
+
+var errNoCommonType = errors.New("cast one side")
+
+// pair makes values of p and of the column f comparable: where their types differ both become the type that holds either's.
+func pair(env Env, in *arrow.Schema, p *expr.Program, f arrow.Field) (lookupPair, error) {
+	k := lookupPair{prog: p, column: f.Name}
+	g := p.Field()
+	if schema.IsJSON(f) || schema.IsJSON(g) {
+		return k, errors.New("json has no equality")
+	}
+	if !arrow.TypeEqual(g.Type, f.Type) {
+		two := arrow.NewSchema([]arrow.Field{{Name: "a", Type: g.Type, Nullable: true}, {Name: "b", Type: f.Type, Nullable: true}}, nil)
+		both, err := expr.Compile("coalesce(a, b)", two, env.Expr)
+		if err != nil {
+			return k, errNoCommonType
+		}
+		want := both.Field()
+		to := schema.TypeName(want)
+		if !arrow.TypeEqual(g.Type, want.Type) {
+			if k.prog, err = expr.Compile("("+p.Source()+")::"+to, in, env.Expr); err != nil {
+				return k, errNoCommonType
+			}
+		}
+		if !arrow.TypeEqual(f.Type, want.Type) {
+			if k.cast, err = expr.Compile(quoteName(f.Name)+"::"+to, arrow.NewSchema([]arrow.Field{f}, nil), env.Expr); err != nil {
+				return k, errNoCommonType
+			}
+		}
+	}
+	_, err := keys.NewPlan([]arrow.DataType{k.prog.Field().Type})
+	return k, err
+}
+
+// of is the column of the table as it is compared, owned by the caller.
+func (k lookupPair) of(rel Relation, mem memory.Allocator) (arrow.Array, error) {
+	c := rel.Column(k.column, false)
+	if k.cast == nil {
+		c.Retain()
+		return c, nil
+	}
+	f := rel.Schema().Field(rel.Schema().FieldIndices(k.column)[0])
+	rec := array.NewRecord(arrow.NewSchema([]arrow.Field{f}, nil), []arrow.Array{c}, int64(c.Len()))
+	defer rec.Release()
+	a, bad, err := k.cast.Eval(rec, mem)
+	if err != nil {
+		return nil, err
+	}
+	if len(bad) > 0 {
+		a.Release()
+		return nil, fail.Newf(fail.Data, "lookup %s: %s, in %s: %s", rel.Name(), k.column, rel.Place(bad[0].Row), bad[0].Reason)
+	}
+	return a, nil
+}

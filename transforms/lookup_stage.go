@@ -1,0 +1,315 @@
+package transforms
+
+import (
+	"context"
+
+	"github.com/apache/arrow/go/v17/arrow"
+	"github.com/apache/arrow/go/v17/arrow/array"
+	"github.com/apache/arrow/go/v17/arrow/memory"
+
+	"github.com/sluice-data/sluice/internal/fail"
+	"github.com/sluice-data/sluice/pipeline"
+	"github.com/sluice-data/sluice/transforms/internal/join"
+	"github.com/sluice-data/sluice/transforms/internal/take"
+)
+
+// lookupStep joins rows with a table.
+type lookupStep struct {
+	rel     Relation
+	keys    []lookupPair
+	adds    []addedColumn
+	semi    bool
+	anti    bool
+	missing string // what becomes of a row without a match
+	doubles string // of a row with several; "" is fail
+	rows    view   // of the incoming record
+	schema  *arrow.Schema
+
+	index *join.Index // once it is loaded
+}
+
+// addedColumn is a column of the table under its new name.
+type addedColumn struct {
+	field arrow.Field
+	from  string
+}
+
+func (l *lookupStep) Name() string          { return "lookup" }
+func (l *lookupStep) Schema() *arrow.Schema { return l.schema }
+
+// droppingLookup is a lookup that drops rows by intent.
+type droppingLookup struct{ *lookupStep }
+
+func (droppingLookup) Drops() pipeline.Cause { return pipeline.Filtered }
+
+// Load indexes the table.
+func (l *lookupStep) Load(context.Context) error {
+	cols := make([]arrow.Array, 0, len(l.keys))
+	defer func() {
+		for _, c := range cols {
+			c.Release()
+		}
+	}()
+	for _, k := range l.keys {
+		c, err := k.of(l.rel, memory.DefaultAllocator)
+		if err != nil {
+			return err
+		}
+		cols = append(cols, c)
+	}
+	var err error
+	if l.index, err = join.NewIndex(cols, l.rel.Rows()); err != nil {
+		return fail.Newf(fail.Data, "lookup %s: %w", l.rel.Name(), err)
+	}
+	once := l.semi || l.anti || l.doubles == "first" || l.doubles == "all"
+	if a, b, ok := l.index.Twice(); ok && !once {
+		return fail.Newf(fail.Data, "lookup %s: %s is in %s and in %s: keep one of them, or say which counts with duplicates: first or all",
+			l.rel.Name(), l.keyText(cols, a), l.rel.Place(a), l.rel.Place(b))
+	}
+	return nil
+}
+
+// keyText is the key in row i of its columns: `id = 7`.
+func (l *lookupStep) keyText(cols []arrow.Array, i int) string {
+	s := ""
+	for c, k := range l.keys {
+		if c > 0 {
+			s += ", "
+		}
+		v := cell(cols[c], i)
+		if cols[c].IsNull(i) {
+			v = "null"
+		}
+		s += k.column + " = " + v
+	}
+	return s
+}
+
+func (l *lookupStep) NewStage(mem memory.Allocator) (pipeline.Stage, error) {
+	if l.index == nil {
+		return nil, fail.Newf(fail.Internal, "lookup %s was not loaded", l.rel.Name())
+	}
+	s := &lookupStage{l: l, mem: mem, probe: l.index.NewProbe()}
+	if _, _, several := l.index.Twice(); several && l.doubles == "all" {
+		return &expandingLookup{lookupStage: s}, nil
+	}
+	return s, nil
+}
+
+// lookupStage is one lane's lookup that gives each row once at most.
+type lookupStage struct {
+	l     *lookupStep
+	mem   memory.Allocator
+	probe *join.Probe
+	ids   []int32 // of the batch's rows: the key's number in the index, then the table's row
+	idx   []int32 // rows that go on
+	from  []int32 // rows of the table beside them
+}
+
+func (s *lookupStage) Close() {}
+
+// find sets s.ids to the numbers of the keys of b's rows, and gives b, or what is left of it where a key could not be computed; the caller owns that.
+func (s *lookupStage) find(b pipeline.Batch, rej *pipeline.Rejects) (pipeline.Batch, error) {
+	cols := make([]arrow.Array, 0, len(s.l.keys))
+	defer func() {
+		for _, c := range cols {
+			c.Release()
+		}
+	}()
+	var bad refusals
+	for _, k := range s.l.keys {
+		c, errs, err := k.prog.Eval(b.Rec, s.mem)
+		if err != nil {
+			return b, err
+		}
+		cols = append(cols, c)
+		bad.add("", errs)
+	}
+	n := int(b.Rec.NumRows())
+	left := bad.reject(b, n, rej)
+	if left != nil {
+		n = len(left)
+		if err := takeAll(cols, left, s.mem); err != nil {
+			return b, err
+		}
+	}
+	s.ids = resized(s.ids, n)
+	if err := s.probe.Find(cols, s.ids); err != nil {
+		return b, err
+	}
+	if err := s.refuse(b, left, cols, rej); err != nil {
+		return b, err
+	}
+	if left == nil {
+		return pass(b), nil
+	}
+	return keep(b, b.Rec, left, s.mem)
+}
+
+// refuse is for rows that must have a match: the first without one is an error, or each of them is rejected, and then counts as found nowhere.
+func (s *lookupStage) refuse(b pipeline.Batch, left []int32, cols []arrow.Array, rej *pipeline.Rejects) error {
+	if s.l.missing != "fail" && s.l.missing != "quarantine" {
+		return nil
+	}
+	for i, id := range s.ids {
+		if id >= 0 {
+			continue
+		}
+		row := i
+		if left != nil {
+			row = int(left[i])
+		}
+		column := s.l.keys[0].text
+		reason := "table " + s.l.rel.Name() + " has no row with " + s.l.keyText(cols, i)
+		if s.l.missing == "quarantine" {
+			rej.Add(b, row, column, cell(cols[0], i), reason)
+			continue
+		}
+		r := pipeline.Reject{Origin: b.Origin(row), Column: column, Value: cell(cols[0], i), Reason: reason + `; missing: "null", drop or quarantine says what to do then`}
+		return r.Err()
+	}
+	return nil
+}
+
+func resized(s []int32, n int) []int32 {
+	if cap(s) < n {
+		return make([]int32, n)
+	}
+	return s[:n]
+}
+
+func (s *lookupStage) Apply(_ context.Context, b pipeline.Batch, rej *pipeline.Rejects) (pipeline.Batch, error) {
+	b, err := s.find(b, rej)
+	if err != nil {
+		return pipeline.Batch{}, err
+	}
+	defer b.Release()
+	l := s.l
+	s.idx = s.idx[:0]
+	misses := false
+	switch {
+	case l.anti:
+		for i, id := range s.ids {
+			if id < 0 {
+				s.idx = append(s.idx, int32(i))
+			}
+		}
+	case l.missing == "null":
+		l.index.First(s.ids)
+		none := int32(l.rel.Rows())
+		for i, id := range s.ids {
+			if id < 0 {
+				s.ids[i], misses = none, true
+			}
+		}
+		return s.joined(b, s.ids, misses)
+	default:
+		k := 0
+		for i, id := range s.ids {
+			if id >= 0 {
+				s.idx = append(s.idx, int32(i))
+				s.ids[k] = id
+				k++
+			}
+		}
+		s.ids = s.ids[:k]
+	}
+	rec := l.rows.of(b.Rec)
+	defer rec.Release()
+	kept, err := keep(b, rec, s.idx, s.mem)
+	if err != nil || len(l.adds) == 0 {
+		return kept, err
+	}
+	defer kept.Release()
+	l.index.First(s.ids)
+	return s.beside(kept, s.ids, false)
+}
+
+// joined is b's columns that are to stay, and beside them rows from of the table.
+func (s *lookupStage) joined(b pipeline.Batch, from []int32, null bool) (pipeline.Batch, error) {
+	rec := s.l.rows.of(b.Rec)
+	defer rec.Release()
+	return s.beside(with(b, rec), from, null)
+}
+
+// beside is b (borrowed) with the columns to add of rows from of the table; null says that some of them are the row behind the last.
+func (s *lookupStage) beside(b pipeline.Batch, from []int32, null bool) (pipeline.Batch, error) {
+	cols := make([]arrow.Array, 0, s.l.schema.NumFields())
+	cols = append(cols, b.Rec.Columns()...)
+	own := len(cols)
+	defer func() {
+		for _, c := range cols[own:] {
+			c.Release()
+		}
+	}()
+	for _, a := range s.l.adds {
+		c, err := take.Array(s.l.rel.Column(a.from, null), from, s.mem)
+		if err != nil {
+			return pipeline.Batch{}, err
+		}
+		cols = append(cols, c)
+	}
+	return with(b, array.NewRecord(s.l.schema, cols, int64(len(from)))), nil
+}
+
+// expandRows is how many rows of the result an expanding stage makes at once.
+const expandRows = 1 << 14
+
+// expandingLookup gives a row once for each match.
+type expandingLookup struct{ *lookupStage }
+
+func (s *expandingLookup) Expand(_ context.Context, b pipeline.Batch, rej *pipeline.Rejects, emit func(pipeline.Batch) error) (added int64, err error) {
+	b, err = s.find(b, rej)
+	if err != nil {
+		return 0, err
+	}
+	defer b.Release()
+	rec := s.l.rows.of(b.Rec)
+	defer rec.Release()
+	s.idx, s.from = s.idx[:0], s.from[:0]
+	misses := false
+	flush := func() error {
+		if len(s.idx) == 0 {
+			return nil
+		}
+		out, err := take.Record(rec, s.idx, s.mem)
+		if err != nil {
+			return err
+		}
+		defer out.Release()
+		piece, err := s.beside(pipeline.Batch{Rec: out, Rows: b.Rows, Sel: placesOf(b, s.idx)}, s.from, misses)
+		if err != nil {
+			return err
+		}
+		defer piece.Release()
+		err = emit(piece)
+		s.idx, s.from, misses = s.idx[:0], s.from[:0], false
+		return err
+	}
+	none := int32(s.l.rel.Rows())
+	var one [1]int32
+	for i, id := range s.ids {
+		matches := s.l.index.Rows(id, &one)
+		if len(matches) == 0 {
+			if s.l.missing != "null" {
+				continue
+			}
+			one[0], misses = none, true
+			matches = one[:]
+		}
+		added += int64(len(matches) - 1)
+		for len(matches) > 0 {
+			k := min(len(matches), expandRows-len(s.idx))
+			for range k {
+				s.idx = append(s.idx, int32(i))
+			}
+			s.from = append(s.from, matches[:k]...)
+			if matches = matches[k:]; len(s.idx) == expandRows {
+				if err := flush(); err != nil {
+					return added, err
+				}
+			}
+		}
+	}
+	return added, flush()
+}

@@ -1,0 +1,79 @@
+package transforms
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/apache/arrow/go/v17/arrow"
+	"github.com/apache/arrow/go/v17/arrow/array"
+	"github.com/apache/arrow/go/v17/arrow/memory"
+
+	"github.com/sluice-data/sluice/internal/spec"
+)
+
+// testTable is a reference table of the head of testdata/lookup.txt.
+type testTable struct {
+	name string
+	rec  arrow.Record
+	used map[string]bool
+}
+
+var testTables = sync.OnceValue(func() map[string]*testTable {
+	text, err := os.ReadFile("testdata/lookup.txt")
+	if err != nil {
+		panic(err)
+	}
+	head, _, _ := strings.Cut(string(text), "\n== ")
+	out := map[string]*testTable{}
+	for _, part := range strings.Split(head, "\ntable ")[1:] {
+		name, rows, _ := strings.Cut(part, "\n")
+		rows, _, _ = strings.Cut(rows, "\n\n")
+		out[name] = &testTable{name, parseTable(&testing.T{}, memory.DefaultAllocator, rows), map[string]bool{}}
+	}
+	return out
+})
+
+// testRelation opens one of them by table:, or by the file's name in uri:.
+func testRelation(args *spec.Node) (Relation, error) {
+	name := ""
+	if n := args.Get("table"); n != nil {
+		name, _ = n.Str()
+	} else if n := args.Get("uri"); n != nil {
+		uri, _ := n.Str()
+		name = strings.TrimSuffix(uri[strings.LastIndex(uri, "/")+1:], ".csv")
+	}
+	t, ok := testTables()[name]
+	if !ok {
+		return nil, args.Errorf("no table %q", name)
+	}
+	return t, nil
+}
+
+func (t *testTable) Name() string          { return t.name }
+func (t *testTable) Schema() *arrow.Schema { return t.rec.Schema() }
+func (t *testTable) Rows() int             { return int(t.rec.NumRows()) }
+func (t *testTable) Place(i int) string    { return fmt.Sprintf("row %d of %s", i+1, t.name) }
+func (t *testTable) Use(columns ...string) {
+	for _, c := range columns {
+		t.used[c] = true
+	}
+}
+
+func (t *testTable) Column(name string, null bool) arrow.Array {
+	if !t.used[name] {
+		panic("column " + name + " is asked for and was not named before")
+	}
+	c := t.rec.Column(t.rec.Schema().FieldIndices(name)[0])
+	if !null {
+		return c
+	}
+	none := array.MakeArrayOfNull(memory.DefaultAllocator, c.DataType(), 1)
+	out, err := array.Concatenate([]arrow.Array{c, none}, memory.DefaultAllocator)
+	if err != nil {
+		panic(err)
+	}
+	return out
+}
