@@ -125,8 +125,8 @@ func TestDifferentialExpressions(t *testing.T) {
 			compared++
 		}
 	})
-	if compared != len(all) || compared < 600 {
-		t.Errorf("compared %d of %d expressions, at least 600 are wanted", compared, len(all))
+	if compared != len(all) || compared < 800 {
+		t.Errorf("compared %d of %d expressions, at least 800 are wanted", compared, len(all))
 	}
 }
 

@@ -17,8 +17,11 @@ func TestFunctionExamples(t *testing.T) {
 	mem := memory.NewCheckedAllocator(memory.NewGoAllocator())
 	defer mem.AssertSize(t, 0)
 	list := Functions()
-	if len(list) < 40 {
-		t.Errorf("%d functions are listed", len(list))
+	if n := len(list) + len(Operators()); n < 200 {
+		t.Errorf("%d functions and operators are listed", n)
+	}
+	for _, o := range Operators() {
+		list = append(list, Function{Name: o.Form, Signature: o.Form, Doc: o.Doc, Example: o.Example, Result: o.Result})
 	}
 	for _, f := range list {
 		if !strings.HasPrefix(f.Signature, f.Name) || !strings.HasSuffix(f.Doc, ".") {

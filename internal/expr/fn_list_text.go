@@ -27,7 +27,7 @@ func init() {
 		name, doc, result string
 		aliases           []string
 	}{
-		{"list_sort", "A list in ascending order, nulls first.", "NULL,1,2,2", []string{"array_sort"}},
+		{"list_sort", "A list in ascending order, nulls last.", "1,2,2,NULL", []string{"array_sort"}},
 		{"list_reverse_sort", "A list in descending order, nulls last.", "2,2,1,NULL", []string{"array_reverse_sort"}},
 		{"list_reverse", "A list from its end to its beginning.", "1,2,NULL,2", []string{"array_reverse"}},
 		{"list_distinct", "A list without nulls and without what stands in it before.", "2,1", []string{"array_distinct"}},
@@ -248,19 +248,17 @@ func bindListOrder(b *binder, c *call, args []node) (node, *Error) {
 			return list
 		}
 		less := order(v)
-		nullsFirst := func(i, j int32) int {
-			if v.isNull(int(i)) || v.isNull(int(j)) {
-				return cmp.Compare(b2u(!v.isNull(int(i))), b2u(!v.isNull(int(j))))
-			}
-			return less(i, j)
+		sign := 1
+		if name == "list_reverse_sort" {
+			sign = -1
 		}
-		switch name {
-		case "list_sort":
-			slices.SortStableFunc(list, nullsFirst)
-		case "list_reverse_sort":
-			slices.SortStableFunc(list, func(i, j int32) int { return nullsFirst(j, i) })
-		default: // list_distinct: sorted by value and place, the first of each is kept, in the old order
-			slices.SortStableFunc(list, nullsFirst)
+		slices.SortStableFunc(list, func(i, j int32) int {
+			if v.isNull(int(i)) || v.isNull(int(j)) {
+				return cmp.Compare(b2u(v.isNull(int(i))), b2u(v.isNull(int(j))))
+			}
+			return sign * less(i, j)
+		})
+		if name == "list_distinct" { // the first of equal ones is kept, in the old order
 			kept := list[:0]
 			for _, i := range list {
 				if !v.isNull(int(i)) && (len(kept) == 0 || less(kept[len(kept)-1], i) != 0) {

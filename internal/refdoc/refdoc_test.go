@@ -84,6 +84,10 @@ func write() string {
 		f, _ := agg.Lookup(name)
 		row(&w, code(f.Example), f.Doc)
 	}
+	w.WriteString("\n## SQL operators\n\nBy precedence, those that bind weakest first.\n\n| operator | what it gives | example | result |\n|---|---|---|---|\n")
+	for _, o := range expr.Operators() {
+		row(&w, code(o.Form), o.Doc, code(o.Example), code(o.Result))
+	}
 	w.WriteString("\n## SQL functions\n\n| function | what it gives | example | result |\n|---|---|---|---|\n")
 	for _, f := range expr.Functions() {
 		doc := f.Doc
