@@ -75,6 +75,9 @@ func bindListLength(b *binder, c *call, args []node) (node, *Error) {
 
 // alikeElement brings a list and a value to one element type.
 func (b *binder) alikeElement(c *call, list, x node, atList, atX span) (node, node, typ, *Error) {
+	if k := x.typ().kind; k == kInterval || k == kOpaque {
+		return nil, nil, typ{}, errAt(atX, "no list holds %s", x.typ())
+	}
 	if list.typ().kind == kNull {
 		list = nullNode(listOf(x.typ()))
 	}
@@ -275,6 +278,9 @@ func (b *binder) arrayOf(n *arrayOf) (node, *Error) {
 		}
 		if args, t, err = b.unifyAll(args, places, "ARRAY"); err != nil {
 			return nil, err
+		}
+		if t.kind == kInterval {
+			return nil, errAt(n.span, "no list holds %s", t)
 		}
 	}
 	return fold(&function{t: listOf(t), args: args, run: arrayKernel, lenient: true, never: true, src: b.text(n.span)}), nil
