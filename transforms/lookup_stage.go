@@ -252,11 +252,12 @@ func (s *lookupStage) beside(b pipeline.Batch, from []int32, null bool) (pipelin
 	return with(b, array.NewRecord(s.l.schema, cols, int64(len(from)))), nil
 }
 
-// expandRows is how many rows of the result an expanding stage makes at once.
-const expandRows = 1 << 14
-
 // expandingLookup gives a row once for each match.
 type expandingLookup struct{ *lookupStage }
+
+func (s *expandingLookup) Apply(ctx context.Context, b pipeline.Batch, rej *pipeline.Rejects) (pipeline.Batch, error) {
+	return expandOnly{}.Apply(ctx, b, rej)
+}
 
 func (s *expandingLookup) Expand(_ context.Context, b pipeline.Batch, rej *pipeline.Rejects, emit func(pipeline.Batch) error) (added int64, err error) {
 	b, err = s.find(b, rej)

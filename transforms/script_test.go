@@ -439,10 +439,10 @@ func sortLines(s string) string {
 
 // The example of every step in the reference works on a table of trips.
 func TestExamples(t *testing.T) {
-	const trips = `| trip_id int64 | zone string | fare float64 | tip float64 | distance float64 | pickup string |
-| 1 | Soho | 12.5 | 2 | 3.1 | 22/11/2026 08:15 |
-| 2 | Soho | 7 | null | 1 | 22/11/2026 08:16 |
-| 3 | null | 0 | 1 | 0 | 22/11/2026 08:17 |
+	const trips = `| trip_id int64 | zone string | fare float64 | tip float64 | distance float64 | pickup string | tags list<string> |
+| 1 | Soho | 12.5 | 2 | 3.1 | 22/11/2026 08:15 | ["late", "card"] |
+| 2 | Soho | 7 | null | 1 | 22/11/2026 08:16 | [] |
+| 3 | null | 0 | 1 | 0 | 22/11/2026 08:17 | null |
 `
 	for _, name := range Names() {
 		d, _ := Lookup(name)
