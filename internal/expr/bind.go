@@ -19,6 +19,9 @@ type binder struct {
 	env     Env
 	columns []column
 	slots   int
+	// Of a measure: the columns of schema that hold the results of its aggregates, and the input's columns, for messages.
+	calls   []string
+	input   *arrow.Schema
 }
 
 // root binds the whole expression.
@@ -75,6 +78,8 @@ func (b *binder) bind(n syntax) (node, *Error) {
 		return b.arrayOf(n)
 	case *quantified:
 		return b.quantified(n)
+	case *aggregated:
+		return b.column(&name{n.span, []namePart{{n.span, b.calls[n.index], true}}})
 	}
 	return nil, errAt(n.place(), "expression of an unknown form")
 }
@@ -95,6 +100,11 @@ func (b *binder) column(n *name) (node, *Error) {
 	first := n.parts[0]
 	i, err := find(first, b.schema.Fields(), "column")
 	if err != nil {
+		if b.input != nil {
+			if _, of := find(first, b.input.Fields(), "column"); of == nil {
+				err = errAt(first.span, "column %q is neither a key of the groups nor inside an aggregate function: add it to by, or choose one of its values, as in any_value(%[1]s)", first.text)
+			}
+		}
 		return nil, err
 	}
 	f := b.schema.Field(i)

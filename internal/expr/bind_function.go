@@ -2,11 +2,20 @@ package expr
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 )
 
 // aggregates are refused with a better message than "unknown function".
-var aggregates = map[string]bool{"count": true, "sum": true, "avg": true, "min": true, "max": true, "approx_quantile": true, "stddev": true, "variance": true}
+var aggregates = map[string]bool{}
+
+// Aggregate tells the names of an aggregate function, so that one in the wrong place is called that.
+func Aggregate(names ...string) {
+	for _, n := range names {
+		aggregates[n] = true
+	}
+}
 
 func (b *binder) function(c *call) (node, *Error) {
 	d := functions[c.name]
@@ -16,9 +25,9 @@ func (b *binder) function(c *call) (node, *Error) {
 	case d == nil && refused[c.name] != "":
 		return nil, errAt(c.at, "%s", refused[c.name])
 	case d == nil:
-		var names []string
-		for n := range functions {
-			names = append(names, n)
+		names := slices.Collect(maps.Keys(functions))
+		if b.calls != nil {
+			names = slices.AppendSeq(names, maps.Keys(aggregates))
 		}
 		if best, ok := nearest(c.name, names); ok {
 			return nil, errAt(c.at, "unknown function %q: did you mean %s?", c.name, best)

@@ -170,27 +170,3 @@ func (r *run) sortedErrors() []RowError {
 	}
 	return out
 }
-
-// Call is a function call taken apart, for aggregate measures such as sum(a + b), count(*) or count(distinct x).
-type Call struct {
-	Name     string // lower case
-	Pos      int    // of the name
-	Star     bool   // f(*)
-	Distinct bool
-	Args     []Arg
-}
-
-// Arg is an argument of a Call as text, with its place in the source.
-type Arg struct {
-	Source string
-	Pos    int
-}
-
-// ParseCall parses src as exactly one function call, without binding it. The error is an *Error.
-func ParseCall(src string) (*Call, error) {
-	c, err := parseCall(src)
-	if err != nil {
-		return nil, err
-	}
-	return c, nil
-}

@@ -49,48 +49,6 @@ func TestRegisterTwicePanics(t *testing.T) {
 	register(definition{Function: Function{Name: "upper"}})
 }
 
-func TestParseCall(t *testing.T) {
-	for _, c := range []struct {
-		src      string
-		name     string
-		pos      int
-		star     bool
-		distinct bool
-		args     []Arg
-	}{
-		{"count(*)", "count", 0, true, false, nil},
-		{"  SUM( a + b )", "sum", 2, false, false, []Arg{{"a + b", 7}}},
-		{"count(DISTINCT x)", "count", 0, false, true, []Arg{{"x", 15}}},
-		{"approx_quantile((total), 0.95)", "approx_quantile", 0, false, false, []Arg{{"(total)", 16}, {"0.95", 25}}},
-		{"f()", "f", 0, false, false, nil},
-		{`max(CASE WHEN a = ',)' THEN "x,y" END)`, "max", 0, false, false, []Arg{{`CASE WHEN a = ',)' THEN "x,y" END`, 4}}},
-	} {
-		got, err := ParseCall(c.src)
-		if err != nil {
-			t.Errorf("%s: %v", c.src, err)
-			continue
-		}
-		if got.Name != c.name || got.Pos != c.pos || got.Star != c.star || got.Distinct != c.distinct || len(got.Args) != len(c.args) {
-			t.Errorf("%s: %+v", c.src, got)
-			continue
-		}
-		for i, a := range got.Args {
-			if a != c.args[i] || c.src[a.Pos:a.Pos+len(a.Source)] != a.Source {
-				t.Errorf("%s: argument %d is %+v", c.src, i, a)
-			}
-		}
-	}
-	for src, want := range map[string]string{
-		"": "expected a function call such as sum(x), not the end of the expression", "a + b": `expected a function call such as sum(x), not "a"`,
-		"sum(a) + 1": `unexpected "+" after the function call: only one call may stand here`, "sum(a": `expected ")" to close the arguments of sum, not the end of the expression`,
-		"'x'": "expected a function call such as sum(x), not a string", "sum(,)": `expected a value, not ","`, "count(distinct)": `expected a value, not ")"`,
-	} {
-		if _, err := ParseCall(src); err == nil || err.Error() != want {
-			t.Errorf("%s: error %v, want %s", src, err, want)
-		}
-	}
-}
-
 func TestColumnsInOrderOfUse(t *testing.T) {
 	s := arrow.NewSchema([]arrow.Field{{Name: "a", Type: arrow.PrimitiveTypes.Int32}, {Name: "B", Type: arrow.PrimitiveTypes.Int32}, {Name: "c", Type: arrow.PrimitiveTypes.Int32}}, nil)
 	p, err := Compile("c + b + c * 2 - C", s, testEnv)

@@ -44,6 +44,10 @@ type parser struct {
 	nodes int
 	// statement: the expression stands in a SELECT, where a call may have OVER (…) behind it
 	statement bool
+	// Of a measure: which functions are aggregates, their calls so far, and the one whose arguments are being parsed.
+	isAggregate func(name string) bool
+	aggregates  []*aggregated
+	inside      *aggregated
 }
 
 func newParser(src string) (*parser, *Error) {
@@ -63,6 +67,11 @@ func parse(src string) (syntax, *Error) {
 	if err != nil {
 		return nil, err
 	}
+	return p.whole()
+}
+
+// whole parses all there is as one expression.
+func (p *parser) whole() (syntax, *Error) {
 	if p.peek().kind == tokEOF {
 		return nil, errAt(p.peek().span, "expression is empty")
 	}

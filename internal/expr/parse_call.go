@@ -4,6 +4,25 @@ import "strings"
 
 // call parses the arguments of function t; the special forms of the standard become plain calls.
 func (p *parser) call(t token) (syntax, *Error) {
+	if p.isAggregate != nil && p.isAggregate(t.low) {
+		return p.aggregate(t)
+	}
+	if p.statement { // which function is an aggregate is not known here
+		a := &aggregated{}
+		if err := p.clauses(t, a); err != nil {
+			return nil, err
+		}
+		if err := p.window(); err != nil {
+			return nil, err
+		}
+		a.call.end = p.last().end
+		return a.call, nil
+	}
+	return p.plainCall(t, nil)
+}
+
+// plainCall parses a call; of is the aggregate that it is of, which may have ORDER BY behind its arguments, or nil.
+func (p *parser) plainCall(t token, of *aggregated) (*call, *Error) {
 	p.take() // (
 	n := &call{name: t.low, at: t.span}
 	var err *Error
@@ -34,10 +53,12 @@ func (p *parser) call(t token) (syntax, *Error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := p.wantOp(")", "to close the arguments of "+t.low); err != nil {
-		return nil, err
+	if of != nil && p.isWord("order") {
+		if of.order, err = p.ordering(); err != nil {
+			return nil, err
+		}
 	}
-	if err := p.window(); err != nil {
+	if err := p.wantOp(")", "to close the arguments of "+t.low); err != nil {
 		return nil, err
 	}
 	n.span = span{t.pos, p.last().end}
@@ -139,29 +160,4 @@ func (p *parser) position(n *call) *Error {
 	}
 	n.add(part, at)
 	return nil
-}
-
-func parseCall(src string) (*Call, *Error) {
-	p, err := newParser(src)
-	if err != nil {
-		return nil, err
-	}
-	t := p.peek()
-	if t.kind != tokIdent || reserved[t.low] || p.peekAt(1).kind != tokOp || p.peekAt(1).text != "(" {
-		return nil, errAt(t.span, "expected a function call such as sum(x), not %s", t.describe())
-	}
-	p.take()
-	x, err := p.call(t)
-	if err != nil {
-		return nil, err
-	}
-	if rest := p.peek(); rest.kind != tokEOF {
-		return nil, errAt(rest.span, "unexpected %s after the function call: only one call may stand here", rest.describe())
-	}
-	n := x.(*call)
-	out := &Call{Name: t.low, Pos: n.at.pos, Star: n.star, Distinct: n.distinct}
-	for _, a := range n.argAt {
-		out.Args = append(out.Args, Arg{Source: src[a.pos:a.end], Pos: a.pos})
-	}
-	return out, nil
 }

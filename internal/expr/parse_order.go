@@ -21,20 +21,9 @@ func ParseOrder(src string) ([]Order, error) {
 		if from.kind == tokEOF {
 			return nil, errAt(from.span, "expected a column or an expression to order by, not %s", from.describe())
 		}
-		if _, err := p.expr(0); err != nil {
+		o, err := p.orderItem()
+		if err != nil {
 			return nil, err
-		}
-		o := Order{Source: src[from.pos:p.last().end], Pos: from.pos}
-		if o.Desc = p.takeWord("desc"); !o.Desc {
-			p.takeWord("asc")
-		}
-		o.NullsFirst = o.Desc
-		if p.takeWord("nulls") {
-			if o.NullsFirst = p.takeWord("first"); !o.NullsFirst {
-				if err := p.wantWord("last", "or FIRST after NULLS"); err != nil {
-					return nil, err
-				}
-			}
 		}
 		out = append(out, o)
 		if p.takeOp(",") {
@@ -45,4 +34,23 @@ func ParseOrder(src string) ([]Order, error) {
 		}
 		return out, nil
 	}
+}
+
+// orderItem parses an expression with its direction and where its nulls go.
+func (p *parser) orderItem() (Order, *Error) {
+	from := p.peek().pos
+	if _, err := p.expr(0); err != nil {
+		return Order{}, err
+	}
+	o := Order{Source: p.src[from:p.last().end], Pos: from}
+	if o.Desc = p.takeWord("desc"); !o.Desc {
+		p.takeWord("asc")
+	}
+	o.NullsFirst = o.Desc
+	if p.takeWord("nulls") {
+		if o.NullsFirst = p.takeWord("first"); !o.NullsFirst {
+			return o, p.wantWord("last", "or FIRST after NULLS")
+		}
+	}
+	return o, nil
 }

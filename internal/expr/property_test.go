@@ -158,14 +158,14 @@ func TestRandomExpressions(t *testing.T) {
 func TestParseNeverPanics(t *testing.T) {
 	table := parseFixture(t, everything)
 	words := strings.Fields(`i j f d s t b dt ts ( ) ( ) , , + - * / % ^ = <> < <= > >= || :: . [ ] AND OR NOT IS NULL TRUE FALSE DISTINCT FROM IN BETWEEN LIKE ILIKE ESCAPE
-		CASE WHEN THEN ELSE END CAST AS int32 decimal(10,2) list< struct< > 1 2.5 1e400 'x' '' "s" upper( substring( trim( BOTH FOR position( extract( year date_trunc( 'day' INTERVAL DATE TIMESTAMP with time zone now( current_date coalesce( concat( E'\x' -- /* */ @`)
+		CASE WHEN THEN ELSE END CAST AS int32 decimal(10,2) list< struct< > 1 2.5 1e400 'x' '' "s" upper( substring( trim( BOTH FOR position( extract( year date_trunc( 'day' INTERVAL DATE TIMESTAMP with time zone now( current_date coalesce( concat( sum( count(*) ORDER BY DESC NULLS FIRST WITHIN GROUP FILTER ( WHERE E'\x' -- /* */ @`)
 	rapid.Check(t, func(rt *rapid.T) {
 		src := strings.Join(rapid.SliceOfN(rapid.SampledFrom(words), 0, 25).Draw(rt, "words"), " ")
 		_, err := Compile(src, table.schema, testEnv)
 		if err != nil {
 			caret(t, src, err)
 		}
-		if _, err := ParseCall(src); err != nil {
+		if _, err := ParseMeasure(src, testAggregate); err != nil {
 			caret(t, src, err)
 		}
 	})
@@ -174,12 +174,12 @@ func TestParseNeverPanics(t *testing.T) {
 // FuzzCompile: any text compiles or gives an error inside it; what compiles prints and parses again, and runs.
 func FuzzCompile(f *testing.F) {
 	for _, s := range []string{"a", "i + 1 = 2 AND b", "CASE WHEN b THEN s ELSE t END", "E'\\x41'", "substring(s FROM 1 FOR 2)", "d * 1.5e3", "\"s\" LIKE '%x_'", "i::decimal(10,2)", "count(DISTINCT i)",
-		"extract(year FROM ts) BETWEEN 1 AND 2", "NOT b IS TRUE", "- - 1 ^ 2", "x IN (1, NULL, 'x')", "/* c */ 1 -- d"} {
+		"extract(year FROM ts) BETWEEN 1 AND 2", "NOT b IS TRUE", "- - 1 ^ 2", "x IN (1, NULL, 'x')", "/* c */ 1 -- d", "sum(a + b) / count(*) FILTER (WHERE b)", "percentile_cont(0.5) WITHIN GROUP (ORDER BY f DESC NULLS LAST)", "string_agg(DISTINCT s, ',' ORDER BY s) || 'x'"} {
 		f.Add(s)
 	}
 	table := parseFixture(f, everything)
 	f.Fuzz(func(t *testing.T, src string) {
-		if _, err := ParseCall(src); err != nil {
+		if _, err := ParseMeasure(src, testAggregate); err != nil {
 			caret(t, src, err)
 		}
 		p, err := Compile(src, table.schema, testEnv)
