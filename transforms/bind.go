@@ -100,3 +100,6 @@ func also(used []string) func(out map[string]bool) map[string]bool {
 		return in
 	}
 }
+
+// typeNameOf is a type as the pipeline file writes it.
+func typeNameOf(f arrow.Field) string { return schema.TypeName(f) }

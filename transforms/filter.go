@@ -25,21 +25,22 @@ func bindFilter(env Env, n *spec.Node, in *arrow.Schema) (Bound, error) {
 	if err != nil {
 		return Bound{}, err
 	}
-	return (&filter{cond: p, out: everything(in)}).bound(), nil
+	return (&filter{name: "filter", cond: p, out: everything(in)}).bound(), nil
 }
 
 type filter struct {
+	name string // filter, or having of an aggregate
 	cond *expr.Program
 	out  view
 }
 
 func (f *filter) bound() Bound {
-	return Bound{Step: f, Needs: also(f.cond.Columns()), Explain: "filter " + f.cond.Source(), Narrow: func(keep map[string]bool) Bound {
-		return (&filter{f.cond, f.out.narrow(keep)}).bound()
+	return Bound{Step: f, Needs: also(f.cond.Columns()), Explain: f.name + " " + f.cond.Source(), Narrow: func(keep map[string]bool) Bound {
+		return (&filter{f.name, f.cond, f.out.narrow(keep)}).bound()
 	}}
 }
 
-func (f *filter) Name() string          { return "filter" }
+func (f *filter) Name() string          { return f.name }
 func (f *filter) Schema() *arrow.Schema { return f.out.schema }
 func (f *filter) Drops() pipeline.Cause { return pipeline.Filtered }
 func (f *filter) NewStage(mem memory.Allocator) (pipeline.Stage, error) {

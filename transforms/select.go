@@ -189,13 +189,17 @@ func (p *projection) copy(in *arrow.Schema, i int, name string) {
 }
 
 func (p *projection) bound(in *arrow.Schema, says []string) Bound {
+	return p.boundAs(in, p.name+" "+strings.Join(says, ", "))
+}
+
+func (p *projection) boundAs(in *arrow.Schema, explain string) Bound {
 	fields := make([]arrow.Field, len(p.cols))
 	for i, c := range p.cols {
 		fields[i] = c.field
 	}
 	md := in.Metadata()
 	p.schema = arrow.NewSchema(fields, &md)
-	return Bound{Step: p, Explain: p.name + " " + strings.Join(says, ", "), Needs: func(out map[string]bool) map[string]bool {
+	return Bound{Step: p, Explain: explain, Needs: func(out map[string]bool) map[string]bool {
 		need, kept := names{}, false
 		need.add(p.names...)
 		for _, c := range p.cols {

@@ -60,6 +60,9 @@ type Loader interface {
 type Bound struct {
 	Step pipeline.Step
 	Fold pipeline.Fold
+	// Then are more steps, behind this one, that the step in the pipeline file consists of: each bound to what the one before it gives, and
+	// so without Narrow.
+	Then []Bound
 	// Needs maps the columns needed of the output to those needed of the input (for projection push-down). nil out means all.
 	Needs func(out map[string]bool) map[string]bool
 	// Narrow, where a step has it, is the step with those columns of its output alone that are in keep: what no later step uses is not
@@ -73,6 +76,9 @@ type Bound struct {
 
 // Schema is that of the rows that come out.
 func (b Bound) Schema() *arrow.Schema {
+	if n := len(b.Then); n > 0 {
+		return b.Then[n-1].Schema()
+	}
 	if b.Fold != nil {
 		return b.Fold.Schema()
 	}

@@ -214,6 +214,9 @@ func (b *binder) boundWith(env transforms.Env, in *arrow.Schema, keep []map[stri
 			return nil, fail.Wrap(fail.Usage, err)
 		}
 		next(bd)
+		for _, more := range bd.Then {
+			next(more)
+		}
 	}
 	if len(b.pipe.Sink.PartitionBy) > 0 {
 		bd, err := transforms.BindPartition(env, b.pipe.Sink.PartitionAt, in, b.table)

@@ -27,22 +27,51 @@ import (
 
 const (
 	reference = "../../docs/reference.md"
+	states    = "../../docs/states.md"
 	guide     = "../../docs/pipeline.md"
 )
 
-var update = flag.Bool("update", false, "rewrite docs/reference.md")
+var update = flag.Bool("update", false, "rewrite docs/reference.md and docs/states.md")
 
-// TestReference compares docs/reference.md with the registries.
+// TestReference compares docs/reference.md and docs/states.md with the registries.
 func TestReference(t *testing.T) {
-	want := write()
-	if *update {
-		if err := os.WriteFile(reference, []byte(want), 0o644); err != nil {
-			t.Fatal(err)
+	for file, want := range map[string]string{reference: write(), states: writeStates()} {
+		if *update {
+			if err := os.WriteFile(file, []byte(want), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := read(t, file); got != want {
+			t.Errorf("%s is stale at %q: run go test ./internal/refdoc -update", file, firstDifference(got, want))
 		}
 	}
-	if got := read(t, reference); got != want {
-		t.Errorf("docs/reference.md is stale at %q: run go test ./internal/refdoc -update", firstDifference(got, want))
+}
+
+// writeStates is the partial state of every aggregate function.
+func writeStates() string {
+	var w strings.Builder
+	w.WriteString(`# Partial states
+
+Written from the code by ` + "`go test ./internal/refdoc -update`" + `. What an aggregate knows of some of the rows is an Arrow record: a row for each group, with the columns of its key, then
+an int64, the number of its rows, then the columns below for each function, in the order of the step. It is what lanes merge and what goes to disk, and what the shards of an array
+job are to ship. States of the same group merge, in any order, to the state of all its rows: the result is the same, but for the last digits where a function says so.
+
+A **place** is where a row stands in an order. Without ORDER BY it is an int64: the number of the row's chunk in the input, shifted left by 32, plus the number of the row in it. With
+ORDER BY it is binary that compares by its bytes as the keys do: the bits of all keys one behind the other, if they are 128 at most in 8 or 16 bytes, and longer ones as bytes; for each
+key first whether it is null and where nulls go; numbers with the sign flipped, floats ordered with NaN last and -0 as 0, text with zero bytes marked and an end; all bits of
+a descending key's value inverted; and behind them the number of the row as above, big-endian with the sign flipped.
+
+DISTINCT keeps a list of the different values, whatever the function, and computes it at the end; count(DISTINCT x) likewise. Rows that FILTER leaves out are in no state.
+Sessions of a window keep all rows: a list of structs, v0 the time and then every argument column.
+
+| function | columns |
+|---|---|
+`)
+	for _, name := range agg.Names() {
+		f, _ := agg.Lookup(name)
+		row(&w, code(name), f.State)
 	}
+	return w.String()
 }
 
 func read(t *testing.T, file string) string {
@@ -82,7 +111,11 @@ func write() string {
 	w.WriteString("\n## Aggregate functions\n\n| example | what it gives |\n|---|---|\n")
 	for _, name := range agg.Names() {
 		f, _ := agg.Lookup(name)
-		row(&w, code(f.Example), f.Doc)
+		doc := f.Doc
+		if len(f.Aliases) > 0 {
+			doc += " Also " + code(f.Aliases...) + "."
+		}
+		row(&w, code(f.Example), doc)
 	}
 	w.WriteString("\n## SQL operators\n\nBy precedence, those that bind weakest first.\n\n| operator | what it gives | example | result |\n|---|---|---|---|\n")
 	for _, o := range expr.Operators() {

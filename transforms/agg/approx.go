@@ -22,12 +22,15 @@ func init() {
 		Doc: "approx_count_distinct(x) is about the number of different values of x: up to 512 all but exact (32 bits of hash tell values apart: one group of 30 000 that " +
 			"has 512 counts 511), then with a standard error of 1.6 % in 4 KiB a group (HyperLogLog). The result depends on the set of values only, not on their order or the lanes.",
 		Example: "approx_count_distinct(user_id)",
-		Bind:    bindApprox,
+		State: "binary: empty for no value; else a mark and, after 1, the sketch (package hll: up to 512 hashes of 32 bits, or 4096 registers), " +
+			"after 2 a bitmap of integers: its base and its words, little-endian, 8 bytes each",
+		Set:  true,
+		bind: bindApprox,
 	})
 }
 
-func bindApprox(args []arrow.Field, isDistinct bool) (Bound, error) {
-	arg, err := one("approx_count_distinct", args, isDistinct)
+func bindApprox(c Call) (Bound, error) {
+	arg, err := one("approx_count_distinct", c)
 	if err != nil {
 		return Bound{}, err
 	}

@@ -18,7 +18,7 @@ import (
 
 func approxOf(t arrow.DataType) Bound {
 	f, _ := Lookup("approx_count_distinct")
-	b, err := f.Bind([]arrow.Field{{Type: t, Nullable: true}}, false)
+	b, err := f.Bind(Args(arrow.Field{Type: t, Nullable: true}))
 	if err != nil {
 		panic(err)
 	}

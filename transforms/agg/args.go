@@ -8,15 +8,12 @@ import (
 	"github.com/sluice-data/sluice/internal/schema"
 )
 
-// one checks that a function got exactly one argument and no DISTINCT.
-func one(name string, args []arrow.Field, distinct bool) (arrow.Field, error) {
-	if distinct {
-		return arrow.Field{}, fmt.Errorf("%s takes no distinct: only count does", name)
+// one checks that a function got exactly one argument.
+func one(name string, c Call) (arrow.Field, error) {
+	if len(c.Args) != 1 {
+		return arrow.Field{}, fmt.Errorf("%s takes one argument, not %d", name, len(c.Args))
 	}
-	if len(args) != 1 {
-		return arrow.Field{}, fmt.Errorf("%s takes one argument, not %d", name, len(args))
-	}
-	return args[0], nil
+	return c.Args[0].Field, nil
 }
 
 func unfit(name string, arg arrow.Field, want string) error {
@@ -25,6 +22,11 @@ func unfit(name string, arg arrow.Field, want string) error {
 
 // column is a nullable unnamed result or state column.
 func column(t arrow.DataType) arrow.Field { return arrow.Field{Type: t, Nullable: true} }
+
+// like is a nullable unnamed column of the type of another, with its marks.
+func like(f arrow.Field) arrow.Field {
+	return arrow.Field{Type: f.Type, Nullable: true, Metadata: f.Metadata}
+}
 
 // Types of partial states.
 var (

@@ -18,12 +18,13 @@ func init() {
 		Doc: "avg(x) is the mean of the values that are not null; null if there are none. Integers and floats give float64 (integers from their exact sum); " +
 			"decimal(p,s) gives decimal(38,s+4), with less scale where the digits before the point need the room, rounded half away from zero.",
 		Example: "avg(total)",
-		Bind:    bindAvg,
+		State:   "the columns of sum, then int64: how many values",
+		bind:    bindAvg,
 	})
 }
 
-func bindAvg(args []arrow.Field, distinct bool) (Bound, error) {
-	arg, err := one("avg", args, distinct)
+func bindAvg(c Call) (Bound, error) {
+	arg, err := one("avg", c)
 	if err != nil {
 		return Bound{}, err
 	}

@@ -15,19 +15,23 @@ func init() {
 		Name:    "count",
 		Doc:     "count(*) counts rows, count(x) those where x is not null, count(distinct x) the different values of x, exactly; as int64, 0 for none.",
 		Example: "count(*)",
-		Bind:    bindCount,
+		State:   "int64: the count; of count(distinct x) a list of the different values",
+		Star:    true,
+		bind:    bindCount,
 	})
 }
 
-func bindCount(args []arrow.Field, distinct bool) (Bound, error) {
+func bindCount(c Call) (Bound, error) {
 	b := Bound{Result: arrow.Field{Type: int64s}, State: []arrow.Field{{Type: int64s}}}
 	switch {
-	case len(args) > 1:
-		return b, fmt.Errorf("count takes one argument, not %d", len(args))
-	case distinct && len(args) == 0:
+	case c.Distinct && len(c.Args) == 0:
 		return b, fmt.Errorf("count(distinct) needs a column: count(distinct x)")
-	case distinct:
-		return bindDistinct(args[0])
+	case len(c.Args) > 1 || len(c.Args) == 0 && !c.Star:
+		return b, fmt.Errorf("count takes one argument, not %d", len(c.Args))
+	case c.Distinct:
+		return bindDistinct(c.Args[0].Field)
+	case len(c.Args) == 1:
+		b.Inputs = []Input{{Nulls: true}}
 	}
 	b.New = func(memory.Allocator) Accumulator { return &counter{} }
 	return b, nil

@@ -14,7 +14,7 @@ import (
 var groupType = arrow.PrimitiveTypes.Uint32
 
 func bindDistinct(arg arrow.Field) (Bound, error) {
-	plan, err := keys.NewPlan([]arrow.DataType{groupType, arg.Type})
+	plan, err := newPairPlan(arg.Type)
 	if err != nil {
 		return Bound{}, unfit("count(distinct)", arg, "values that can be compared for equality")
 	}
@@ -23,20 +23,18 @@ func bindDistinct(arg arrow.Field) (Bound, error) {
 		Result: arrow.Field{Type: int64s},
 		State:  []arrow.Field{{Type: list}},
 		New: func(mem memory.Allocator) Accumulator {
-			return &distinct{plan: plan, list: list, mem: mem, tab: plan.NewTable(), enc: plan.NewEncoder()}
+			return &distinct{plan: plan, list: list, mem: mem, tab: plan.NewTable()}
 		},
 	}, nil
 }
 
 // distinct counts different values exactly: one table of (group, value) pairs for all groups.
 type distinct struct {
-	plan *keys.Plan
+	plan *pairPlan
 	list *arrow.ListType
 	mem  memory.Allocator
 	tab  *keys.Table
-	enc  *keys.Encoder
 	n    []int64
-	ids  []uint32
 }
 
 func (d *distinct) Update(groups []uint32, n int, args []arrow.Array) error {
@@ -54,28 +52,22 @@ func (d *distinct) Update(groups []uint32, n int, args []arrow.Array) error {
 const window = 8192
 
 func (d *distinct) window(groups []uint32, arg arrow.Array, lo, hi int) error {
-	g := col.New(groupType, groups, nil)
-	defer g.Release()
-	a := array.NewSlice(arg, int64(lo), int64(hi))
-	defer a.Release()
-	rows, err := d.enc.Encode([]arrow.Array{g, a}, len(groups))
-	if err != nil {
+	buf := scratch.Get().(*[]uint32)
+	defer scratch.Put(buf)
+	*buf = col.Grow((*buf)[:0], len(groups))
+	ids := *buf
+	next := uint32(d.tab.Len())
+	if err := d.plan.intern(d.tab, groups, arg, lo, hi, ids); err != nil {
 		return err
 	}
-	if cap(d.ids) < len(groups) {
-		d.ids = make([]uint32, window)
-	}
-	ids := d.ids[:len(groups)]
-	next := uint32(d.tab.Len())
-	d.tab.Intern(rows, ids)
 	isNull := arg.DataType().ID() == arrow.NULL
-	valid, off := col.Valid(a)
+	valid, off := col.Valid(arg)
 	for i, id := range ids {
 		if id != next { // seen before: new pairs are numbered in order of appearance
 			continue
 		}
 		next++
-		if !isNull && (valid == nil || bitutil.BitIsSet(valid, off+i)) {
+		if !isNull && (valid == nil || bitutil.BitIsSet(valid, off+lo+i)) {
 			d.n[groups[i]]++
 		}
 	}

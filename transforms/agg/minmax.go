@@ -15,17 +15,17 @@ func init() {
 		Name:    "min",
 		Doc:     "min(x) is the least value that is not null; null if there are none. Numbers, decimals, dates, times, bool (false first) and strings (by bytes); NaN is the greatest float, and which of 0 and -0 it is is not defined.",
 		Example: "min(total)",
-		Bind: func(args []arrow.Field, distinct bool) (Bound, error) {
-			return bindExtreme("min", args, distinct, minimums)
-		},
+		State:   "the least value so far, of the argument's type, null for none",
+		Set:     true,
+		bind:    func(c Call) (Bound, error) { return bindExtreme("min", c, minimums) },
 	})
 	Register(Func{
 		Name:    "max",
 		Doc:     "max(x) is the greatest value that is not null; null if there are none. Numbers, decimals, dates, times, bool (true last) and strings (by bytes); NaN is the greatest float, and which of 0 and -0 it is is not defined.",
 		Example: "max(total)",
-		Bind: func(args []arrow.Field, distinct bool) (Bound, error) {
-			return bindExtreme("max", args, distinct, maximums)
-		},
+		State:   "the greatest value so far, of the argument's type, null for none",
+		Set:     true,
+		bind:    func(c Call) (Bound, error) { return bindExtreme("max", c, maximums) },
 	})
 }
 
@@ -49,11 +49,8 @@ var maximums = extremes{
 	want: 1,
 }
 
-func bindExtreme(name string, args []arrow.Field, distinct bool, e extremes) (Bound, error) {
-	if len(args) == 1 {
-		distinct = false // the least of the distinct values is the least
-	}
-	arg, err := one(name, args, distinct)
+func bindExtreme(name string, c Call, e extremes) (Bound, error) {
+	arg, err := one(name, c)
 	if err != nil {
 		return Bound{}, err
 	}

@@ -16,12 +16,14 @@ func init() {
 		Doc: "sum(x) adds the values that are not null; null if there are none. Integers give int64 (unsigned ones uint64) and decimal(p,s) gives decimal(38,s), " +
 			"exactly: a total that does not fit fails the run, whatever the order of the rows. Floats give float64 by compensated summation.",
 		Example: "sum(total)",
-		Bind:    bindSum,
+		State: "of integers and decimals: decimal(38) (the unscaled sum as 128 bits, null for no value) and int64 (how often it wrapped around); " +
+			"of floats: float64 (the sum, null for no value) and float64 (its compensation)",
+		bind: bindSum,
 	})
 }
 
-func bindSum(args []arrow.Field, distinct bool) (Bound, error) {
-	arg, err := one("sum", args, distinct)
+func bindSum(c Call) (Bound, error) {
+	arg, err := one("sum", c)
 	if err != nil {
 		return Bound{}, err
 	}

@@ -24,7 +24,7 @@ func measure(fn, arg string, in arrow.DataType, index int) Measure {
 	} else {
 		m.CountAll = true
 	}
-	b, err := f.Bind(args, false)
+	b, err := f.Bind(agg.Call{Args: agg.Args(args...).Args, Star: len(args) == 0})
 	if err != nil {
 		panic(err)
 	}

@@ -5,6 +5,7 @@ package group
 import (
 	"fmt"
 	"os"
+	"strings"
 	"sync/atomic"
 
 	"github.com/apache/arrow/go/v17/arrow"
@@ -33,6 +34,7 @@ type Measure struct {
 	Text     string      // "sum(total)", for messages
 	Bound    agg.Bound
 	Args     []int // of Config.Args
+	Filter   int   // 1 + the index in Config.Args of a bool column: rows for which it is not true do not count; 0 is none
 	CountAll bool  // count(*): the rows of the group, which are counted anyway
 }
 
@@ -56,6 +58,7 @@ type function struct {
 	text  string
 	bound agg.Bound
 	args  []int
+	where int // as Measure.Filter
 	state int // its first column in a spilled record
 }
 
@@ -79,7 +82,7 @@ func New(cfg Config) (*Fold, error) {
 		return nil, err
 	}
 	count, _ := agg.Lookup("count")
-	rows, err := count.Bind(nil, false)
+	rows, err := count.Bind(agg.Call{Star: true})
 	if err != nil {
 		return nil, err
 	}
@@ -87,12 +90,12 @@ func New(cfg Config) (*Fold, error) {
 	fields := append([]arrow.Field(nil), cfg.Keys...)
 	for _, m := range cfg.Measures {
 		fields = append(fields, m.Field)
-		if m.CountAll {
+		if m.CountAll && m.Filter == 0 {
 			f.of = append(f.of, 0)
 			continue
 		}
 		f.of = append(f.of, len(f.funcs))
-		f.funcs = append(f.funcs, function{text: m.Text, bound: m.Bound, args: m.Args})
+		f.funcs = append(f.funcs, function{text: m.Text, bound: m.Bound, args: m.Args, where: m.Filter})
 	}
 	f.schema = arrow.NewSchema(fields, nil)
 	spilled := append([]arrow.Field(nil), cfg.Keys...)
@@ -145,7 +148,13 @@ func (f *Fold) accumulate(p *part, ids []uint32, args []arrow.Array) error {
 		for _, a := range f.funcs[i].args {
 			in = append(in, args[a])
 		}
-		if err := p.accs[i].Update(ids, n, in); err != nil {
+		var err error
+		if w := f.funcs[i].where; w > 0 {
+			err = agg.UpdateWhere(p.accs[i], args[w-1], ids, n, in)
+		} else {
+			err = p.accs[i].Update(ids, n, in)
+		}
+		if err != nil {
 			return fmt.Errorf("aggregate %s: %w", f.funcs[i].text, err)
 		}
 	}
@@ -222,7 +231,21 @@ func cut(as []arrow.Array, lo, hi int) []arrow.Array {
 
 // noRoom is the error for state that neither fits the budget nor can be split.
 func (f *Fold) noRoom() error {
-	return fail.Newf(fail.Usage, "aggregate: one group needs more than the %d MiB of memory that aggregation may use: raise --memory-limit, or use approx_count_distinct in place of count(distinct)", f.limit>>20)
+	return fail.Newf(fail.Usage, "aggregate: one group needs more than the %d MiB of memory that aggregation may use: raise --memory-limit%s", f.limit>>20, f.cheaper())
+}
+
+// cheaper names the functions that take less memory than those used.
+func (f *Fold) cheaper() string {
+	other := map[string]string{"count": "approx_count_distinct in place of count(distinct)", "percentile_cont": "approx_quantile in place of percentile_cont",
+		"percentile_disc": "approx_quantile in place of percentile_disc", "median": "approx_quantile in place of median"}
+	var out string
+	for _, fn := range f.funcs[1:] {
+		name, _, _ := strings.Cut(fn.text, "(")
+		if tip := other[strings.ToLower(name)]; tip != "" && !strings.Contains(out, tip) {
+			out += ", or use " + tip
+		}
+	}
+	return out
 }
 
 // Groupable reports whether values of type t can be a key.

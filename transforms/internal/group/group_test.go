@@ -105,7 +105,7 @@ func config(s shape, budget int64, dir string) Config {
 		fields = append(fields, arrow.Field{Name: fmt.Sprint("k", i), Type: t, Nullable: true})
 	}
 	count, _ := agg.Lookup("count")
-	distinct, _ := count.Bind([]arrow.Field{{Type: i64}}, true)
+	distinct, _ := count.Bind(agg.Call{Args: []agg.Arg{{Field: arrow.Field{Type: i64}}}, Distinct: true})
 	return Config{Keys: fields, Args: []arrow.DataType{i64, str}, Budget: budget, TempDir: dir, Measures: []Measure{
 		measure("count", "*", nil, 0), measure("sum", "num", i64, 0), measure("min", "text", str, 1), measure("count", "text", str, 1),
 		{Field: arrow.Field{Name: "different", Type: i64}, Text: "count(distinct num)", Bound: distinct, Args: []int{0}},

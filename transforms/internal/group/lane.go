@@ -109,6 +109,18 @@ func (l *Lane) open() {
 	l.single.tab.Intern(&r, make([]uint32, 1))
 }
 
+// Seed makes the groups of the keys given, n of them, without a row. It comes before Add.
+func (l *Lane) Seed(keyCols []arrow.Array, n int) error {
+	rows, err := l.enc.Encode(keyCols, n)
+	if err != nil {
+		return err
+	}
+	args := l.f.emptyArgs()
+	defer release(args)
+	l.single.tab.Intern(rows, make([]uint32, n))
+	return l.f.accumulate(l.single, nil, args)
+}
+
 // rowBytes is about what a new group takes at most, in table and states.
 func (f *Fold) rowBytes() int64 { return 64 + 32*int64(len(f.spill.Fields())) }
 

@@ -75,7 +75,7 @@ func TestScatterEveryType(t *testing.T) {
 
 func everyConfig(t *testing.T, typ arrow.DataType, budget int64) Config {
 	count, _ := agg.Lookup("count")
-	distinct, err := count.Bind([]arrow.Field{{Type: typ}}, true)
+	distinct, err := count.Bind(agg.Call{Args: []agg.Arg{{Field: arrow.Field{Type: typ}}}, Distinct: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,136 @@
+package agg
+
+import (
+	"fmt"
+
+	"github.com/apache/arrow/go/v17/arrow"
+	"github.com/apache/arrow/go/v17/arrow/array"
+	"github.com/apache/arrow/go/v17/arrow/memory"
+
+	"github.com/sluice-data/sluice/transforms/internal/col"
+)
+
+// bindDifferent is f(DISTINCT x): the different values of the arguments that are no constants, of each group once, go to f at the end, in
+// ascending order of the first, or in that of an ORDER BY.
+func bindDifferent(f Func, c Call) (Bound, error) {
+	var args []int
+	for i, a := range c.Args {
+		if a.Const == nil {
+			args = append(args, i)
+		}
+	}
+	if len(args) != 1 {
+		return Bound{}, fmt.Errorf("%s(DISTINCT …) takes one column, not %d", f.Name, len(args))
+	}
+	arg := c.Args[args[0]]
+	var desc, nullsFirst bool
+	switch {
+	case c.Within || len(c.Order) > 1:
+		return Bound{}, fmt.Errorf("%s(DISTINCT …) takes no order but that of its argument", f.Name)
+	case len(c.Order) == 1 && c.Order[0].Arg != args[0]:
+		return Bound{}, fmt.Errorf("%s(DISTINCT x ORDER BY y): y must be x, since a value that comes again has several y", f.Name)
+	case len(c.Order) == 1:
+		desc, nullsFirst = c.Order[0].Desc, c.Order[0].NullsFirst
+	}
+	inner := c
+	inner.Distinct, inner.Order = false, nil
+	in, err := f.Bind(inner)
+	if err != nil {
+		return Bound{}, err
+	}
+	plan, err := newPairPlan(arg.Type)
+	if err != nil {
+		return Bound{}, unfit(f.Name+"(DISTINCT)", arg.Field, "values that can be compared for equality")
+	}
+	list := listType(arg.Type)
+	return Bound{Result: in.Result, State: []arrow.Field{{Type: list}}, Inputs: []Input{{Arg: args[0]}}, New: func(mem memory.Allocator) Accumulator {
+		return &different{in: in, arg: args[0], list: list, desc: desc, nullsFirst: nullsFirst, tally: newTally(plan, arg.Type)}
+	}}, nil
+}
+
+// different is the different values of each group, and what to do with them.
+type different struct {
+	tally
+	in               Bound
+	arg              int
+	list             *arrow.ListType
+	desc, nullsFirst bool
+}
+
+func (d *different) Update(groups []uint32, n int, args []arrow.Array) error {
+	return d.add(groups, n, args[0], nil)
+}
+
+func (d *different) Merge(groups []uint32, n int, state []arrow.Array) error {
+	of, elems := listed(state[0], groups, 1)
+	defer releaseAll(elems)
+	if len(of) == 0 {
+		return d.add(nil, n, nil, nil)
+	}
+	return d.add(of, n, elems[0], nil)
+}
+
+func (d *different) State() ([]arrow.Array, error) {
+	v, err := d.values(true)
+	if err != nil {
+		return nil, err
+	}
+	values, err := v.held.take(memory.DefaultAllocator, v.rows)
+	if err != nil {
+		return nil, err
+	}
+	return []arrow.Array{listOf(d.list, v.off, nil, values)}, nil
+}
+
+func (d *different) Result(mem memory.Allocator) (arrow.Array, error) {
+	v, err := d.values(true)
+	if err != nil {
+		return nil, err
+	}
+	order := v.held.order()
+	if order != nil {
+		sortGroups(v.off, v.rows, func(i, j int32) int {
+			c := int(v.held.has[j]) - int(v.held.has[i]) // nulls last
+			if c != 0 && d.nullsFirst {
+				return -c
+			}
+			if c == 0 && v.held.has[i] != 0 {
+				if c = order(i, j); d.desc {
+					return -c
+				}
+			}
+			return c
+		})
+	}
+	values, err := v.held.take(memory.DefaultAllocator, v.rows)
+	if err != nil {
+		return nil, err
+	}
+	defer values.Release()
+	groups := make([]uint32, 0, len(v.rows))
+	for g := range d.n {
+		for range v.off[g+1] - v.off[g] {
+			groups = append(groups, uint32(g))
+		}
+	}
+	acc := d.in.New(mem)
+	defer acc.Release()
+	var args []arrow.Array
+	for _, in := range d.in.Inputs {
+		switch {
+		case in.Place:
+			at := make([]int64, len(groups))
+			for i := range at {
+				at[i] = int64(i)
+			}
+			args = append(args, col.New(int64s, at, nil))
+		default:
+			args = append(args, array.NewSlice(values, 0, int64(values.Len())))
+		}
+	}
+	defer releaseAll(args)
+	if err := acc.Update(groups, d.n, args); err != nil {
+		return nil, err
+	}
+	return acc.Result(mem)
+}
