@@ -20,8 +20,8 @@ type binder struct {
 	columns []column
 	slots   int
 	// Of a measure: the columns of schema that hold the results of its aggregates, and the input's columns, for messages.
-	calls   []string
-	input   *arrow.Schema
+	calls []string
+	input *arrow.Schema
 }
 
 // root binds the whole expression.
