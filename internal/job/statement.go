@@ -15,6 +15,10 @@ func statement(p *spec.Pipeline) (err error) {
 		_, ok := agg.Lookup(name)
 		return ok
 	}
-	p.Steps, err = query.Steps(p.SQL, query.Functions{Aggregate: isAggregate})
+	fns := query.Functions{Aggregate: isAggregate}
+	for _, t := range p.Lookups {
+		fns.Tables = append(fns.Tables, t.Name)
+	}
+	p.Steps, err = query.Steps(p.SQL, fns)
 	return err
 }

@@ -144,15 +144,13 @@ func (b *block) result() error {
 	}
 	if b.sel.Distinct {
 		at := b.items[0].at.Pos
-		entries := []spec.Entry{}
-		if !slices.ContainsFunc(b.items, func(it item) bool { return it.star }) {
+		var entries []spec.Entry
+		if !slices.ContainsFunc(b.items, func(it item) bool { return it.star }) { // else all columns
 			var keys []*spec.Node
 			for _, it := range b.items {
 				keys = append(keys, b.at.Word(expr.QuoteName(it.label), it.at.Pos))
 			}
 			entries = append(entries, b.entry("keys", at, b.at.Sequence(at, keys...)))
-		} else {
-			return wrong(b.items[0].at, "SELECT DISTINCT * is not supported: name the columns that make rows the same")
 		}
 		b.add("dedupe", at, b.at.Mapping(at, entries...))
 	}
