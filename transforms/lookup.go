@@ -19,7 +19,8 @@ func init() {
 			"table named in the lookups: block (table). on maps columns or SQL expressions of the rows to columns of the table, or lists columns that both have; null equals nothing. " +
 			"add lists columns of the table to add, or maps new names to them. A row without a match fails the run, unless missing says null (the columns added are null), drop or " +
 			"quarantine. join: left is missing: \"null\", join: inner is missing: drop; semi keeps the rows that have a match and anti those that have none, and neither adds columns. Two rows of the " +
-			"table with one key are an error, unless duplicates says first (in the order of the table) or all: then a row is given once for each match.",
+			"table with one key are an error, unless duplicates says first (in the order of the table) or all: then a row is given once for each match. " +
+			"between: {ts: [valid_from, valid_to]} wants valid_from <= ts < valid_to besides, and as_of: {ts: valid_from} takes the last row that begins by ts; on may then be left out.",
 		Example: "- lookup: {uri: s3://ref/zones.csv, on: {zone: name}, add: [borough], missing: \"null\"}",
 		Joins:   true,
 		Bind:    bindLookup,
@@ -27,7 +28,7 @@ func init() {
 }
 
 var (
-	lookupKeys  = append([]string{"table", "on", "add", "join", "missing", "duplicates"}, spec.ReferenceKeys...)
+	lookupKeys  = append([]string{"table", "on", "add", "join", "missing", "duplicates", "between", "as_of"}, spec.ReferenceKeys...)
 	joinKinds   = []string{"left", "inner", "semi", "anti"}
 	missingWays = []string{"fail", "null", "drop", "quarantine"}
 	doubleWays  = []string{"fail", "first", "all"}
@@ -42,7 +43,7 @@ func bindLookup(env Env, n *spec.Node, in *arrow.Schema) (Bound, error) {
 		return Bound{}, err
 	}
 	b := &lookupBinder{env: env, n: n, in: in, l: &lookupStep{rel: rel}}
-	for _, read := range []func() error{b.on, b.kind, b.add} {
+	for _, read := range []func() error{b.on, b.span, b.kind, b.add} {
 		if err := read(); err != nil {
 			return Bound{}, err
 		}
@@ -63,6 +64,8 @@ type lookupBinder struct {
 func (b *lookupBinder) on() error {
 	n := b.n.Get("on")
 	switch {
+	case n == nil && (b.n.Get("between") != nil || b.n.Get("as_of") != nil):
+		return nil
 	case n == nil:
 		return b.n.Errorf("lookup needs on: the column of the rows and that of the table which are to be equal, {zone_id: id}")
 	case n.IsMap():
@@ -164,6 +167,9 @@ func (b *lookupBinder) kind() error {
 	}
 	if (join == "semi" || join == "anti") && doubles != "" {
 		return b.n.Errorf("join: %s gives a row once, whatever duplicates there are: take duplicates: %s out", join, doubles)
+	}
+	if doubles == "all" && b.l.span != nil {
+		return b.n.Errorf("duplicates: all does not go with between or as_of, which find one row: use first")
 	}
 	b.l.semi, b.l.anti, b.l.missing, b.l.doubles = join == "semi", join == "anti", missing, doubles
 	return nil
@@ -282,8 +288,8 @@ func (l *lookupStep) bound() Bound {
 		for _, a := range l.adds {
 			delete(need, a.field.Name)
 		}
-		for _, k := range l.keys {
-			need.add(k.prog.Columns()...)
+		for _, p := range l.programs() {
+			need.add(p.Columns()...)
 		}
 		return need
 	}}
@@ -300,6 +306,9 @@ func (l *lookupStep) explain() string {
 		} else {
 			add = append(add, a.field.Name+" = "+a.from)
 		}
+	}
+	if l.span != nil {
+		on = append(on, l.span.says())
 	}
 	s := "lookup " + l.rel.Name() + " on " + strings.Join(on, ", ")
 	if len(add) > 0 {

@@ -7,6 +7,7 @@ import (
 	"github.com/apache/arrow/go/v17/arrow/array"
 	"github.com/apache/arrow/go/v17/arrow/memory"
 
+	"github.com/sluice-data/sluice/internal/expr"
 	"github.com/sluice-data/sluice/internal/fail"
 	"github.com/sluice-data/sluice/pipeline"
 	"github.com/sluice-data/sluice/transforms/internal/join"
@@ -25,7 +26,10 @@ type lookupStep struct {
 	rows    view   // of the incoming record
 	schema  *arrow.Schema
 
+	span *lookupSpan // nil if there is none
+
 	index *join.Index // once it is loaded
+	spans *join.Spans // likewise, with a span
 }
 
 // addedColumn is a column of the table under its new name.
@@ -61,12 +65,35 @@ func (l *lookupStep) Load(context.Context) error {
 	if l.index, err = join.NewIndex(cols, l.rel.Rows()); err != nil {
 		return fail.Newf(fail.Data, "lookup %s: %w", l.rel.Name(), err)
 	}
-	once := l.semi || l.anti || l.doubles == "first" || l.doubles == "all"
-	if a, b, ok := l.index.Twice(); ok && !once {
+	once := !l.semi && !l.anti && l.doubles != "first" && l.doubles != "all"
+	if l.span != nil {
+		l.spans, err = l.span.load(l, cols, once)
+		return err
+	}
+	if a, b, ok := l.index.Twice(); ok && once {
 		return fail.Newf(fail.Data, "lookup %s: %s is in %s and in %s: keep one of them, or say which counts with duplicates: first or all",
 			l.rel.Name(), l.keyText(cols, a), l.rel.Place(a), l.rel.Place(b))
 	}
 	return nil
+}
+
+// programs are what is computed of the rows: the keys, then the value of the span.
+func (l *lookupStep) programs() []*expr.Program {
+	out := make([]*expr.Program, 0, len(l.keys)+1)
+	for _, k := range l.keys {
+		out = append(out, k.prog)
+	}
+	if l.span != nil {
+		out = append(out, l.span.value)
+	}
+	return out
+}
+
+// first replaces the numbers of keys by the row of the table that counts.
+func (l *lookupStep) first(ids []int32) {
+	if l.spans == nil { // else they are rows already
+		l.index.First(ids)
+	}
 }
 
 // keyText is the key in row i of its columns: `id = 7`.
@@ -90,7 +117,7 @@ func (l *lookupStep) NewStage(mem memory.Allocator) (pipeline.Stage, error) {
 		return nil, fail.Newf(fail.Internal, "lookup %s was not loaded", l.rel.Name())
 	}
 	s := &lookupStage{l: l, mem: mem, probe: l.index.NewProbe()}
-	if _, _, several := l.index.Twice(); several && l.doubles == "all" {
+	if _, _, several := l.index.Twice(); several && l.spans == nil && l.doubles == "all" {
 		return &expandingLookup{lookupStage: s}, nil
 	}
 	return s, nil
@@ -102,6 +129,7 @@ type lookupStage struct {
 	mem   memory.Allocator
 	probe *join.Probe
 	ids   []int32 // of the batch's rows: the key's number in the index, then the table's row
+	value []int64 // of the span
 	idx   []int32 // rows that go on
 	from  []int32 // rows of the table beside them
 }
@@ -110,15 +138,15 @@ func (s *lookupStage) Close() {}
 
 // find sets s.ids to the numbers of the keys of b's rows, and gives b, or what is left of it where a key could not be computed; the caller owns that.
 func (s *lookupStage) find(b pipeline.Batch, rej *pipeline.Rejects) (pipeline.Batch, error) {
-	cols := make([]arrow.Array, 0, len(s.l.keys))
+	cols := make([]arrow.Array, 0, len(s.l.keys)+1)
 	defer func() {
 		for _, c := range cols {
 			c.Release()
 		}
 	}()
 	var bad refusals
-	for _, k := range s.l.keys {
-		c, errs, err := k.prog.Eval(b.Rec, s.mem)
+	for _, p := range s.l.programs() {
+		c, errs, err := p.Eval(b.Rec, s.mem)
 		if err != nil {
 			return b, err
 		}
@@ -134,8 +162,17 @@ func (s *lookupStage) find(b pipeline.Batch, rej *pipeline.Rejects) (pipeline.Ba
 		}
 	}
 	s.ids = resized(s.ids, n)
-	if err := s.probe.Find(cols, s.ids); err != nil {
+	keys := cols[:len(s.l.keys)]
+	if err := s.probe.Find(keys, s.ids); err != nil {
 		return b, err
+	}
+	if s.l.spans != nil {
+		var err error
+		value := cols[len(keys)]
+		if s.value, err = join.Ordinals(value, s.value); err != nil {
+			return b, err
+		}
+		s.l.spans.Match(s.ids, s.value, value)
 	}
 	if err := s.refuse(b, left, cols, rej); err != nil {
 		return b, err
@@ -151,6 +188,10 @@ func (s *lookupStage) refuse(b pipeline.Batch, left []int32, cols []arrow.Array,
 	if s.l.missing != "fail" && s.l.missing != "quarantine" {
 		return nil
 	}
+	value := func(i int) string { return cell(cols[0], i) }
+	if s.l.span != nil {
+		value = func(i int) string { return cell(cols[len(s.l.keys)], i) }
+	}
 	for i, id := range s.ids {
 		if id >= 0 {
 			continue
@@ -159,16 +200,35 @@ func (s *lookupStage) refuse(b pipeline.Batch, left []int32, cols []arrow.Array,
 		if left != nil {
 			row = int(left[i])
 		}
-		column := s.l.keys[0].text
-		reason := "table " + s.l.rel.Name() + " has no row with " + s.l.keyText(cols, i)
+		column, reason := s.l.missed(cols, i)
 		if s.l.missing == "quarantine" {
-			rej.Add(b, row, column, cell(cols[0], i), reason)
+			rej.Add(b, row, column, value(i), reason)
 			continue
 		}
-		r := pipeline.Reject{Origin: b.Origin(row), Column: column, Value: cell(cols[0], i), Reason: reason + `; missing: "null", drop or quarantine says what to do then`}
+		r := pipeline.Reject{Origin: b.Origin(row), Column: column, Value: value(i), Reason: reason + `; missing: "null", drop or quarantine says what to do then`}
 		return r.Err()
 	}
 	return nil
+}
+
+// missed is the column to blame for row i of the keys, and why.
+func (l *lookupStep) missed(cols []arrow.Array, i int) (column, reason string) {
+	reason = "table " + l.rel.Name() + " has no row with " + l.keyText(cols, i)
+	if l.span == nil {
+		return l.keys[0].text, reason
+	}
+	if len(l.keys) > 0 {
+		reason += " and "
+	}
+	reason += l.span.from.column + " <= " + l.span.text
+	if !l.span.open {
+		reason += " < " + l.span.to.column
+	}
+	value := cols[len(l.keys)]
+	if value.IsNull(i) {
+		return l.span.text, reason + " for null"
+	}
+	return l.span.text, reason + " for " + cell(value, i)
 }
 
 func resized(s []int32, n int) []int32 {
@@ -195,7 +255,7 @@ func (s *lookupStage) Apply(_ context.Context, b pipeline.Batch, rej *pipeline.R
 			}
 		}
 	case l.missing == "null":
-		l.index.First(s.ids)
+		l.first(s.ids)
 		none := int32(l.rel.Rows())
 		for i, id := range s.ids {
 			if id < 0 {
@@ -221,7 +281,7 @@ func (s *lookupStage) Apply(_ context.Context, b pipeline.Batch, rej *pipeline.R
 		return kept, err
 	}
 	defer kept.Release()
-	l.index.First(s.ids)
+	l.first(s.ids)
 	return s.beside(kept, s.ids, false)
 }
 
