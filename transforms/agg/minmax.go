@@ -38,7 +38,7 @@ type extremes struct {
 var minimums = extremes{
 	i8: ofInts(math.MaxInt8, minInts[int8]), i16: ofInts(math.MaxInt16, minInts[int16]), i32: ofInts(math.MaxInt32, minInts[int32]), i64: ofInts(math.MaxInt64, minInts[int64]),
 	u8: ofInts(math.MaxUint8, minInts[uint8]), u16: ofInts(math.MaxUint16, minInts[uint16]), u32: ofInts(math.MaxUint32, minInts[uint32]), u64: ofInts(math.MaxUint64, minInts[uint64]),
-	f32: ofInts(float32(math.NaN()), minFloats[float32]), f64: ofInts(math.NaN(), minFloats[float64]),
+	f32: ofInts(float32(math.NaN()), minFloats[float32]), f64: ofInts(math.NaN(), minFloat64s),
 	want: -1,
 }
 
@@ -133,7 +133,7 @@ func maxInts[T number](v []T, groups []uint32, x []T) {
 	}
 }
 
-// minFloats and maxFloats order NaN above all numbers, as PostgreSQL does. Of -0 and 0, which are equal, it is the one that comes first.
+// minFloats and maxFloats order NaN above all numbers, as PostgreSQL does.
 func minFloats[T float32 | float64](v []T, groups []uint32, x []T) {
 	x = x[:len(groups)]
 	for i, g := range groups {
@@ -143,14 +143,32 @@ func minFloats[T float32 | float64](v []T, groups []uint32, x []T) {
 	}
 }
 
+// maxFloats has no branch, as whether a value is the greatest so far cannot be foreseen; nor has minFloat64s.
 func maxFloats[T float32 | float64](v []T, groups []uint32, x []T) {
 	x = x[:len(groups)]
 	for i, g := range groups {
-		if x[i] > v[g] || x[i] != x[i] {
-			v[g] = x[i]
-		}
+		v[g] = max(v[g], x[i]) // NaN if either is
 	}
 }
+
+func minFloat64s(v []float64, groups []uint32, x []float64) {
+	const inf = 0x7FF << 52
+	x = x[:len(groups)]
+	for i, g := range groups {
+		a, least := math.Float64bits(x[i]), math.Float64bits(v[g])
+		k := orderOf(a)
+		if a<<1 > inf<<1 {
+			k = math.MaxInt64 // of a NaN with any sign: v begins with one that has none, and that stays
+		}
+		if k < orderOf(least) {
+			least = a
+		}
+		v[g] = math.Float64frombits(least)
+	}
+}
+
+// orderOf is an integer that is ordered as the float with these bits is, NaN without a sign last.
+func orderOf(bits uint64) int64 { return int64(bits) ^ int64(uint64(int64(bits)>>63)>>1) }
 
 func (e *extreme[T]) grow(n int) {
 	old := len(e.v)

@@ -11,6 +11,7 @@ type seen struct {
 	has   []uint8 // 1 where the group has a value
 	empty int     // groups that have none
 	first int     // no group before it is empty
+	marks []uint8 // of all: zeros
 }
 
 func (s *seen) grow(n int) {
@@ -28,13 +29,26 @@ func (s *seen) all(groups []uint32) {
 	if s.empty == 0 {
 		return
 	}
-	has, first := s.has, uint32(s.first)
-	for _, g := range groups {
-		if g >= first { // few are, and those mostly new
-			has[g] = 1
+	rest := s.has[s.first:]
+	if before := uint32(s.first) - 1; s.first > 0 && len(rest) <= 2*len(groups) {
+		// Nobody can foresee which rows are of new groups: all are marked, those of old ones in a place that nobody looks at.
+		s.marks = col.Grow(s.marks, len(rest)+1)
+		marks := s.marks
+		for _, g := range groups {
+			marks[max(g, before)-before] = 1
+		}
+		for i, m := range marks[1 : len(rest)+1] {
+			rest[i] |= m
+		}
+		clear(marks[:len(rest)+1])
+	} else {
+		has, first := s.has, uint32(s.first)
+		for _, g := range groups {
+			if g >= first { // few are
+				has[g] = 1
+			}
 		}
 	}
-	rest := has[first:]
 	if s.empty = len(rest) - bytes.Count(rest, yes); s.empty > 0 {
 		s.first += bytes.IndexByte(rest, 0)
 	}

@@ -128,13 +128,12 @@ func addFloats[T float32 | float64](s *sumFloat, groups []uint32, a arrow.Array)
 		return
 	}
 	s.all(groups)
-	w := s.w
+	w := col.Pairs(s.w)
 	for i, g := range groups {
-		x, p := float64(v[i]), w[2*g:2*g+2]
+		x, p := float64(v[i]), &w[g]
 		t := p[0] + x
 		b := t - p[0]
-		p[1] += (p[0] - (t - b)) + (x - b)
-		p[0] = t
+		p[0], p[1] = t, p[1]+((p[0]-(t-b))+(x-b))
 	}
 }
 

@@ -174,6 +174,11 @@ func Reserve[T any](s []T, n int) []T {
 	return t
 }
 
+// Pairs is s as pairs: what lies in one place is then found by one index, not two.
+func Pairs[T any](s []T) [][2]T {
+	return unsafe.Slice((*[2]T)(unsafe.Pointer(unsafe.SliceData(s))), len(s)/2)
+}
+
 // NewSized makes an array of n values of a fixed-width type from their bytes, which it takes over.
 func NewSized(dt arrow.DataType, n int, values []byte, valid []uint8) arrow.Array {
 	vb, nulls := validity(valid)
