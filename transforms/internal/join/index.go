@@ -70,6 +70,7 @@ func (ix *Index) intern(cols []arrow.Array, ids []int32) (int, error) {
 			ids[lo+i] = int32(k)
 		}
 	}
+	ix.table.Settle()
 	return ix.table.Len(), nil
 }
 

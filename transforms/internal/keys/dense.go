@@ -2,6 +2,7 @@ package keys
 
 import (
 	"math/bits"
+	"slices"
 )
 
 const (
@@ -13,8 +14,8 @@ const (
 
 // dense is an array of numbers in front of a hash table, for tuples whose columns each have values of a small range, such as a day and
 // a zone: the place of a tuple is computed, not searched, nothing need be compared, and tuples that are near each other are so in memory,
-// too. A tuple outside of it is searched in the table; the array is made anew when those are many. It knows all tuples of the table that
-// lie inside.
+// too. It knows all tuples of the table that lie inside: one that it does not know is new, and the hash table hears of it only once it is
+// asked for one outside.
 type dense struct {
 	dims    []dim
 	rest    [2]uint64 // the bits of the words that are of no dim (null marks): with any of them a tuple is outside
@@ -22,6 +23,7 @@ type dense struct {
 	rows    int       // looked up since it was made
 	outside int       // of them, those found outside though a larger array would have them
 	bears   int       // outside at which to look for a larger one
+	tight   bool      // made without slack
 }
 
 // dim is one column: the values base, base+step … span of them. A coordinate of span is outside.
@@ -67,21 +69,39 @@ func (t *Table) internDense(w0, w1 []uint64, ids []uint32) {
 }
 
 func (t *Table) internCells(w0, w1 []uint64, ids []uint32) {
-	var at [ahead]uint32
-	d := t.dense
-	d.outside -= d.places(&at, w0, w1)
-	cells := d.cells
-	for i := range ids {
-		if c := cells[at[i&(ahead-1)]]; c != 0 {
-			ids[i] = c - 1
-			continue
-		}
-		ids[i] = t.findCell(at[i&(ahead-1)], w0[i], w1[i])
+	for len(ids) > 0 {
+		n := t.internKnown(w0, w1, ids)
+		w0, w1, ids = w0[n:], w1[n:], ids[n:]
 	}
 }
 
-// places are the tuples' cells. It says how many have bits in d.rest, which are outside in every dim.
-func (d *dense) places(at *[ahead]uint32, w0, w1 []uint64) (rests int) {
+// internKnown numbers tuples up to the first one for which the array was made larger, and gives how many those are.
+func (t *Table) internKnown(w0, w1 []uint64, ids []uint32) int {
+	var at [ahead]uint32
+	d := t.dense
+	d.places(&at, w0, w1)
+	cells := d.cells
+	for i := range ids {
+		x := at[i&(ahead-1)]
+		if c := cells[x]; c != 0 {
+			ids[i] = c - 1
+			continue
+		}
+		if d.inside(x) {
+			ids[i] = t.append(w0[i], w1[i])
+			cells[x] = uint32(t.n)
+			continue
+		}
+		if t.enlarge(w0[i], w1[i]) {
+			return i
+		}
+		ids[i] = t.findOutside(w0[i], w1[i])
+	}
+	return len(ids)
+}
+
+// places are the tuples' cells.
+func (d *dense) places(at *[ahead]uint32, w0, w1 []uint64) {
 	words := [2][]uint64{w0, w1}
 	for i := range d.dims {
 		d.dims[i].place(at, words[d.dims[i].word])
@@ -96,27 +116,77 @@ func (d *dense) places(at *[ahead]uint32, w0, w1 []uint64) (rests int) {
 		}
 		for i, x := range words[w] {
 			if x&rest != 0 {
-				at[i] = uint32(len(d.cells) - 1)
-				rests++
+				at[i] = uint32(len(d.cells) - 1) // outside in every dim
 			}
 		}
 	}
-	return rests
 }
 
-// findCell finds or adds a tuple that its cell does not know.
-func (t *Table) findCell(at uint32, a, b uint64) (id uint32) {
+// append adds a new tuple without telling the hash table.
+func (t *Table) append(a, b uint64) uint32 {
+	if t.n == len(t.w0) {
+		t.w0 = extend(t.w0)
+	}
+	t.w0[t.n] = a
+	if t.w1 != nil {
+		if t.n == len(t.w1) {
+			t.w1 = extend(t.w1)
+		}
+		t.w1[t.n] = b
+	}
+	t.n++
+	return uint32(t.n - 1)
+}
+
+// enlarge makes an array that has room for a tuple outside, and to spare; false if that cannot be.
+func (t *Table) enlarge(a, b uint64) bool {
+	d, w := t.dense, [2]uint64{a, b}
+	if d.tight || a&d.rest[0]|b&d.rest[1] != 0 {
+		return false
+	}
+	next := t.newDense(d, &w)
+	if next == nil {
+		d.tight = true // not asked for each such row: survey looks again
+		return false
+	}
+	t.dense = next
+	return true
+}
+
+// findOutside finds or adds a tuple outside.
+func (t *Table) findOutside(a, b uint64) uint32 {
+	t.Settle()
+	if d := t.dense; a&d.rest[0]|b&d.rest[1] == 0 {
+		d.outside++
+	}
 	if t.w1 == nil {
-		id = t.findWord(a, hashWord(a))
-	} else {
-		id = t.findWords(a, b, hashWords(a, b))
+		return t.findWord(a, hashWord(a))
 	}
-	if t.dense.inside(at) {
-		t.dense.cells[at] = id + 1
-	} else {
-		t.dense.outside++
+	return t.findWords(a, b, hashWords(a, b))
+}
+
+// Settle tells the hash table of the tuples that only the array knows: Find looks there, and changes nothing.
+func (t *Table) Settle() {
+	if t.settled == t.n {
+		return
 	}
-	return id
+	size := len(t.slots)
+	for size/8*5 < t.n {
+		size *= 2
+	}
+	if size > len(t.slots) {
+		t.rehash(size)
+	}
+	mask := uint64(len(t.slots) - 1)
+	for ; t.settled < t.n; t.settled++ {
+		w := t.words(t.settled)
+		h := hashWords(w[0], w[1])
+		at := h & mask
+		for t.slots[at] != 0 {
+			at = (at + 1) & mask
+		}
+		t.slots[at] = h<<32 | uint64(t.settled+1)
+	}
 }
 
 func (d *dense) inside(at uint32) bool {
@@ -134,13 +204,17 @@ func (d *dense) inside(at uint32) bool {
 func (t *Table) survey() {
 	old := t.dense
 	t.denseAt = max(2*t.n, denseFrom)
-	if t.dense = t.newDense(old); t.dense == nil && old != nil && old.outside < old.rows/8 {
+	if t.dense = t.newDense(old, nil); t.dense == nil && old != nil && old.outside < old.rows/8 {
 		t.dense, old.bears = old, 2*old.bears+old.outside
+	}
+	if t.dense == nil {
+		t.Settle()
 	}
 }
 
-// newDense makes the array for the tuples so far; before is the one there was or nil. It is nil if they lie too far apart.
-func (t *Table) newDense(before *dense) *dense {
+// newDense makes the array for the tuples so far and one more, if that is not nil; before is the one there was or nil. It is nil if
+// they lie too far apart.
+func (t *Table) newDense(before *dense, more *[2]uint64) *dense {
 	d := &dense{rest: [2]uint64{^uint64(0), ^uint64(0)}}
 	for i := range t.plan.cols {
 		c := &t.plan.cols[i]
@@ -154,20 +228,32 @@ func (t *Table) newDense(before *dense) *dense {
 	if len(d.dims) == 0 || !t.look(d) {
 		return nil
 	}
+	ranges := t.ranges
+	if more != nil {
+		ranges = slices.Clone(ranges)
+		for i := range ranges {
+			ranges[i].widen(&d.dims[i], *more)
+		}
+	}
+	for _, r := range ranges {
+		if r.values() > uint64(denseFew+8*t.n) {
+			return nil
+		}
+	}
 	for _, slack := range []bool{true, false} {
 		for i := range d.dims {
 			var old *dim
 			if before != nil {
 				old = &before.dims[i]
 			}
-			d.dims[i].cover(t.ranges[i], old, slack)
+			d.dims[i].cover(ranges[i], old, slack)
 		}
 		most := denseFew + 4*t.n
 		if slack {
 			most *= 2
 		}
 		if d.layOut(uint64(most)) {
-			d.bears = (len(d.cells) + 8*t.n) / 16
+			d.bears, d.tight = (len(d.cells)+8*t.n)/16, !slack
 			t.enter(d)
 			return d
 		}
@@ -182,47 +268,37 @@ type valueRange struct {
 	step   uint64 // 0 while they are all one
 }
 
-// look widens t.ranges by the tuples that are new since and have nothing in d.rest; false if there are none or they are too far apart.
+// look widens t.ranges by the tuples that are new since and have nothing in d.rest; false if there are none.
 func (t *Table) look(d *dense) bool {
-	from := t.looked
-	for ; t.looked < t.n && t.ranges == nil; t.looked++ {
+	for ; t.looked < t.n; t.looked++ {
 		w := t.words(t.looked)
-		if (w[0]&d.rest[0])|(w[1]&d.rest[1]) != 0 {
+		if w[0]&d.rest[0]|w[1]&d.rest[1] != 0 {
 			continue
 		}
-		t.ranges = make([]valueRange, len(d.dims))
-		for i := range d.dims {
-			t.ranges[i].from = w[d.dims[i].word] >> d.dims[i].shift & d.dims[i].mask
+		if t.ranges == nil {
+			t.ranges = make([]valueRange, len(d.dims))
+			for i := range d.dims {
+				t.ranges[i].from = d.dims[i].value(w)
+			}
 		}
-	}
-	t.looked = t.n
-	for i := range t.ranges {
-		t.widen(d, i, from)
-	}
-	for _, r := range t.ranges {
-		if r.values() > uint64(denseFew+8*t.n) {
-			return false
+		for i := range d.dims {
+			t.ranges[i].widen(&d.dims[i], w)
 		}
 	}
 	return t.ranges != nil
 }
 
-// widen widens the range of column i of d by the tuples from one on.
-func (t *Table) widen(d *dense, i, from int) {
-	m, r := &d.dims[i], t.ranges[i]
-	up := 64 - uint(bits.Len64(m.mask)) // to tell differences' signs
-	for j := from; j < t.n; j++ {
-		w := t.words(j)
-		if (w[0]&d.rest[0])|(w[1]&d.rest[1]) != 0 {
-			continue
-		}
-		diff := int64((w[m.word]>>m.shift&m.mask-r.from)<<up) >> up
-		r.lo, r.hi = min(r.lo, diff), max(r.hi, diff)
-		if far := uint64(max(diff, -diff)); r.step != 1 && (r.step == 0 || far%r.step != 0) {
-			r.step = gcd(far, r.step)
-		}
+// value is the column's in a tuple.
+func (d *dim) value(w [2]uint64) uint64 { return w[d.word&1] >> d.shift & d.mask }
+
+// widen widens the range of a column by a tuple.
+func (r *valueRange) widen(d *dim, w [2]uint64) {
+	up := bits.LeadingZeros64(d.mask) // to tell differences' signs
+	diff := int64((d.value(w)-r.from)<<up) >> up
+	r.lo, r.hi = min(r.lo, diff), max(r.hi, diff)
+	if far := uint64(max(diff, -diff)); r.step != 1 && (r.step == 0 || far%r.step != 0) {
+		r.step = gcd(far, r.step)
 	}
-	t.ranges[i] = r
 }
 
 // values is how many there are in the range, less one.
@@ -269,6 +345,9 @@ func (d *dim) cover(r valueRange, before *dim, slack bool) {
 			above = more
 		}
 	}
+	room := d.mask/d.step - (d.span - 1) // values of the type: beyond them differences come out wrong
+	below = min(below, room)
+	above = min(above, room-below)
 	d.base = (d.base - below*d.step) & d.mask
 	d.span += below + above
 }
@@ -290,7 +369,7 @@ func (d *dense) layOut(most uint64) bool {
 func (t *Table) enter(d *dense) {
 	for j := range t.n {
 		w, at := t.words(j), uint32(0)
-		if (w[0]&d.rest[0])|(w[1]&d.rest[1]) != 0 {
+		if w[0]&d.rest[0]|w[1]&d.rest[1] != 0 {
 			continue
 		}
 		for i := range d.dims {

@@ -10,8 +10,11 @@ func (t *Table) NewFinder() *Encoder {
 }
 
 // Find gives the number of each tuple of r, which a finder of t encoded, in ids[:r.N]; -1 where t does not have it. It changes nothing,
-// so that any number of goroutines may look at a table that no longer grows.
+// so that any number of goroutines may look at a table that no longer grows and was settled.
 func (t *Table) Find(r *Rows, ids []int32) {
+	if t.settled < t.n {
+		panic("keys: Find in a table that is not settled")
+	}
 	ids = ids[:r.N]
 	if r.Packed && t.dense != nil {
 		t.lookDense(r, ids)

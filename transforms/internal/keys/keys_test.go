@@ -163,6 +163,7 @@ func TestFindAgainstMap(t *testing.T) {
 		for i, name := range names {
 			ref[name] = int32(ids[i])
 		}
+		tab.Settle()
 		find := tab.NewFinder()
 		for range 3 {
 			rows, names := encode(find, rapid.IntRange(1, 20).Draw(t, "values looked for"))

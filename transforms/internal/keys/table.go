@@ -21,6 +21,7 @@ type Table struct {
 	arena []byte
 	spare []uint64 // of w1 before Reset
 
+	settled int    // tuples that slots have: all, without dense
 	dense   *dense // nil while keys are byte rows, few, or far apart
 	denseAt int    // n from which they are looked at (again)
 	looked  int    // tuples that ranges, one a column, are of
@@ -203,6 +204,7 @@ func extend(s []uint64) []uint64 {
 func (t *Table) insert(at, h uint64) uint32 {
 	id := uint32(t.n)
 	t.n++
+	t.settled = t.n
 	t.slots[at] = h<<32 | uint64(t.n)
 	if t.n > t.limit {
 		more := 2
@@ -285,6 +287,7 @@ func (t *Table) View(r *Rows, lo, hi int) {
 
 // toBytes turns the keys into byte rows; numbers and slots stay.
 func (t *Table) toBytes() {
+	t.Settle()
 	var r Rows
 	t.View(&r, 0, t.n)
 	t.plan.widen(&r)
@@ -296,7 +299,7 @@ func (t *Table) toBytes() {
 func (t *Table) Reset() {
 	clear(t.slots)
 	t.n, t.bytes, t.dense, t.denseAt = 0, !t.plan.words, nil, denseFrom
-	t.looked, t.ranges = 0, nil
+	t.settled, t.looked, t.ranges = 0, 0, nil
 	if t.w1 != nil {
 		t.spare, t.w1 = t.w1, nil
 	}
@@ -312,7 +315,7 @@ func (t *Table) Reserve(n int) {
 	for size/8*5 < n {
 		size *= 2
 	}
-	if size > len(t.slots) {
+	if size > len(t.slots) && t.dense == nil {
 		t.rehash(size)
 	}
 	if !t.bytes && n > len(t.w0) {
