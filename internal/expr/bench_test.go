@@ -9,6 +9,8 @@ import (
 	"github.com/apache/arrow/go/v17/arrow/array"
 	"github.com/apache/arrow/go/v17/arrow/memory"
 	"golang.org/x/sys/unix"
+
+	"github.com/sluice-data/sluice/internal/schema"
 )
 
 const benchRows = 16384
@@ -44,7 +46,8 @@ func trips(mem memory.Allocator, nulls bool) arrow.Record {
 	s := arrow.NewSchema([]arrow.Field{{Name: "fare", Type: arrow.PrimitiveTypes.Float64, Nullable: true}, {Name: "distance", Type: arrow.PrimitiveTypes.Float64, Nullable: true},
 		{Name: "tip", Type: arrow.PrimitiveTypes.Float64, Nullable: true}, {Name: "ts", Type: &arrow.TimestampType{Unit: arrow.Microsecond}, Nullable: true},
 		{Name: "order_id", Type: arrow.BinaryTypes.String, Nullable: true}, {Name: "zone", Type: arrow.PrimitiveTypes.Int32, Nullable: true},
-		{Name: "total", Type: &arrow.Decimal128Type{Precision: 18, Scale: 2}, Nullable: true}}, nil)
+		{Name: "total", Type: &arrow.Decimal128Type{Precision: 18, Scale: 2}, Nullable: true}, {Name: "shop", Type: arrow.BinaryTypes.String, Nullable: true},
+		schema.JSONField("doc")}, nil)
 	b := array.NewRecordBuilder(mem, s)
 	defer b.Release()
 	r := rand.New(rand.NewPCG(1, 2))
@@ -62,6 +65,9 @@ func trips(mem memory.Allocator, nulls bool) arrow.Record {
 		b.Field(4).(*array.StringBuilder).Append(fmt.Sprintf("ORD-%012d", r.Int64N(1e12)))
 		b.Field(5).(*array.Int32Builder).Append(r.Int32N(265))
 		b.Field(6).(*array.Decimal128Builder).Append(decOf(r.Int64N(1e5)))
+		b.Field(7).(*array.StringBuilder).Append(fmt.Sprintf("shop %04d, Main Street", r.Int64N(100)))
+		b.Field(8).(*array.StringBuilder).Append(fmt.Sprintf(`{"id": %d, "kind": "k%d", "items": [{"sku": "a%d", "price": 1.50}, {"sku": "b", "price": 2.25}, {"sku": "c", "price": %d}], "note": "some \"text\""}`,
+			i, r.Int64N(10), i, r.Int64N(100)))
 	}
 	return b.NewRecord()
 }
@@ -95,6 +101,25 @@ func BenchmarkEval(b *testing.B) {
 		"CASE WHEN distance > 0 THEN fare / distance ELSE 0 END",
 		"coalesce(fare, 0)",
 		"zone::string",
+		"split_part(order_id, '-', 2)",
+		"order_id ~ '0+7'",
+		"regexp_replace(order_id, '([0-9]{4})', '\\1.', 'g')",
+		"regexp_extract(order_id, '-(0*)', 1)",
+		"md5(order_id)",
+		"hmac_sha256(order_id, 'EXAMPLE_SECRET')",
+		"xxhash64(order_id)",
+		"regexp_replace(shop, '([0-9]{2})', '\\1.', 'g')",
+		"sha256(shop)",
+		"doc ->> 'kind'",
+		"doc -> 'items' -> 2 ->> 'price'",
+		"json_extract_string(doc, '$.items[1].sku')",
+		"json_build_object('id', order_id, 'zone', zone)",
+		"doc::string::json ->> 'kind'",
+		"string_to_array(order_id, '-')",
+		"string_to_array(order_id, '-')[2]",
+		"ARRAY[zone, 1]",
+		"zone & 7",
+		"sin(fare)",
 	} {
 		for _, nulls := range []bool{false, true} {
 			name := src

@@ -1,7 +1,6 @@
 package expr
 
 import (
-	"encoding/json"
 	"fmt"
 	"sort"
 	"strings"
@@ -411,7 +410,7 @@ func (b *binder) cast(x node, t typ, at span) (node, *Error) {
 		return x, nil
 	}
 	c, isConst := x.(*constNode)
-	if text, ok := constString(x); ok && t.json && json.Valid([]byte(text)) {
+	if text, ok := constString(x); ok && t.json && jsonValid([]byte(text)) {
 		out := stringNode(text, false)
 		out.v.json = true
 		return out, nil

@@ -2,7 +2,6 @@ package expr
 
 import (
 	"bytes"
-	"encoding/json"
 	"strings"
 
 	"github.com/sluice-data/sluice/internal/fail"
@@ -124,7 +123,7 @@ func jsonFromText(f *function, r *run, sel []byte, args []*vector) *vector {
 		if !active(sel, valid, i) {
 			continue
 		}
-		if s := args[0].str(i & args[0].mask()); !json.Valid(s) {
+		if s := args[0].str(i & args[0].mask()); !jsonValid(s) {
 			f.fail(r, &out, i, fail.Shorten(string(s)), f.notA())
 		}
 	}
@@ -414,7 +413,7 @@ func bindJSONValid(b *binder, c *call, args []node) (node, *Error) {
 		a := args[0]
 		out := &vector{typ: f.t, n: r.n, valid: r.strictValid(args...), data: r.zeroBitmap()}
 		for i := range r.n {
-			if s := a.str(i); json.Valid(s) && (!array || at(s, jsonSpace(s, 0)) == '[') {
+			if s := a.str(i); jsonValid(s) && (!array || at(s, jsonSpace(s, 0)) == '[') {
 				setBit(out.data, i)
 			}
 		}

@@ -70,7 +70,7 @@ func bindRegexpLike(b *binder, c *call, args []node) (node, *Error) {
 			return out, reason
 		}
 	}
-	return b.call(simple(kBool), re.matchKernel(false), re.mayFail, c.span, args[:2]...), nil
+	return costly(b.call(simple(kBool), re.matchKernel(false), re.mayFail, c.span, args[:2]...)), nil
 }
 
 // regexpOperator binds ~ ~* !~ !~*.
@@ -93,7 +93,7 @@ func (b *binder) regexpOperator(n *binaryOp, x, y node) (node, *Error) {
 	if err != nil {
 		return nil, err
 	}
-	return b.call(simple(kBool), re.matchKernel(n.op[0] == '!'), re.mayFail, n.span, args...), nil
+	return costly(b.call(simple(kBool), re.matchKernel(n.op[0] == '!'), re.mayFail, n.span, args...)), nil
 }
 
 // similar binds SIMILAR TO.
@@ -112,7 +112,7 @@ func (b *binder) similar(n *like, args []node, escape rune) (node, *Error) {
 		}
 		re.mayFail = false
 	}
-	return b.call(simple(kBool), re.matchKernel(n.not), re.mayFail, n.span, args...), nil
+	return costly(b.call(simple(kBool), re.matchKernel(n.not), re.mayFail, n.span, args...)), nil
 }
 
 func bindRegexpReplace(b *binder, c *call, args []node) (node, *Error) {
@@ -124,7 +124,7 @@ func bindRegexpReplace(b *binder, c *call, args []node) (node, *Error) {
 	if s, ok := constString(args[2]); ok {
 		konst = parseReplacement([]byte(s))
 	}
-	return b.call(stringType, func(f *function, r *run, sel []byte, args []*vector) *vector {
+	return costly(b.call(stringType, func(f *function, r *run, sel []byte, args []*vector) *vector {
 		by, to := konst, args[2]
 		return re.textKernel(func(dst []byte, i int, p *regexp.Regexp, s []byte) ([]byte, bool) {
 			if konst == nil {
@@ -132,7 +132,7 @@ func bindRegexpReplace(b *binder, c *call, args []node) (node, *Error) {
 			}
 			return appendReplaced(dst, s, p, by, re.global), true
 		})(f, r, sel, args)
-	}, re.mayFail, c.span, args[:3]...), nil
+	}, re.mayFail, c.span, args[:3]...)), nil
 }
 
 // literalInt is the value of argument i, a literal, or otherwise if it is missing.
@@ -230,7 +230,7 @@ func (b *binder) regexpText(c *call, re *regexpCall, args []node, p matchAt, nul
 			}
 			return append(dst, s[from:to]...), true
 		})}
-	return fold(f)
+	return costly(fold(f))
 }
 
 func bindRegexpCount(b *binder, c *call, args []node) (node, *Error) {
@@ -279,12 +279,12 @@ func bindRegexpInstr(b *binder, c *call, args []node) (node, *Error) {
 }
 
 func (b *binder) regexpInt(c *call, re *regexpCall, args []node, compute func(re *regexp.Regexp, s []byte) int32) node {
-	return b.call(simple(kInt32), func(f *function, r *run, sel []byte, args []*vector) *vector {
+	return costly(b.call(simple(kInt32), func(f *function, r *run, sel []byte, args []*vector) *vector {
 		out := r.fixed(f.t)
 		out.valid = r.strictValid(args...)
 		dst := values[int32](out)
 		bad := re.each(f, r, sel, args, out.valid, func(i int, re *regexp.Regexp, s []byte) { dst[i] = compute(re, s) }, func(i int) { dst[i] = 0 })
 		f.failAll(r, out, bad)
 		return out
-	}, re.mayFail, c.span, args[:2]...)
+	}, re.mayFail, c.span, args[:2]...))
 }

@@ -69,7 +69,7 @@ func bindRegexpList(b *binder, c *call, args []node) (node, *Error) {
 			return true
 		})
 	}
-	return fold(f), nil
+	return costly(fold(f)), nil
 }
 
 // listKernel makes lists of pieces, which stay in the text: find puts where they begin and end, -1 for a null, or says that the

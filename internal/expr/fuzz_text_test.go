@@ -6,17 +6,23 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"github.com/sluice-data/sluice/internal/fail"
 )
 
 // FuzzJSONText holds the walk through JSON text to encoding/json: every member and element is found, as it was written.
 func FuzzJSONText(f *testing.F) {
-	for _, s := range []string{`{"a": [1, 2.50, {"b": null}], "c\"\\": "x]\"}"}`, ` [ ] `, `{"a":1,"a":[2]}`, `"\u00e9\ud83d\ude00"`, `[[],{},"",-1e5,true]`, `{"": {"": 0}}`} {
+	for _, s := range []string{`{"a": [1, 2.50, {"b": null}], "c\"\\": "x]\"}"}`, ` [ ] `, `{"a":1,"a":[2]}`, `"\u00e9\ud83d\ude00"`, `[[],{},"",-1e5,true]`, `{"": {"": 0}}`,
+		`{"a" : nul}`, `[1,]`, `01`, `-`, `1.e5`, `"\x"`, "\"\x01\"", `"0123456789\u12G4"`, `{"a"}`, strings.Repeat("[", 10001) + strings.Repeat("]", 10001)} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
 		b := []byte(s)
 		from := jsonSpace(b, 0)
 		jsonSkip(b, from) // must end, whatever the text
+		if jsonValid(b) != json.Valid(b) {
+			t.Fatalf("%q is valid: %t, encoding/json thinks otherwise", fail.Shorten(s), jsonValid(b))
+		}
 		if !json.Valid(b) || !utf8.Valid(b) {
 			jsonFind(b, []jsonStep{{key: []byte("a"), isKey: true}, {index: -1, isInt: true}})
 			return

@@ -10,11 +10,23 @@ import (
 
 // The functions of this file walk JSON text that is known to be valid; on any other they stop somewhere inside it.
 
-// jsonEnds are the bytes that end a number or word.
-var jsonEnds = [256]bool{' ': true, '\n': true, '\t': true, '\r': true, ',': true, ':': true, ']': true, '}': true}
+// jsonPlain are the bytes outside of strings that neither begin nor end a string, object or array; jsonEnds those that end a
+// number or word.
+var jsonPlain, jsonEnds = func() (plain, ends [256]bool) {
+	for i := range plain {
+		plain[i] = true
+	}
+	for _, c := range `"{[]}` {
+		plain[c] = false
+	}
+	for _, c := range " \n\t\r,:]}" {
+		ends[c] = true
+	}
+	return plain, ends
+}()
 
 func jsonSpace(b []byte, i int) int {
-	for i < len(b) && (b[i] == ' ' || b[i] == '\n' || b[i] == '\t' || b[i] == '\r') {
+	for i < len(b) && b[i] <= ' ' && (b[i] == ' ' || b[i] == '\n' || b[i] == '\t' || b[i] == '\r') {
 		i++
 	}
 	return i
@@ -22,50 +34,53 @@ func jsonSpace(b []byte, i int) int {
 
 // jsonString is the end of the string whose opening quote is at i, behind its closing quote.
 func jsonString(b []byte, i int) int {
-	for i++; i < len(b); {
-		n := bytes.IndexByte(b[i:], '"')
-		if n < 0 {
+	for i++; ; {
+		if i = jsonStop(b, i); i >= len(b) {
 			return len(b)
 		}
-		end := i + n
-		back := end
-		for back > i && b[back-1] == '\\' {
-			back--
-		}
-		i = end + 1
-		if (end-back)&1 == 0 {
-			return i
+		switch b[i] {
+		case '"':
+			return i + 1
+		case '\\':
+			i += 2
+		default:
+			i++
 		}
 	}
-	return len(b)
 }
 
 // jsonSkip is the end of the value at i.
 func jsonSkip(b []byte, i int) int {
+	if i >= len(b) {
+		return len(b)
+	}
+	switch b[i] {
+	case '"':
+		return jsonString(b, i)
+	case '{', '[':
+	default: // a number, true, false or null
+		for i < len(b) && !jsonEnds[b[i]] {
+			i++
+		}
+		return i
+	}
 	depth := 0
 	for i < len(b) {
-		switch b[i] {
+		c := b[i]
+		if jsonPlain[c] {
+			i++
+			continue
+		}
+		switch c {
 		case '"':
 			i = jsonString(b, i)
+			continue
 		case '{', '[':
 			depth++
-			i++
-			continue
-		case '}', ']':
+		default:
 			depth--
-			i++
-		case ',', ':', ' ', '\n', '\t', '\r':
-			if depth == 0 {
-				return i
-			}
-			i++
-			continue
-		default: // a number, true, false or null
-			for i < len(b) && !jsonEnds[b[i]] {
-				i++
-			}
 		}
-		if depth <= 0 {
+		if i++; depth == 0 {
 			return i
 		}
 	}

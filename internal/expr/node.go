@@ -66,6 +66,7 @@ type function struct {
 	lenient bool
 	maybe   bool // the result can be null though no argument is
 	never   bool // the result is never null
+	costly  bool // worth a look for values that recur
 }
 
 func (f *function) typ() typ { return f.t }
@@ -107,6 +108,11 @@ func (f *function) eval(r *run, sel []byte) *vector {
 		}
 	}
 	if !konst {
+		if f.costly {
+			if v := f.overDistinct(r, sel, args); v != nil {
+				return v
+			}
+		}
 		if r.root == node(f) {
 			r.into = r.direct.Bytes()
 		}
