@@ -172,6 +172,31 @@ var pipelines = []struct {
   - dedupe: {keys: [pu_location, day, passenger_count], keep: last, order_by: [fare, order_id]}`,
 		sql: `SELECT * FROM t QUALIFY row_number() OVER (PARTITION BY pu_location, day, passenger_count ORDER BY fare DESC NULLS FIRST, order_id DESC) = 1`},
 
+	{name: "window ranks and offsets", rows: wideRows, order: "order_id", steps: `
+  - window:
+      partition_by: [zone, payment_type]
+      order_by: ["pickup_at desc", order_id]
+      columns: {rn: row_number(), nt: ntile(7), before: "lag(memo, 2)", after: "lead(fare, 1, 0)", first: first_value(day), last: last_value(order_id) rows between current row and unbounded following, third: "nth_value(tiny, 3)"}
+  - window: {partition_by: [pu_location], order_by: [total], columns: {rk: rank(), dr: dense_rank(), pr: percent_rank(), cd: cume_dist()}}`,
+		sql: `SELECT *, row_number() OVER w AS rn, ntile(7) OVER w AS nt, lag(memo, 2) OVER w AS before, lead(fare, 1, 0) OVER w AS after, first_value(day) OVER w AS first,
+  last_value(order_id) OVER (PARTITION BY zone, payment_type ORDER BY pickup_at DESC NULLS FIRST, order_id ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING) AS last, nth_value(tiny, 3) OVER w AS third,
+  rank() OVER v AS rk, dense_rank() OVER v AS dr, percent_rank() OVER v AS pr, cume_dist() OVER v AS cd
+  FROM t WINDOW w AS (PARTITION BY zone, payment_type ORDER BY pickup_at DESC NULLS FIRST, order_id), v AS (PARTITION BY pu_location ORDER BY total NULLS LAST)`},
+
+	{name: "window aggregates", rows: wideRows, order: "order_id", steps: `
+  - window:
+      partition_by: [day]
+      order_by: [pickup_at, order_id]
+      columns: {n: count(*), c: count(tiny) rows between 3 preceding and 1 preceding, s: sum(tiny) rows between 2 preceding and current row, p: sum(price) rows unbounded preceding,
+                lo: min(memo) rows between 4 preceding and 4 following, hi: max(instant) rows between current row and 5 following, f: sum(trip_distance), d: max(huge)}
+  - window: {partition_by: [vendor_id], columns: {all: sum(fare), least: min(zone), k: count(distinct pu_location)}}
+  - drop: [ratio]`,
+		sql: `SELECT * EXCLUDE (ratio), count(*) OVER w AS n, count(tiny) OVER (PARTITION BY day ORDER BY pickup_at, order_id ROWS BETWEEN 3 PRECEDING AND 1 PRECEDING) AS c,
+  sum(tiny) OVER (PARTITION BY day ORDER BY pickup_at, order_id ROWS 2 PRECEDING)::BIGINT AS s, sum(price) OVER (PARTITION BY day ORDER BY pickup_at, order_id ROWS UNBOUNDED PRECEDING) AS p,
+  min(memo) OVER (PARTITION BY day ORDER BY pickup_at, order_id ROWS BETWEEN 4 PRECEDING AND 4 FOLLOWING) AS lo, max(instant) OVER (PARTITION BY day ORDER BY pickup_at, order_id ROWS BETWEEN CURRENT ROW AND 5 FOLLOWING) AS hi,
+  sum(trip_distance) OVER w AS f, max(huge) OVER w AS d, sum(fare) OVER v AS all, min(zone) OVER v AS least, count(DISTINCT pu_location) OVER v AS k
+  FROM t WINDOW w AS (PARTITION BY day ORDER BY pickup_at, order_id), v AS (PARTITION BY vendor_id)`},
+
 	{name: "select and rename", rows: wideRows, steps: `
   - select: [total, order_id, memo, huge]
   - rename: {order_id: id, memo: "Memo of the Trip"}`,
@@ -237,7 +262,7 @@ func TestPipelines(t *testing.T) {
 					t.Errorf("receipt: read %d rows of %d, rejected %d of %d", rec.Rows.Read, wideRows, rec.Rows.Rejected, bad)
 				}
 				tolerance := 0.0
-				if strings.Contains(p.steps, "aggregate") {
+				if strings.Contains(p.steps, "aggregate") || strings.Contains(p.steps, "window") {
 					tolerance = FloatSums
 				}
 				if diff := Diff(want, query(t, db, "SELECT * FROM "+parts(out)+order), tolerance); diff != "" {

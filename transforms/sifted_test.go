@@ -10,12 +10,14 @@ import (
 	"math/rand/v2"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/array"
 	"github.com/apache/arrow/go/v17/arrow/memory"
 
+	"github.com/sluice-data/sluice/internal/fail"
 	"github.com/sluice-data/sluice/pipeline"
 )
 
@@ -66,14 +68,26 @@ func ids(t *testing.T, step string, budget int64, recs []arrow.Record, lanes int
 	if err != nil {
 		t.Fatal(err)
 	}
+	out := []int64{}
+	drainFold(t, mem, b.Fold, recs, lanes, func(rec arrow.Record) { out = append(out, rec.Column(0).(*array.Int64).Int64Values()...) })
+	if left, _ := os.ReadDir(dir); len(left) > 0 {
+		t.Fatalf("left on disk: %v", left)
+	}
+	return out
+}
+
+// drainFold runs the chunks through the fold, lends what comes out to take, and checks that each row is accounted for.
+func drainFold(t *testing.T, mem memory.Allocator, f pipeline.Fold, recs []arrow.Record, lanes int, take func(rec arrow.Record)) {
+	t.Helper()
 	parts := make([]pipeline.Partial, lanes)
 	for i := range parts {
-		if parts[i], err = b.Fold.NewPartial(mem); err != nil {
+		var err error
+		if parts[i], err = f.NewPartial(mem); err != nil {
 			t.Fatal(err)
 		}
 	}
 	var rej pipeline.Rejects
-	total, folded := int64(0), int64(0)
+	total, folded, given := int64(0), int64(0), int64(0)
 	for k, rec := range recs {
 		p := parts[k%lanes]
 		p.(pipeline.Sequenced).Begin(int64(k))
@@ -85,12 +99,11 @@ func ids(t *testing.T, step string, budget int64, recs []arrow.Record, lanes int
 	for _, p := range parts {
 		folded += p.Rows()
 	}
-	d, err := b.Fold.Drain(context.Background(), mem, parts)
+	d, err := f.Drain(context.Background(), mem, parts)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer d.Close()
-	out := []int64{}
 	for {
 		rec, err := d.Next(context.Background())
 		if errors.Is(err, io.EOF) {
@@ -99,20 +112,17 @@ func ids(t *testing.T, step string, budget int64, recs []arrow.Record, lanes int
 		if err != nil {
 			t.Fatal(err)
 		}
-		out = append(out, rec.Column(0).(*array.Int64).Int64Values()...)
+		given += rec.NumRows()
+		take(rec)
 		rec.Release()
 	}
 	dropped := int64(0)
 	if s, ok := d.(pipeline.SieveDrain); ok {
 		dropped = s.Dropped()
 	}
-	if folded != total || d.Rows() != total || total-dropped != int64(len(out)) {
-		t.Fatalf("%s: %d rows went in, the lanes count %d and the drain %d, %d are dropped and %d came out", step, total, folded, d.Rows(), dropped, len(out))
+	if folded != total || d.Rows() != total || total-dropped != given {
+		t.Fatalf("%s: %d rows went in, the lanes count %d and the drain %d, %d are dropped and %d came out", f.Name(), total, folded, d.Rows(), dropped, given)
 	}
-	if left, _ := os.ReadDir(dir); len(left) > 0 {
-		t.Fatalf("left on disk: %v", left)
-	}
-	return out
 }
 
 func byZone(a, b fare) int {
@@ -169,6 +179,8 @@ func TestSortedSteps(t *testing.T) {
 		{"- dedupe: {keys: [zone], keep: last}", func(rows []fare) []fare { return sorted(firstOfZones(sorted(rows, byZone, back), 1), id) }},
 		{"- dedupe: {keys: [zone], order_by: fare}", func(rows []fare) []fare { return sorted(firstOfZones(sorted(rows, byZone, up), 1), id) }},
 		{"- dedupe: {keys: [zone], keep: last, order_by: fare}", func(rows []fare) []fare { return sorted(firstOfZones(sorted(rows, byZone, down, back), 1), id) }},
+		{"- window: {partition_by: [zone], order_by: [fare], columns: {prev: lag(note)}}", func(rows []fare) []fare { return sorted(rows, byZone, up) }},
+		{"- window: {columns: {n: row_number()}}", func(rows []fare) []fare { return rows }},
 		{"- dedupe: {keys: [id]}", func(rows []fare) []fare { return rows }},
 	}
 	for _, zones := range []int{1, 20, 20_000} {
@@ -179,6 +191,9 @@ func TestSortedSteps(t *testing.T) {
 				want = append(want, r.id)
 			}
 			for _, budget := range []int64{0, 16 << 10} {
+				if budget > 0 && strings.Contains(s.step, "window") {
+					budget = 2 << 20 // a partition of all rows has to fit
+				}
 				for _, lanes := range []int{1, 3} {
 					got := ids(t, s.step, budget, recs, lanes)
 					if !slices.Equal(got, want) {
@@ -187,6 +202,88 @@ func TestSortedSteps(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// What a window's functions give is what a plain program gives, over partitions of all sizes, in slices and spilled.
+func TestWindowValues(t *testing.T) {
+	for _, zones := range []int{1, 30, 20_000} {
+		rows, recs := fares(t, 9000, zones)
+		want := slices.Clone(rows)
+		slices.SortStableFunc(want, byZone)
+		for _, budget := range []int64{0, 8 << 20} {
+			for _, lanes := range []int{1, 3} {
+				b, err := bindStep(Env{Expr: testEnv, MemoryBudget: budget, TempDir: t.TempDir()},
+					"- window: {partition_by: [zone], order_by: [id], columns: {rn: row_number(), prev: \"lag(id, 2, -1)\", run: sum(fare) rows unbounded preceding, near: sum(fare) rows between 1 preceding and 2 following, top: max(fare) rows 3 preceding}}", recs[0].Schema())
+				if err != nil {
+					t.Fatal(err)
+				}
+				var got []arrow.Record
+				drainFold(t, memory.DefaultAllocator, b.Fold, recs, lanes, func(rec arrow.Record) { rec.Retain(); got = append(got, rec) })
+				at := 0
+				for _, rec := range got {
+					for i := range int(rec.NumRows()) {
+						lo := at
+						for lo > 0 && want[lo-1].zone == want[at].zone {
+							lo--
+						}
+						run, near, top := 0.0, 0.0, 0.0
+						for k := lo; k < len(want) && want[k].zone == want[at].zone && k <= at+2; k++ {
+							if k <= at {
+								run += want[k].fare
+							}
+							if k >= at-1 {
+								near += want[k].fare
+							}
+							if k <= at && k >= at-3 {
+								top = max(top, want[k].fare)
+							}
+						}
+						prev := int64(-1)
+						if at-2 >= lo {
+							prev = want[at-2].id
+						}
+						line := fmt.Sprint(want[at].id, at-lo+1, prev, run, near, top)
+						if have := fmt.Sprint(rec.Column(0).(*array.Int64).Value(i), rec.Column(4).(*array.Int64).Value(i), rec.Column(5).(*array.Int64).Value(i),
+							rec.Column(6).(*array.Float64).Value(i), rec.Column(7).(*array.Float64).Value(i), rec.Column(8).(*array.Float64).Value(i)); have != line {
+							t.Fatalf("%d zones, budget %d, %d lanes: row %d is %s, want %s", zones, budget, lanes, at, have, line)
+						}
+						at++
+					}
+					rec.Release()
+				}
+				if at != len(want) {
+					t.Fatalf("%d rows, want %d", at, len(want))
+				}
+			}
+		}
+	}
+}
+
+// A partition that memory has no room for is an error that says what to do.
+func TestWindowTooLarge(t *testing.T) {
+	_, recs := fares(t, 9000, 1)
+	b, err := bindStep(Env{MemoryBudget: 1 << 20, TempDir: t.TempDir()}, "- window: {partition_by: [zone], columns: {a: sum(fare), b: min(note), c: max(note), d: count(note)}}", recs[0].Schema())
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := b.Fold.NewPartial(memory.DefaultAllocator)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rej pipeline.Rejects
+	for _, rec := range recs {
+		if err := p.Add(t.Context(), pipeline.Batch{Rec: rec}, &rej); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d, err := b.Fold.Drain(t.Context(), memory.DefaultAllocator, []pipeline.Partial{p})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	if _, err := d.Next(t.Context()); fail.KindOf(err) != fail.Usage || !strings.Contains(err.Error(), "partition by more columns") {
+		t.Fatal(err)
 	}
 }
 

@@ -103,6 +103,10 @@ var all = []Workload{
 	{Name: "dedupe-last", Title: "Parquet → the last trip of each zone and minute", Set: "trips.zstd.parquet",
 		Steps: "\n  - dedupe: {keys: [pu_location, \"date_trunc('minute', pickup_at)\"], keep: last, order_by: order_id}",
 		SQL:   everything + " QUALIFY row_number() OVER (PARTITION BY pu_location, date_trunc('minute', pickup_at) ORDER BY order_id DESC) = 1"},
+	{Name: "window", Title: "Parquet → each trip's number in its zone, the fare before and their sum so far", Set: "trips.zstd.parquet",
+		Steps: "\n  - window: {partition_by: [pu_location], order_by: [pickup_at, order_id], columns: {rn: row_number(), prev: lag(fare), run: sum(fare) rows unbounded preceding}}",
+		SQL: "SELECT *, row_number() OVER w AS rn, lag(fare) OVER w AS prev, sum(fare) OVER (PARTITION BY pu_location ORDER BY pickup_at, order_id ROWS UNBOUNDED PRECEDING) AS run FROM {in} " +
+			"WINDOW w AS (PARTITION BY pu_location ORDER BY pickup_at, order_id)", Keys: []string{"order_id"}},
 	{Name: "demo", Title: "the demo pipeline: CSV.gz → filter, derive, group by state and year", Set: data.Strikes, Columns: bench.DemoColumns,
 		File: "testdata/demo/strikes.yaml", SQL: bench.DemoSQL("{in}"), Keys: []string{"state", "year"}},
 }

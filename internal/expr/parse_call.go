@@ -161,3 +161,22 @@ func (p *parser) position(n *call) *Error {
 	n.add(part, at)
 	return nil
 }
+
+// soleCall parses the call that src begins with.
+func (p *parser) soleCall(src string) (*Call, *Error) {
+	t := p.peek()
+	if t.kind != tokIdent || reserved[t.low] || p.peekAt(1).kind != tokOp || p.peekAt(1).text != "(" {
+		return nil, errAt(t.span, "expected a function call such as sum(x), not %s", t.describe())
+	}
+	p.take()
+	x, err := p.call(t)
+	if err != nil {
+		return nil, err
+	}
+	n := x.(*call)
+	out := &Call{Name: t.low, Pos: n.at.pos, Star: n.star, Distinct: n.distinct}
+	for _, a := range n.argAt {
+		out.Args = append(out.Args, Arg{Source: src[a.pos:a.end], Pos: a.pos})
+	}
+	return out, nil
+}

@@ -55,7 +55,7 @@ func (s *Sorter) Drain(ctx context.Context, mem memory.Allocator, lanes []*Lane,
 			d.runs = append(d.runs, r)
 		}
 	}
-	d.m, err = newMerge(s, d.runs, keep != nil && len(s.parts) > 0)
+	d.m, err = newMerge(s, d.runs, keep != nil)
 	return d, err
 }
 

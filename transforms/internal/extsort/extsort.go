@@ -26,6 +26,8 @@ type Config struct {
 	Schema *arrow.Schema
 	// Keys are the parts of the key, each of more weight than those behind it; without any, rows come in the order of the input.
 	Keys []*orderkey.Plan
+	// Beside are columns that are kept with the keys, for NextGroups.
+	Beside []arrow.DataType
 	// Numbered keeps each row's number in its lane.
 	Numbered bool
 	// Budget is the bytes that all lanes may hold together; 0 or less is no limit.
@@ -58,9 +60,11 @@ type Sorter struct {
 	lays  []rowpack.Layout // of the rows
 	keys  []rowpack.Layout // of the keys' columns, see keyColumns
 	parts []part
-	sized bool  // rows have texts: their bytes are among the keys' columns
-	fixed int64 // bytes of a row but for texts
-	lanes atomic.Int64
+	// beside is the first of the columns kept with the keys.
+	beside int
+	sized  bool  // rows have texts: their bytes are among the keys' columns
+	fixed  int64 // bytes of a row but for texts
+	lanes  atomic.Int64
 	// spilled is set when rows went to disk, merged when runs there were merged into one.
 	spilled, merged atomic.Bool
 	// tests set these
@@ -110,6 +114,12 @@ func New(cfg Config) (*Sorter, error) {
 			return nil, err
 		}
 	}
+	s.beside = len(s.keys)
+	for _, t := range cfg.Beside {
+		if _, err := column(t); err != nil {
+			return nil, fmt.Errorf("values of type %s cannot be kept: %w", t, err)
+		}
+	}
 	for _, p := range cfg.Keys {
 		if p.Words() == 0 {
 			continue
@@ -155,6 +165,7 @@ func (s *Sorter) NewLane(mem memory.Allocator) *Lane {
 		}
 	}
 	l.keys = make([]orderkey.Keys, len(s.cfg.Keys))
+	l.beside = rowpack.NewColumns(s.keys[s.beside : s.beside+len(s.cfg.Beside)])
 	return l
 }
 

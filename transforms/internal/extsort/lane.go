@@ -23,6 +23,7 @@ type Lane struct {
 	// The window: rows that are not in a run yet.
 	keys   []orderkey.Keys
 	cols   []rowpack.Column
+	beside []rowpack.Column
 	chunk  []uint32 // of each row, in chunks
 	size   []uint32 // of each row's texts
 	chunks []int64
@@ -62,19 +63,25 @@ func (l *Lane) Close() {
 
 // forget frees the window.
 func (l *Lane) forget() {
+	l.beside = nil
 	l.keys, l.cols, l.chunk, l.size, l.sort, l.perm, l.out = nil, nil, nil, nil, window{}, nil, nil
 	l.spare, l.words, l.longs, l.ends, l.bytes = rowpack.Column{}, nil, nil, nil, nil
 }
 
 // Add takes n rows: cols are those of the schema, by the columns of each part of the key. Both are borrowed.
 func (l *Lane) Add(ctx context.Context, by [][]arrow.Array, cols []arrow.Array, n int) error {
+	return l.AddBeside(ctx, by, nil, cols, n)
+}
+
+// AddBeside is Add with the columns that are kept with the keys.
+func (l *Lane) AddBeside(ctx context.Context, by [][]arrow.Array, beside, cols []arrow.Array, n int) error {
 	if l.fault == nil {
-		l.fault = l.add(ctx, by, cols, n)
+		l.fault = l.add(ctx, by, beside, cols, n)
 	}
 	return l.fault
 }
 
-func (l *Lane) add(ctx context.Context, by [][]arrow.Array, cols []arrow.Array, n int) error {
+func (l *Lane) add(ctx context.Context, by [][]arrow.Array, beside, cols []arrow.Array, n int) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -92,6 +99,11 @@ func (l *Lane) add(ctx context.Context, by [][]arrow.Array, cols []arrow.Array, 
 	for i := range l.cols {
 		if err := l.cols[i].Add(cols[i]); err != nil {
 			return fail.Newf(fail.Data, "%s: %w", l.s.cfg.Step, err).Of(l.s.cfg.Schema.Field(i).Name, "")
+		}
+	}
+	for i := range l.beside {
+		if err := l.beside[i].Add(beside[i]); err != nil {
+			return fail.Newf(fail.Data, "%s: %w", l.s.cfg.Step, err)
 		}
 	}
 	if k := len(l.chunks); k == 0 || l.chunks[k-1] != l.now {
@@ -119,6 +131,9 @@ func (l *Lane) windowSize() int64 {
 	n := int64(len(l.chunk)) * (8 + 32) // and the entries that they are ordered by
 	for i := range l.cols {
 		n += l.cols[i].Size()
+	}
+	for i := range l.beside {
+		n += l.beside[i].Size()
 	}
 	for i := range l.keys {
 		n += l.keys[i].Size()
@@ -171,6 +186,9 @@ func (l *Lane) seal() error {
 	}
 	for i := range l.keys {
 		l.keys[i].Reset()
+	}
+	for i := range l.beside {
+		l.beside[i].Reset()
 	}
 	l.chunk, l.size, l.chunks = l.chunk[:0], l.size[:0], l.chunks[:0]
 	if l.held+3*l.s.window() > l.s.share() || l.inMemory() >= 2*l.s.runs() {
@@ -232,6 +250,15 @@ func (l *Lane) keyColumns(order []int32) ([]rowpack.Column, int64) {
 			v[i] = first + uint64(i)
 		}
 		words(numberColumn, v)
+	}
+	for i := range l.beside {
+		c := &cols[l.s.beside+i]
+		if order == nil {
+			*c = l.beside[i].Alias()
+		} else {
+			l.beside[i].Permute(c, order)
+		}
+		total += c.Size()
 	}
 	at := 0
 	for i := range l.keys {

@@ -4,6 +4,7 @@
 package orderkey
 
 import (
+	"bytes"
 	"fmt"
 
 	"github.com/apache/arrow/go/v17/arrow"
@@ -150,3 +151,16 @@ func (k *Keys) Tail(i int) []byte {
 
 // Size is the bytes that the keys take.
 func (k *Keys) Size() int64 { return int64(8*len(k.W0) + 8*len(k.W1) + 4*len(k.Ends) + len(k.Bytes)) }
+
+// Less reports whether row i is before row j.
+func (k *Keys) Less(p *Plan, i, j int) bool {
+	switch words := p.Words(); {
+	case words == 0:
+		return false
+	case k.W0[i] != k.W0[j]:
+		return k.W0[i] < k.W0[j]
+	case words == 2:
+		return k.W1[i] < k.W1[j]
+	}
+	return p.tail && bytes.Compare(k.Tail(i), k.Tail(j)) < 0
+}

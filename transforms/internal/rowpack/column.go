@@ -197,6 +197,9 @@ func (c *Column) Borrow(n int, data []byte, ends []uint32) {
 	c.n, c.data, c.ends, c.valid = n, data, ends, nil
 }
 
+// Alias is c's values, shared with c until either is changed.
+func (c *Column) Alias() Column { return *c }
+
 // Uint64s is the values of a column of 8-byte integers.
 func (c *Column) Uint64s() []uint64 { return as[uint64](c.data) }
 

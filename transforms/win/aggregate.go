@@ -1,0 +1,324 @@
+package win
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"math/bits"
+
+	"github.com/apache/arrow/go/v17/arrow"
+	"github.com/apache/arrow/go/v17/arrow/memory"
+
+	"github.com/sluice-data/sluice/internal/fail"
+	"github.com/sluice-data/sluice/transforms/agg"
+	"github.com/sluice-data/sluice/transforms/internal/col"
+	"github.com/sluice-data/sluice/transforms/internal/orderkey"
+	"github.com/sluice-data/sluice/transforms/internal/take"
+)
+
+// Aggregate binds an aggregate function over frames. Over whole partitions any can be had; over other frames those whose values
+// can be told from sums up to a row, or from the least row of a frame.
+func Aggregate(f agg.Func, call agg.Call) (Bound, error) {
+	b, err := f.Bind(call)
+	if err != nil {
+		return Bound{}, err
+	}
+	for _, in := range b.Inputs {
+		if in.Place && len(in.By) > 0 || in.Arg >= len(call.Args) && !in.Place {
+			return Bound{}, fmt.Errorf("%s over a window takes the window's order: leave ORDER BY out", f.Name)
+		}
+	}
+	a := aggregate{Bound: b}
+	switch {
+	case call.Distinct && !f.Set:
+	case f.Name == "min" || f.Name == "max":
+		a.framed = aggregateLeast(call.Args[0].Field, f.Name == "max")
+	case f.Name == "sum" || f.Name == "avg" || f.Name == "count":
+		a.framed = a.sums
+	}
+	return Bound{Result: b.Result, Whole: a.framed == nil, Compute: a.compute}, nil
+}
+
+type aggregate struct {
+	agg.Bound
+	framed framed
+}
+
+type framed func(p *Part, args []arrow.Array, mem memory.Allocator) (arrow.Array, error)
+
+func (a aggregate) compute(p *Part, args []arrow.Array, mem memory.Allocator) (arrow.Array, error) {
+	inputs, drop := a.inputs(p, args)
+	defer drop()
+	switch {
+	case p.Frame.Whole():
+		return a.whole(p, inputs, mem)
+	case a.framed == nil:
+		return nil, fail.Newf(fail.Internal, "window: an aggregate of whole partitions over a frame")
+	}
+	return a.framed(p, inputs, mem)
+}
+
+// inputs are the columns that the accumulator takes, of the arguments; drop releases what was made for it.
+func (a aggregate) inputs(p *Part, args []arrow.Array) (in []arrow.Array, drop func()) {
+	var own []arrow.Array
+	for _, i := range a.Inputs {
+		switch {
+		case i.Place:
+			at := make([]int64, p.N)
+			for k := range at {
+				at[k] = int64(k)
+			}
+			own = append(own, col.New(int64s, at, nil))
+		case i.Nulls:
+			there := make([]uint8, p.N)
+			for k := range there {
+				if args[i.Arg].IsValid(k) {
+					there[k] = 1
+				}
+			}
+			own = append(own, col.NewBool(make([]uint8, p.N), there))
+		default:
+			in = append(in, args[i.Arg])
+			continue
+		}
+		in = append(in, own[len(own)-1])
+	}
+	return in, func() {
+		for _, x := range own {
+			x.Release()
+		}
+	}
+}
+
+// whole gives each row its partition's value.
+func (a aggregate) whole(p *Part, args []arrow.Array, mem memory.Allocator) (arrow.Array, error) {
+	acc := a.New(mem)
+	defer acc.Release()
+	groups, part := make([]uint32, p.N), uint32(0)
+	idx := make([]int32, p.N)
+	p.each(func(lo, hi int) {
+		for i := lo; i < hi; i++ {
+			groups[i], idx[i] = part, int32(part)
+		}
+		part++
+	})
+	if err := acc.Update(groups, len(p.Starts), args); err != nil {
+		return nil, err
+	}
+	values, err := result(acc, mem)
+	if err != nil {
+		return nil, err
+	}
+	defer values.Release()
+	return take.Array(values, idx, mem)
+}
+
+func result(acc agg.Accumulator, mem memory.Allocator) (arrow.Array, error) {
+	a, err := acc.Result(mem)
+	var g *agg.GroupError
+	if errors.As(err, &g) {
+		return nil, fail.Newf(fail.Data, "window: %w", err)
+	}
+	return a, err
+}
+
+// sums takes the state that each row alone has, adds it up over the frames, and lets the function make values of these.
+func (b aggregate) sums(p *Part, args []arrow.Array, mem memory.Allocator) (arrow.Array, error) {
+	each := make([]uint32, p.N)
+	for i := range each {
+		each[i] = uint32(i)
+	}
+	one := b.New(mem)
+	defer one.Release()
+	if err := one.Update(each, p.N, args); err != nil {
+		return nil, err
+	}
+	state, err := one.State()
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		for _, a := range state {
+			a.Release()
+		}
+	}()
+	lo, hi := p.bounds()
+	sums := make([]arrow.Array, 0, len(state))
+	for i := 0; i < len(state); i++ {
+		switch state[i].DataType().ID() {
+		case arrow.DECIMAL128: // and how often it wrapped
+			sums = append(sums, sumExact(state[i], state[i+1], lo, hi)...)
+			i++
+		case arrow.FLOAT64: // and its compensation
+			sums = append(sums, sumFloats(p, state[i], lo, hi)...)
+			i++
+		case arrow.INT64:
+			sums = append(sums, sumInts(state[i], lo, hi))
+		default:
+			return nil, fail.Newf(fail.Internal, "window: a state of type %s", state[i].DataType())
+		}
+	}
+	all := b.New(mem)
+	defer all.Release()
+	if err := all.Merge(each, p.N, sums); err != nil {
+		return nil, err
+	}
+	return result(all, mem)
+}
+
+// present counts the rows up to each that are not null, as sums from the first one on.
+func present(a arrow.Array) []int32 {
+	out := make([]int32, a.Len()+1)
+	for i := range a.Len() {
+		out[i+1] = out[i]
+		if a.IsValid(i) {
+			out[i+1]++
+		}
+	}
+	return out
+}
+
+func sumInts(a arrow.Array, lo, hi []int32) arrow.Array {
+	v := col.Fixed[int64](a)
+	upTo := make([]int64, len(v)+1)
+	for i, x := range v {
+		upTo[i+1] = upTo[i] + x
+	}
+	out := make([]int64, len(v))
+	for i := range out {
+		out[i] = upTo[hi[i]] - upTo[lo[i]]
+	}
+	return col.New(int64s, out, nil)
+}
+
+// sumExact sums 128-bit integers in 192 bits: the difference of two sums is exact.
+func sumExact(a, wraps arrow.Array, lo, hi []int32) []arrow.Array {
+	n := a.Len()
+	w, there := col.Words16(a), present(a)
+	type wide [3]uint64
+	upTo := make([]wide, n+1)
+	over := col.Fixed[int64](wraps)
+	for i := range n {
+		s := upTo[i]
+		if there[i+1] > there[i] {
+			var c uint64
+			s[0], c = bits.Add64(s[0], w[2*i], 0)
+			s[1], c = bits.Add64(s[1], w[2*i+1], c)
+			s[2], _ = bits.Add64(s[2], uint64(int64(w[2*i+1])>>63)+uint64(over[i]), c)
+		}
+		upTo[i+1] = s
+	}
+	sums, out, has := make([]uint64, 2*n), make([]int64, n), make([]uint8, n)
+	for i := range n {
+		x, y := upTo[hi[i]], upTo[lo[i]]
+		var c uint64
+		sums[2*i], c = bits.Sub64(x[0], y[0], 0)
+		sums[2*i+1], c = bits.Sub64(x[1], y[1], c)
+		top, _ := bits.Sub64(x[2], y[2], c)
+		out[i] = int64(top + sums[2*i+1]>>63) // what the sign of the lower words does not say
+		if there[hi[i]] > there[lo[i]] {
+			has[i] = 1
+		}
+	}
+	return []arrow.Array{col.NewSized(a.DataType(), n, arrow.GetBytes(sums), has), col.New(int64s, out, nil)}
+}
+
+// sumFloats sums floats: from the partition's beginning with compensation, else over a tree of sums, since the difference of two sums may have no right digit.
+func sumFloats(p *Part, a arrow.Array, lo, hi []int32) []arrow.Array {
+	n := a.Len()
+	v, there := col.Fixed[float64](a), present(a)
+	sum, comp, has := make([]float64, n), make([]float64, n), make([]uint8, n)
+	p.each(func(first, end int) {
+		if p.Frame.Lo == -Unbounded {
+			s, c, at := 0.0, 0.0, first
+			for i := first; i < end; i++ {
+				for ; at < int(hi[i]); at++ {
+					if there[at+1] == there[at] {
+						continue
+					}
+					t := s + v[at]
+					b := t - s
+					c += (s - (t - b)) + (v[at] - b)
+					s = t
+				}
+				sum[i], comp[i] = s, c
+			}
+			return
+		}
+		size := end - first
+		tree := make([]float64, 2*size)
+		for i := range size {
+			if there[first+i+1] > there[first+i] {
+				tree[size+i] = v[first+i]
+			}
+		}
+		for i := size - 1; i > 0; i-- {
+			tree[i] = tree[2*i] + tree[2*i+1]
+		}
+		for i := first; i < end; i++ {
+			l, r := int(lo[i])-first+size, int(hi[i])-first+size
+			left, right := 0.0, 0.0
+			for ; l < r; l, r = l/2, r/2 {
+				if l&1 != 0 {
+					left += tree[l]
+					l++
+				}
+				if r&1 != 0 {
+					r--
+					right = tree[r] + right
+				}
+			}
+			sum[i] = left + right
+		}
+	})
+	for i := range has {
+		if there[hi[i]] > there[lo[i]] {
+			has[i] = 1
+		}
+		if math.IsInf(sum[i], 0) || math.IsNaN(sum[i]) {
+			comp[i] = 0
+		}
+	}
+	return []arrow.Array{col.New(float64s, sum, has), col.New(float64s, comp, nil)}
+}
+
+// aggregateLeast finds the row with the least value, or with the greatest one, of each frame: the frames' ends never go back, so
+// only rows that none behind them beats are kept.
+func aggregateLeast(arg arrow.Field, greatest bool) framed {
+	return func(p *Part, args []arrow.Array, mem memory.Allocator) (arrow.Array, error) {
+		plan, err := orderkey.New([]orderkey.Column{{Type: arg.Type, Desc: greatest}})
+		if err != nil {
+			return nil, fail.Newf(fail.Internal, "window: %w", err)
+		}
+		var keys orderkey.Keys
+		if err := plan.NewEncoder().Encode(args[:1], p.N, &keys); err != nil {
+			return nil, fmt.Errorf("window: %w", err)
+		}
+		lo, hi := p.bounds()
+		idx := make([]int32, p.N)
+		var best []int32
+		p.each(func(first, end int) {
+			best = best[:0]
+			head, at := 0, first
+			for i := first; i < end; i++ {
+				for ; at < int(hi[i]); at++ {
+					if args[0].IsNull(at) {
+						continue
+					}
+					for len(best) > head && keys.Less(plan, at, int(best[len(best)-1])) {
+						best = best[:len(best)-1]
+					}
+					best = append(best, int32(at))
+				}
+				for head < len(best) && best[head] < lo[i] {
+					head++
+				}
+				idx[i] = -1
+				if head < len(best) {
+					idx[i] = best[head]
+				}
+			}
+		})
+		return pick(args[0], idx, mem)
+	}
+}

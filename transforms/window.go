@@ -1,0 +1,279 @@
+package transforms
+
+import (
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/apache/arrow/go/v17/arrow"
+	"github.com/apache/arrow/go/v17/arrow/array"
+	"github.com/apache/arrow/go/v17/arrow/memory"
+
+	"github.com/sluice-data/sluice/internal/expr"
+	"github.com/sluice-data/sluice/internal/spec"
+	"github.com/sluice-data/sluice/transforms/agg"
+	"github.com/sluice-data/sluice/transforms/internal/col"
+	"github.com/sluice-data/sluice/transforms/win"
+)
+
+func init() {
+	Register(Def{
+		Name: "window",
+		Doc: "Adds columns of SQL window functions: partition_by is a list of columns or expressions (without it all rows are one partition), order_by what sort takes, and columns maps names to calls. " +
+			windowDocs() + ". Aggregate functions work over frames, too: sum, avg, min, max and count over any, the others over whole partitions. " +
+			"A frame is written behind the call: rows between 6 preceding and current row; rows with unbounded, current row or a number of rows, range with unbounded and current row. Without one it is SQL's: with an order_by " +
+			"all rows up to the current one and those equal to it, else the whole partition. Rows come out in the order of partition_by (nulls last) and then order_by; equal rows keep that of the input, whatever the lanes. " +
+			"Rows go to disk where the memory limit has no room; of one partition at a time what the functions read and give has to fit.",
+		Example: "- window: {partition_by: [zone], order_by: [fare], columns: {rn: row_number(), prev: \"lag(fare, 1)\", run: sum(fare) rows between unbounded preceding and current row}}",
+		Bind:    bindWindow,
+	})
+}
+
+// windowDocs is a line on each function.
+func windowDocs() string {
+	var out []string
+	for _, name := range win.Names() {
+		f, _ := win.Lookup(name)
+		out = append(out, f.Example+" is "+f.Doc)
+	}
+	return "The functions: " + strings.Join(out, "; ")
+}
+
+func bindWindow(env Env, n *spec.Node, in *arrow.Schema) (Bound, error) {
+	if _, err := n.Map("partition_by", "order_by", "columns"); err != nil {
+		return Bound{}, err
+	}
+	w := &windowBinder{env: env, in: in, group: &keyPart{}, order: &keyPart{}, args: &keyPart{}}
+	var err error
+	explain := "window"
+	if at := n.Get("partition_by"); at != nil {
+		if w.group, err = bindKeys(env, at, in); err != nil {
+			return Bound{}, err
+		}
+		explain += " partition by " + strings.Join(w.group.says, ", ")
+	}
+	if at := n.Get("order_by"); at != nil {
+		if w.order, err = bindOrder(env, at, in); err != nil {
+			return Bound{}, err
+		}
+		explain += " order by " + strings.Join(w.order.says, ", ")
+	}
+	at := n.Get("columns")
+	if at == nil {
+		return Bound{}, n.Errorf("window needs columns: {columns: {rn: row_number()}}")
+	}
+	entries, err := at.Map()
+	if err != nil {
+		return Bound{}, err
+	}
+	if len(entries) == 0 {
+		return Bound{}, at.Errorf("window needs at least one column: {rn: row_number()}")
+	}
+	var says []string
+	for _, e := range entries {
+		if len(in.FieldIndices(e.Key)) > 0 || slices.ContainsFunc(w.calls, func(c windowCall) bool { return c.field.Name == e.Key }) {
+			return Bound{}, e.At.Errorf("window gives a column %q, and there is one: use another name", e.Key)
+		}
+		c, text, err := w.call(e.Value)
+		if err != nil {
+			return Bound{}, err
+		}
+		c.field.Name = e.Key
+		w.calls = append(w.calls, c)
+		says = append(says, e.Key+" = "+text)
+	}
+	explain += ": " + strings.Join(says, ", ")
+	parts := []*keyPart{w.group, w.order, w.args}
+	needs := func(out map[string]bool) map[string]bool {
+		if out == nil {
+			return nil
+		}
+		need := names{}
+		for name := range out {
+			if len(in.FieldIndices(name)) > 0 {
+				need.add(name)
+			}
+		}
+		need.add(columnsOf(parts)...)
+		return need
+	}
+	return narrowed(everything(in), func(out view) (Bound, error) {
+		f, err := newWindow(env, parts, w.calls, out)
+		if err != nil {
+			return Bound{}, n.Errorf("window: %w", err)
+		}
+		return Bound{Fold: f, Explain: explain, Needs: needs}, nil
+	})
+}
+
+// windowCall is one column of a window step.
+type windowCall struct {
+	field   arrow.Field
+	args    []int // among the columns kept with the keys
+	frame   win.Frame
+	compute func(p *win.Part, args []arrow.Array, mem memory.Allocator) (arrow.Array, error)
+}
+
+type windowBinder struct {
+	env                Env
+	in                 *arrow.Schema
+	group, order, args *keyPart
+	calls              []windowCall
+}
+
+// call binds a function with its frame.
+func (w *windowBinder) call(n *spec.Node) (c windowCall, text string, err error) {
+	if text, err = n.Str(); err != nil {
+		return c, text, err
+	}
+	call, frame, err := expr.ParseWindow(text)
+	if err != nil {
+		return c, text, placed(n, 0, err)
+	}
+	c.frame = win.Frame{Lo: -win.Unbounded, Hi: win.Unbounded}
+	switch {
+	case frame != nil:
+		c.frame.Rows = frame.Rows
+		if !frame.Lo.Unbounded {
+			c.frame.Lo = frame.Lo.By
+		}
+		if !frame.Hi.Unbounded {
+			c.frame.Hi = frame.Hi.By
+		}
+	case len(w.order.progs) > 0:
+		c.frame.Hi = 0
+	}
+	fn, ok := win.Lookup(call.Name)
+	if !ok {
+		return c, text, w.aggregate(n, call, &c)
+	}
+	switch {
+	case call.Star || call.Distinct:
+		return c, text, n.ErrorAt(call.Pos, "%s takes neither * nor distinct", call.Name)
+	case len(call.Args) < fn.Arity[0] || len(call.Args) > fn.Arity[1]:
+		return c, text, n.ErrorAt(call.Pos, "%s has %d arguments: want it like %s", call.Name, len(call.Args), fn.Example)
+	case frame != nil && !fn.Framed:
+		return c, text, n.ErrorAt(frame.Pos, "%s takes no frame", call.Name)
+	}
+	args := make([]win.Arg, len(call.Args))
+	for i, a := range call.Args {
+		src := a.Source
+		if i == 2 { // a default is of the type of what it stands in for
+			src = "CASE WHEN TRUE THEN (" + src + ") ELSE (" + call.Args[0].Source + ") END"
+		}
+		p, err := expr.Compile(a.Source, w.in, w.env.Expr)
+		if err == nil && i == 2 {
+			p, err = expr.Compile(src, w.in, w.env.Expr)
+		}
+		if err != nil {
+			return c, text, placed(n, a.Pos, err)
+		}
+		args[i].Field = p.Field()
+		if i == 1 || call.Name == "ntile" {
+			args[i].Const = constant(p)
+			continue
+		}
+		c.args = append(c.args, w.arg(p))
+	}
+	b, err := fn.Bind(args)
+	if err != nil {
+		return c, text, n.ErrorAt(call.Pos, "%w", err)
+	}
+	c.field = b.Result
+	c.compute = func(p *win.Part, kept []arrow.Array, mem memory.Allocator) (arrow.Array, error) {
+		if len(kept) == 2 { // of lag and lead: the constant between them is not kept
+			kept = []arrow.Array{kept[0], nil, kept[1]}
+		}
+		return b.Compute(p, kept, mem)
+	}
+	return c, text, nil
+}
+
+// aggregate binds an aggregate function.
+func (w *windowBinder) aggregate(n *spec.Node, call *expr.Call, c *windowCall) error {
+	fn, ok := agg.Lookup(call.Name)
+	if !ok {
+		known := append(win.Names(), agg.Names()...)
+		tip := hint(call.Name, known)
+		if tip == "" {
+			tip = ": use one of " + strings.Join(known, ", ")
+		}
+		return n.ErrorAt(call.Pos, "unknown window function %q%s", call.Name, tip)
+	}
+	bound := agg.Call{Distinct: call.Distinct, Star: call.Star}
+	for _, a := range call.Args {
+		p, err := expr.Compile(a.Source, w.in, w.env.Expr)
+		if err != nil {
+			return placed(n, a.Pos, err)
+		}
+		arg := agg.Arg{Field: p.Field()}
+		if arg.Const, err = constantOf(p); err != nil {
+			return n.ErrorAt(a.Pos, "%w", err)
+		}
+		bound.Args = append(bound.Args, arg)
+		c.args = append(c.args, w.arg(p))
+	}
+	b, err := win.Aggregate(fn, bound)
+	if err != nil {
+		return n.ErrorAt(call.Pos, "%w", err)
+	}
+	if b.Whole && !c.frame.Whole() {
+		return n.ErrorAt(call.Pos, "%s has whole partitions only: write rows between unbounded preceding and unbounded following behind it", call.Name)
+	}
+	c.field, c.compute = b.Result, b.Compute
+	return nil
+}
+
+// arg is the number of the column that p computes.
+func (w *windowBinder) arg(p *expr.Program) int {
+	for i, q := range w.args.progs {
+		if q.Source() == p.Source() {
+			return i
+		}
+	}
+	w.args.progs = append(w.args.progs, p)
+	return len(w.args.progs) - 1
+}
+
+// constant is the whole number that p is for every row, nil if it is none.
+func constant(p *expr.Program) *int64 {
+	if len(p.Columns()) > 0 || !arrow.IsInteger(p.Field().Type.ID()) {
+		return nil
+	}
+	a, err := constantOf(p)
+	if err != nil || a == nil {
+		return nil
+	}
+	defer a.Release()
+	if a.IsNull(0) {
+		return nil
+	}
+	var v int64
+	switch a := a.(type) {
+	case *array.Int32:
+		v = int64(a.Value(0))
+	case *array.Int64:
+		v = a.Value(0)
+	default:
+		return nil
+	}
+	return &v
+}
+
+// windowRows is how many rows of a partition fit into so many bytes, by what is kept of each while the functions are computed.
+func windowRows(bytes int64, args []arrow.DataType, calls []windowCall) int64 {
+	if bytes <= 0 {
+		return math.MaxInt32
+	}
+	each := int64(8) // where partitions and peers begin
+	for _, t := range args {
+		each += int64(max(col.Width(t), 8)) * 2
+		if col.IsVar(t) {
+			each += 32
+		}
+	}
+	for range calls {
+		each += 48 // frames, sums and the result
+	}
+	return max(1, min(math.MaxInt32, bytes/each))
+}

@@ -1,0 +1,244 @@
+package transforms
+
+import (
+	"context"
+
+	"github.com/apache/arrow/go/v17/arrow"
+	"github.com/apache/arrow/go/v17/arrow/array"
+	"github.com/apache/arrow/go/v17/arrow/memory"
+
+	"github.com/sluice-data/sluice/internal/fail"
+	"github.com/sluice-data/sluice/pipeline"
+	"github.com/sluice-data/sluice/transforms/internal/extsort"
+	"github.com/sluice-data/sluice/transforms/internal/orderkey"
+	"github.com/sluice-data/sluice/transforms/internal/take"
+	"github.com/sluice-data/sluice/transforms/win"
+)
+
+// window is the fold: rows are sorted by partition and order, what the functions read waits with the keys. The drain goes through the
+// keys, computes the functions for whole partitions, and hands out slices of rows with the results; lanes bring the rows together.
+type window struct {
+	parts  []*keyPart // partition, order, arguments
+	calls  []windowCall
+	out    view
+	schema *arrow.Schema
+	s      *extsort.Sorter
+	most   int64 // rows of a partition
+	budget int64
+}
+
+var _ pipeline.Rearranger = (*window)(nil)
+
+func newWindow(env Env, parts []*keyPart, calls []windowCall, out view) (*window, error) {
+	f := &window{parts: parts, calls: calls, out: out, budget: env.MemoryBudget}
+	cfg := extsort.Config{Step: "window", Schema: out.schema, Budget: env.MemoryBudget / 2, TempDir: env.TempDir}
+	for _, k := range parts[:2] {
+		p, err := orderkey.New(k.cols)
+		if err != nil {
+			return nil, err
+		}
+		cfg.Keys = append(cfg.Keys, p)
+	}
+	for _, p := range parts[2].progs {
+		cfg.Beside = append(cfg.Beside, p.Field().Type)
+	}
+	f.most = windowRows(env.MemoryBudget/2, cfg.Beside, calls)
+	fields := append([]arrow.Field(nil), out.schema.Fields()...)
+	for _, c := range calls {
+		fields = append(fields, c.field)
+	}
+	md := out.schema.Metadata()
+	f.schema = arrow.NewSchema(fields, &md)
+	var err error
+	f.s, err = extsort.New(cfg)
+	return f, err
+}
+
+func (f *window) Name() string          { return "window" }
+func (f *window) Schema() *arrow.Schema { return f.schema }
+func (f *window) GivesAllRows()         {}
+
+func (f *window) NewPartial(mem memory.Allocator) (pipeline.Partial, error) {
+	return &windowPartial{f: f, mem: mem, lane: f.s.NewLane(mem)}, nil
+}
+
+// windowPartial is one lane of a window.
+type windowPartial struct {
+	f    *window
+	mem  memory.Allocator
+	lane *extsort.Lane
+}
+
+func (p *windowPartial) Begin(number int64) { p.lane.Begin(number) }
+func (p *windowPartial) Rows() int64        { return p.lane.Rows() }
+func (p *windowPartial) Close()             { p.lane.Close() }
+
+func (p *windowPartial) Add(ctx context.Context, b pipeline.Batch, rej *pipeline.Rejects) error {
+	k, err := evalKeys(p.f.parts, p.f.out, b, p.mem, rej)
+	if err != nil {
+		return err
+	}
+	defer k.release()
+	return p.lane.AddBeside(ctx, k.by[:2], k.by[2], k.rec.Columns(), k.n)
+}
+
+func (f *window) Drain(ctx context.Context, mem memory.Allocator, parts []pipeline.Partial) (pipeline.Drain, error) {
+	lanes, err := lanesOf("window", parts, func(p *windowPartial) *extsort.Lane { return p.lane })
+	if err != nil {
+		return nil, err
+	}
+	d, err := f.s.Drain(ctx, mem, lanes, extsort.EveryRow)
+	if err != nil {
+		return nil, err
+	}
+	return &windowDrain{Drain: d, f: f, mem: mem, r: d.Groups(len(f.parts[0].progs) > 0)}, nil
+}
+
+// windowDrain gives the rows with the functions' values.
+type windowDrain struct {
+	*extsort.Drain
+	f     *window
+	mem   memory.Allocator
+	r     *extsort.GroupReader
+	ready []*pipeline.Chunk
+	own   pipeline.Decoder // of Next
+	out   []arrow.Record
+}
+
+var _ pipeline.LaneDrain = (*windowDrain)(nil)
+
+// windowSlice is a slice of the sort's result and the functions' values of its rows.
+type windowSlice struct {
+	rows *pipeline.Chunk
+	cols []arrow.Array
+}
+
+func (d *windowDrain) NextChunk(ctx context.Context) (*pipeline.Chunk, error) {
+	if len(d.ready) == 0 {
+		if err := d.compute(ctx); err != nil {
+			return nil, err
+		}
+	}
+	c := d.ready[0]
+	d.ready = d.ready[1:]
+	return c, nil
+}
+
+// compute makes the chunks of the next partitions.
+func (d *windowDrain) compute(ctx context.Context) error {
+	g, err := d.r.Next(ctx, d.mem, d.f.most, func() error {
+		return fail.Newf(fail.Usage, "window: a partition has more than %d rows, and of one partition what the functions read and give has to fit into half of the step's %d bytes: give the run more memory, or partition by more columns",
+			d.f.most, d.f.budget)
+	})
+	if err != nil {
+		return err
+	}
+	defer g.Release()
+	cols := make([]arrow.Array, 0, len(d.f.calls))
+	defer func() {
+		for _, a := range cols {
+			a.Release()
+		}
+	}()
+	for _, c := range d.f.calls {
+		args := make([]arrow.Array, len(c.args))
+		for i, at := range c.args {
+			args[i] = g.Beside[at]
+		}
+		a, err := c.compute(&win.Part{N: g.N, Starts: g.Starts, Peers: g.Peers, Frame: c.frame}, args, d.mem)
+		if err != nil {
+			return err
+		}
+		cols = append(cols, a)
+	}
+	g.Slices(func(rows *pipeline.Chunk, lo, hi int) {
+		s := &windowSlice{rows: rows}
+		for _, a := range cols {
+			if lo == 0 && hi == g.N {
+				a.Retain()
+			} else if err == nil { // a copy: records are counted by the buffers they share
+				a, err = take.Array(a, upTo(lo, hi), d.mem)
+			}
+			if err == nil {
+				s.cols = append(s.cols, a)
+			}
+		}
+		c := &pipeline.Chunk{Part: s, Offset: -1}
+		c.OnRelease(func() {
+			rows.Release()
+			for _, a := range s.cols {
+				a.Release()
+			}
+		})
+		d.ready = append(d.ready, c)
+	})
+	return err
+}
+
+func (d *windowDrain) NewDecoder(mem memory.Allocator) (pipeline.Decoder, error) {
+	inner, err := d.Drain.NewDecoder(mem)
+	if err != nil {
+		return nil, err
+	}
+	return &windowDecoder{inner, d.f.schema}, nil
+}
+
+// Next is for who has no lanes: the next record.
+func (d *windowDrain) Next(ctx context.Context) (arrow.Record, error) {
+	if d.own == nil {
+		var err error
+		if d.own, err = d.NewDecoder(d.mem); err != nil {
+			return nil, err
+		}
+	}
+	for len(d.out) == 0 {
+		c, err := d.NextChunk(ctx)
+		if err != nil {
+			return nil, err
+		}
+		err = d.own.Decode(ctx, c, nil, func(b pipeline.Batch) error {
+			b.Rec.Retain()
+			d.out = append(d.out, b.Rec)
+			return nil
+		})
+		c.Release()
+		if err != nil {
+			return nil, err
+		}
+	}
+	rec := d.out[0]
+	d.out = d.out[1:]
+	return rec, nil
+}
+
+func (d *windowDrain) Close() {
+	for _, c := range d.ready {
+		c.Release()
+	}
+	for _, r := range d.out {
+		r.Release()
+	}
+	d.ready, d.out = nil, nil
+	if d.own != nil {
+		d.own.Close()
+	}
+	d.Drain.Close()
+}
+
+// windowDecoder puts the functions' values beside the rows.
+type windowDecoder struct {
+	pipeline.Decoder
+	schema *arrow.Schema
+}
+
+func (w *windowDecoder) Decode(ctx context.Context, c *pipeline.Chunk, rej *pipeline.Rejects, emit func(pipeline.Batch) error) error {
+	s, ok := c.Part.(*windowSlice)
+	if !ok {
+		return fail.Newf(fail.Internal, "window: the chunk holds a %T", c.Part)
+	}
+	return w.Decoder.Decode(ctx, s.rows, rej, func(b pipeline.Batch) error {
+		rec := array.NewRecord(w.schema, append(append([]arrow.Array(nil), b.Rec.Columns()...), s.cols...), b.Rec.NumRows())
+		defer rec.Release()
+		return emit(pipeline.Batch{Rec: rec})
+	})
+}
