@@ -22,6 +22,7 @@ type dictionary struct {
 	off   []int32
 	data  []byte
 	seen  []bool // entries on a page
+	most  int    // entries (of byte strings: their bytes) beyond which none are worth it, once they are half of the values
 }
 
 func (d *dictionary) memory() int64 {
@@ -44,18 +45,21 @@ func (d *dictionary) build(c *column) int {
 		if k, ok := d.direct(c.w32[:n]); ok {
 			return d.worth(k, 4*k, 4*n, n)
 		}
+		d.most = max(n/2, mostBytes(4*n, n)/4)
 		d.w32 = buildWords(d, d.w32[:0], c.w32[:n])
 		return d.worth(len(d.w32), 4*len(d.w32), 4*n, n)
 	case kind64:
+		d.most = max(n/2, mostBytes(8*n, n)/8)
 		d.w64 = buildWords(d, d.w64[:0], c.w64[:n])
 		return d.worth(len(d.w64), 8*len(d.w64), 8*n, n)
 	case kindBytes:
-		d.buildBytes(c, n)
 		plain := int(c.off[n] - c.off[0])
 		entry := 0
 		if c.leaf.width == 0 {
 			plain, entry = plain+4*n, 4
 		}
+		d.most = mostBytes(plain, n)
+		d.buildBytes(c, n, entry)
 		k := max(0, len(d.off)-1)
 		return d.worth(k, len(d.data)+entry*k, plain, n)
 	}
@@ -64,11 +68,17 @@ func (d *dictionary) build(c *column) int {
 
 // worth is k if the dictionary and the indices are clearly smaller than the plain values, else 0.
 func (d *dictionary) worth(k, dict, plain, n int) int {
-	if k == 0 || dict > maxDictBytes || dict+n*bitWidth(k-1)/8 > plain-plain/8 {
+	if k == 0 || dict > maxDictBytes || dict+n*bitWidth(k-1)/8 > saved(plain) {
 		return 0
 	}
 	return k
 }
+
+// mostBytes is how many bytes of entries are worth it where half of the n values, or more, are entries.
+func mostBytes(plain, n int) int { return saved(plain) - n*bitWidth(n/2)/8 }
+
+// saved is the most that is clearly smaller than plain.
+func saved(plain int) int { return plain - plain/8 }
 
 // direct numbers values that lie close together by a table over their range. !ok if they do not.
 func (d *dictionary) direct(v []uint32) (int, bool) {
@@ -98,8 +108,7 @@ func (d *dictionary) direct(v []uint32) (int, bool) {
 
 // buildWords numbers the words v; no entries when there are too many.
 func buildWords[W uint32 | uint64](d *dictionary, entries, v []W) []W {
-	const first = 10
-	table, shift := d.clean(first)
+	table, shift := d.clean(firstLog(len(v)))
 	mask := uint32(len(table) - 1)
 	idx := d.idx[:len(v)]
 	for i, x := range v {
@@ -116,7 +125,7 @@ func buildWords[W uint32 | uint64](d *dictionary, entries, v []W) []W {
 		entries = append(entries, x)
 		table[h] = uint32(len(entries))
 		idx[i] = uint32(len(entries) - 1)
-		if len(entries)%512 == 0 && d.hopeless(i, len(entries)) {
+		if k := len(entries); k%128 == 0 && (k > d.most || k%512 == 0 && d.hopeless(i, k)) {
 			return entries[:0]
 		}
 		if !d.full(len(entries), len(table)) {
@@ -129,6 +138,15 @@ func buildWords[W uint32 | uint64](d *dictionary, entries, v []W) []W {
 		return entries[:0]
 	}
 	return entries
+}
+
+// firstLog is how large a table begins for n values: small, for most columns that are worth it have few entries; to grow it would
+// cost few values more than it saves.
+func firstLog(n int) int {
+	if n <= dictSample {
+		return 12
+	}
+	return 10
 }
 
 // full says whether a table with k entries should grow: one that is a quarter full has few of them out of place. There are
@@ -170,14 +188,14 @@ func hashWord[W uint32 | uint64](x W, shift int) uint32 {
 	return uint32((uint64(x) * 0x9E3779B97F4A7C15) >> (shift & 63))
 }
 
-// buildBytes numbers the byte strings of c in d.off and d.data; no entries when there are too many. d.w64 has a key of
+// buildBytes numbers the byte strings of c in d.off and d.data, each with so many bytes besides; no entries when there are too many. d.w64 has a key of
 // each: what a string shorter than eight bytes is, or a hash of a longer one.
-func (d *dictionary) buildBytes(c *column, n int) {
+func (d *dictionary) buildBytes(c *column, n, entry int) {
 	d.off, d.data, d.w64 = append(d.off[:0], 0), d.data[:0], d.w64[:0]
 	if d.data == nil {
 		d.data = []byte{} // an empty entry is not nil
 	}
-	table, shift := d.clean(10)
+	table, shift := d.clean(firstLog(n))
 	mask := uint32(len(table) - 1)
 	idx := d.idx[:n]
 	off := c.off[:n+1]
@@ -210,7 +228,7 @@ func (d *dictionary) buildBytes(c *column, n int) {
 			d.off = d.off[:1]
 			return
 		}
-		if k%512 == 0 && d.hopeless(i, k) {
+		if k%128 == 0 && (2*k > n && len(d.data)+entry*k > d.most || k%512 == 0 && d.hopeless(i, k)) {
 			d.off = d.off[:1]
 			return
 		}

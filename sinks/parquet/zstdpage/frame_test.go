@@ -255,3 +255,27 @@ func TestEstimates(t *testing.T) {
 		}
 	}
 }
+
+// A byte that seldom changes is in the match of most values, beside those that never do: a clock's values take their lower bytes
+// only, a counter's hardly more than one.
+func TestSlowClock(t *testing.T) {
+	d, e := decoder(t), &Encoder{}
+	for _, c := range []struct {
+		name       string
+		tick       uint64
+		bytesAtMax float64 // a value
+	}{
+		{"half a minute in microseconds", 31_000_000, 4.2},
+		{"a counter", 1, 1.2},
+	} {
+		for _, n := range []int{2000, 20_000} {
+			var src []byte
+			for i := range n {
+				src = binary.LittleEndian.AppendUint64(src, 1_694_231_200_000_000+uint64(i)*c.tick)
+			}
+			if got := float64(check(t, d, e, src, 0, 8, Matched)) / float64(n); got > c.bytesAtMax {
+				t.Errorf("%s: %d values take %.2f bytes each, want %.2f at most", c.name, n, got, c.bytesAtMax)
+			}
+		}
+	}
+}

@@ -15,7 +15,7 @@ type run struct {
 }
 
 // constant finds the longest run of the values of src; one without bytes if there is none that is worth a match, or another
-// one beside it that is, too.
+// one beside it that is, too, or a byte next to it that is nearly always the same.
 func constant(src []byte, stride int) run {
 	var differs [maxStride]bool
 	switch {
@@ -60,7 +60,26 @@ func constant(src []byte, stride int) run {
 	if best.n < minMatch || best.n == stride || same-best.n >= minMatch {
 		return run{}
 	}
+	before := best.next - best.n - 1
+	if rare(src, stride, best.next) || rare(src, stride, (before+stride)%stride) {
+		return run{} // a match of each length takes less than that byte of every value
+	}
 	return best
+}
+
+// rare says whether byte k changes in few of a thousand values that are spread over src, as the upper bytes of a slow clock do.
+func rare(src []byte, stride, k int) bool {
+	values := len(src) / stride
+	step := max(1, values/1000)
+	changes, n := 0, 0
+	for v := step; v < values; v += step {
+		at := v*stride + k
+		if src[at] != src[at-stride] {
+			changes++
+		}
+		n++
+	}
+	return changes < n/8
 }
 
 // differences is where the first eight bytes of values ever differ from those of the value before.
