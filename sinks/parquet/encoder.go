@@ -118,22 +118,17 @@ func (e *encoder) chunk(body *blockBody) error {
 	width := 0
 	encoding := format.Plain
 	e.raw = e.raw[:0]
-	e.codec.forget()
 	if k > 0 {
 		width, encoding = bitWidth(k-1), format.RLEDictionary
 		e.raw = e.dict.page(e.raw, c.leaf, k)
 	}
 	dictEnd := len(e.raw)
-	e.cut(maxPageRows, maxPageBytes, width)
-	if err := e.bodies(k, width); err != nil {
+	if err := e.layOut(k, width, dictEnd, maxPageRows, maxPageBytes); err != nil {
 		return err
 	}
 	how, pages := e.effort(k, dictEnd)
 	if how.searches() && e.codec.codec == format.Zstd && e.long() && !e.sorted(k) {
-		e.cut(c.rows, longPageBytes, width)
-		e.raw = e.raw[:dictEnd]
-		e.codec.forget()
-		if err := e.bodies(k, width); err != nil {
+		if err := e.layOut(k, width, dictEnd, c.rows, longPageBytes); err != nil {
 			return err
 		}
 	}
@@ -142,6 +137,14 @@ func (e *encoder) chunk(body *blockBody) error {
 		return err
 	}
 	return e.describe(body, &ch, k)
+}
+
+// layOut makes pages of so many rows and bytes, and their bodies behind the dictionary's.
+func (e *encoder) layOut(k, width, dictEnd, rows, size int) error {
+	e.cut(rows, size, width)
+	e.raw = e.raw[:dictEnd]
+	e.codec.forget()
+	return e.bodies(k, width)
 }
 
 // bodies appends the pages' bodies to e.raw: indices of width bits where the dictionary has k entries, PLAIN values without one.
@@ -260,23 +263,32 @@ func (e *encoder) span(at page, n int) page {
 		p.slots = n
 	} else {
 		// A row begins at each slot of repetition level 0.
-		rest := c.rep[at.slot:]
-		seen, i := 0, 0
-		for ; i < len(rest); i++ {
-			if rest[i] == 0 {
-				if seen++; seen > n {
-					break
-				}
+		p.slots = holding(c.rep[at.slot:], 0, n)
+	}
+	p.values = bytes.Count(c.def[at.slot:at.slot+p.slots], []byte{c.leaf.maxDef})
+	return p
+}
+
+// holding is how many bytes of v hold x n times, with all that come before the next x.
+func holding(v []uint8, x uint8, n int) int {
+	const piece = 512
+	at := 0
+	for at+piece <= len(v) {
+		k := bytes.Count(v[at:at+piece], []byte{x})
+		if k > n {
+			break
+		}
+		n -= k
+		at += piece
+	}
+	for ; at < len(v); at++ {
+		if v[at] == x {
+			if n--; n < 0 {
+				break
 			}
 		}
-		p.slots = i
 	}
-	for _, d := range c.def[at.slot : at.slot+p.slots] {
-		if d == c.leaf.maxDef {
-			p.values++
-		}
-	}
-	return p
+	return at
 }
 
 // size is about how many bytes page p takes.

@@ -78,25 +78,21 @@ func validity(arr arrow.Array) ([]byte, int) {
 	return b, off
 }
 
+// optional raises the definition level of what is not null. It does not branch on it.
 func (s *shredder) optional(arr arrow.Array) {
+	def := s.def[:len(s.idx)]
 	valid, off := validity(arr)
 	if valid == nil {
 		for j, i := range s.idx {
-			if i >= 0 {
-				s.def[j]++
-			}
+			def[j] += uint8(uint32(^i) >> 31)
 		}
 		return
 	}
 	for j, i := range s.idx {
-		if i < 0 {
-			continue
-		}
-		if bitutil.BitIsSet(valid, off+int(i)) {
-			s.def[j]++
-		} else {
-			s.idx[j] = -1
-		}
+		at := off + int(i&^(i>>31)) // 0 for a path that has ended
+		there := valid[at>>3] >> (at & 7) & uint8(uint32(^i)>>31)
+		def[j] += there
+		s.idx[j] = i | (int32(there) - 1) // -1 where it is null
 	}
 }
 
@@ -123,17 +119,27 @@ func (s *shredder) list(l *leaf, arr arrow.Array, rep uint8) (arrow.Array, error
 	if err != nil {
 		return nil, err
 	}
-	def, reps, idx := s.def2[:0], s.rep2[:0], s.idx2[:0]
+	n := len(s.idx)
+	for _, i := range s.idx {
+		if i >= 0 {
+			n += int(max(offs[i+1]-offs[i], 1) - 1)
+		}
+	}
+	def, reps, idx := slices.Grow(s.def2[:0], n)[:n], slices.Grow(s.rep2[:0], n)[:n], slices.Grow(s.idx2[:0], n)[:n]
+	k := 0
 	for j, i := range s.idx {
+		d, r := s.def[j], s.rep[j]
 		if i < 0 || offs[i] == offs[i+1] {
-			def, reps, idx = append(def, s.def[j]), append(reps, s.rep[j]), append(idx, -1)
+			def[k], reps[k], idx[k] = d, r, -1
+			k++
 			continue
 		}
-		d, r := s.def[j]+1, s.rep[j]
+		first := k
 		for e := offs[i]; e < offs[i+1]; e++ {
-			def, reps, idx = append(def, d), append(reps, r), append(idx, e)
-			r = rep
+			def[k], reps[k], idx[k] = d+1, rep, e
+			k++
 		}
+		reps[first] = r
 	}
 	s.def, s.def2 = def, s.def
 	s.rep, s.rep2 = reps, s.rep
