@@ -142,7 +142,7 @@ func (d *drain) Next(ctx context.Context) (arrow.Record, error) {
 func (d *drain) NewDecoder(mem memory.Allocator) (pipeline.Decoder, error) {
 	r := &reader{d: d, mem: mem, cols: make([]rowpack.Builder, len(d.f.lays)), cursors: make([]cursor, len(d.lanes))}
 	for i := range r.cursors {
-		r.cursors[i].Cols = rowpack.NewColumns(d.f.lays)
+		r.cursors[i].Cols, r.cursors[i].Lazy = rowpack.NewColumns(d.f.lays), true
 	}
 	for i := range d.f.lays {
 		r.cols[i] = rowpack.NewBuilder(&d.f.lays[i], mem)

@@ -30,7 +30,7 @@ type lane struct {
 
 	chunk  int64
 	window window
-	spare  rowpack.Column // what columns are permuted into
+	spare  rowpack.Column // what columns are ordered into
 	order  []int32
 	out    *rowpack.Encoder
 	kept   []slab // in memory, in the order they were made
@@ -174,9 +174,18 @@ func (l *lane) add(ctx context.Context, b pipeline.Batch, rej *pipeline.Rejects)
 }
 
 func (w *window) size() int64 {
-	n := int64(8 * len(w.ids)) // and their order
+	n := int64(16 * len(w.ids)) // and their order, and the numbers that values are made of
 	for i := range w.cols {
 		n += w.cols[i].Size()
+	}
+	return n
+}
+
+// packed is about what pieces of the columns, which are short, take: more for few nulls, less for pieces of few rows.
+func (w *window) packed(parts int) int {
+	n := parts * (rowpack.PieceHead + 8 + 8*len(w.cols))
+	for i := range w.cols {
+		n += int(w.cols[i].Size())
 	}
 	return n
 }
@@ -261,12 +270,15 @@ func (l *lane) pack() error {
 	}
 	starts := l.sort()
 	for i := range w.cols {
-		w.cols[i].Permute(&l.spare, l.order)
+		l.out.Order(&l.spare, &w.cols[i], i, l.order)
 		w.cols[i], l.spare = l.spare, w.cols[i]
 	}
 	s := slab{ends: make([]uint32, len(l.parts))}
 	if k := len(l.free) - 1; k >= 0 {
 		s.data, l.free = l.free[k][:0], l.free[:k]
+	} else {
+		n := w.packed(len(l.parts))
+		s.data = make([]byte, 0, n+n/16) // the next windows are not quite the same
 	}
 	var runs []rowpack.Run
 	for id := range l.parts {

@@ -7,6 +7,7 @@ import (
 	"github.com/apache/arrow/go/v17/arrow/array"
 	"github.com/apache/arrow/go/v17/arrow/memory"
 
+	"github.com/sluice-data/sluice/internal/recycle"
 	"github.com/sluice-data/sluice/transforms/internal/col"
 )
 
@@ -15,10 +16,10 @@ type Builder struct {
 	lay   *Layout
 	mem   memory.Allocator
 	n     int
-	data  []byte  // values, or the bytes of texts, and room for more
-	used  int     // bytes of data
-	off   []byte  // of texts: where value i begins, as int32
-	valid []uint8 // nil while no value is null; reused
+	data  *memory.Buffer // values, or the bytes of texts, and room for more; nil when none is in the making
+	used  int            // bytes of data
+	off   *memory.Buffer // of texts: where value i begins, as int32
+	valid []uint8        // nil while no value is null; reused
 }
 
 // NewBuilder makes a builder of arrays in memory of mem.
@@ -28,21 +29,21 @@ func NewBuilder(lay *Layout, mem memory.Allocator) Builder { return Builder{lay:
 func (b *Builder) Start(n int) {
 	b.n, b.used, b.valid = 0, 0, b.valid[:0]
 	if b.lay.IsText() {
-		b.off = b.mem.Allocate(4 * (n + 1))
-		as[int32](b.off)[0] = 0
-		b.data = b.mem.Allocate(8 * n)
+		b.off = recycle.Undefined(b.mem, 4*(n+1))
+		as[int32](b.off.Bytes())[0] = 0
+		b.data = recycle.Undefined(b.mem, 8*n)
 	} else {
-		b.data = b.mem.Allocate(n * b.lay.width)
+		b.data = recycle.Undefined(b.mem, n*b.lay.width)
 	}
 }
 
 // Drop gives the memory back.
 func (b *Builder) Drop() {
 	if b.data != nil {
-		b.mem.Free(b.data)
+		b.data.Release()
 	}
 	if b.off != nil {
-		b.mem.Free(b.off)
+		b.off.Release()
 	}
 	b.data, b.off = nil, nil
 }
@@ -62,7 +63,7 @@ func (b *Builder) AddSpan(src *Column, lo, hi int) error {
 	if !b.lay.IsText() {
 		w := b.lay.width
 		b.used = b.n * w
-		copy(b.data[at*w:b.used], src.data[lo*w:hi*w])
+		src.restore(b.data.Bytes()[at*w:b.used], lo, hi)
 		return nil
 	}
 	from := uint32(0)
@@ -74,11 +75,14 @@ func (b *Builder) AddSpan(src *Column, lo, hi int) error {
 	if b.used > math.MaxInt32 {
 		return ErrHuge
 	}
-	if b.used > len(b.data) {
-		b.data = b.mem.Reallocate(b.used+b.used/2, b.data)
+	if b.used > b.data.Len() {
+		more := recycle.Undefined(b.mem, b.used+b.used/2)
+		copy(more.Bytes(), b.data.Bytes()[:size])
+		b.data.Release()
+		b.data = more
 	}
-	copy(b.data[size:b.used], src.data[from:])
-	off := as[int32](b.off)[at+1 : b.n+1]
+	copy(b.data.Bytes()[size:b.used], src.data[from:])
+	off := as[int32](b.off.Bytes())[at+1 : b.n+1]
 	shift := int32(size) - int32(from)
 	for i, end := range src.ends[lo:hi] {
 		off[i] = int32(end) + shift
@@ -98,8 +102,8 @@ func (b *Builder) Pick(src *Column, order []int32) error {
 	if !b.lay.IsText() {
 		w := b.lay.width
 		b.used = n * w
-		b.data = b.mem.Allocate(b.used)
-		pickSized(b.data, src.data, w, order)
+		b.data = recycle.Undefined(b.mem, b.used)
+		pickSized(b.data.Bytes(), src.data, w, order)
 		return nil
 	}
 	for _, o := range order {
@@ -112,16 +116,15 @@ func (b *Builder) Pick(src *Column, order []int32) error {
 	if b.used > math.MaxInt32 {
 		return ErrHuge
 	}
-	b.off = b.mem.Allocate(4 * (n + 1))
-	b.data = b.mem.Allocate(b.used)
-	off, at := as[int32](b.off), 0
+	b.off, b.data = recycle.Undefined(b.mem, 4*(n+1)), recycle.Undefined(b.mem, b.used)
+	off, data, at := as[int32](b.off.Bytes()), b.data.Bytes(), 0
 	off[0] = 0
 	for i, o := range order {
 		from := uint32(0)
 		if o > 0 {
 			from = src.ends[o-1]
 		}
-		at += copy(b.data[at:], src.data[from:src.ends[o]])
+		at += copy(data[at:], src.data[from:src.ends[o]])
 		off[i+1] = int32(at)
 	}
 	return nil
@@ -139,10 +142,11 @@ func (b *Builder) Array() (arrow.Array, error) {
 	switch b.lay.kind {
 	case bools:
 		defer b.Drop()
+		values := b.data.Bytes()[:b.used] // bytes of 0 or 1: not kept
 		if missing == 0 {
-			return col.NewBool(b.data[:b.used], nil), nil
+			return col.NewBool(values, nil), nil
 		}
-		return col.NewBool(b.data[:b.used], b.valid), nil
+		return col.NewBool(values, b.valid), nil
 	case nested:
 		defer b.Drop()
 		return b.nested()
@@ -151,16 +155,16 @@ func (b *Builder) Array() (arrow.Array, error) {
 	if b.lay.kind == text {
 		if id := b.lay.typ.ID(); id == arrow.LARGE_STRING || id == arrow.LARGE_BINARY {
 			wide := make([]int64, b.n+1)
-			for i, o := range as[int32](b.off)[:b.n+1] {
+			for i, o := range as[int32](b.off.Bytes())[:b.n+1] {
 				wide[i] = int64(o)
 			}
-			b.mem.Free(b.off)
+			b.off.Release()
 			bufs = append(bufs, memory.NewBufferBytes(arrow.GetBytes(wide)))
 		} else {
-			bufs = append(bufs, b.buffer(b.off, 4*(b.n+1)))
+			bufs = append(bufs, cut(b.off, 4*(b.n+1)))
 		}
 	}
-	bufs = append(bufs, b.buffer(b.data, b.used))
+	bufs = append(bufs, cut(b.data, b.used))
 	b.data, b.off = nil, nil
 	d := array.NewData(b.lay.typ, b.n, bufs, nil, missing, 0)
 	for _, buf := range bufs {
@@ -172,25 +176,23 @@ func (b *Builder) Array() (arrow.Array, error) {
 	return array.MakeFromData(d), nil
 }
 
-// buffer is the first n bytes of raw, which it takes over. Its length is what is in it: blocks are cut by that.
-func (b *Builder) buffer(raw []byte, n int) *memory.Buffer {
+// cut is the first n bytes of b, which it takes over. Its length is what is in it: blocks are cut by that.
+func cut(b *memory.Buffer, n int) *memory.Buffer {
 	if n == 0 {
-		b.mem.Free(raw)
+		b.Release()
 		return memory.NewBufferBytes(nil)
 	}
-	if n < len(raw) {
-		raw = b.mem.Reallocate(n, raw)
-	}
-	return memory.NewBufferWithAllocator(raw, b.mem)
+	b.ResizeNoShrink(n)
+	return b
 }
 
 func (b *Builder) nested() (arrow.Array, error) {
 	node := newNode(b.lay.typ)
-	off := as[int32](b.off)
+	off, data := as[int32](b.off.Bytes()), b.data.Bytes()
 	for i := range b.n {
 		if len(b.valid) > 0 && b.valid[i] == 0 {
 			node.null()
-		} else if rest, err := node.read(b.data[off[i]:off[i+1]]); err != nil {
+		} else if rest, err := node.read(data[off[i]:off[i+1]]); err != nil {
 			return nil, err
 		} else if len(rest) != 0 {
 			return nil, ErrShort

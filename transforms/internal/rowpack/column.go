@@ -1,3 +1,5 @@
+// Package rowpack keeps rows in few bytes while they wait, in memory or on disk, and gives them back bit for bit: values of columns
+// gather in a Column, an Encoder makes pieces of them, a Decoder reads pieces into Columns, and a Builder makes Arrow arrays of those.
 package rowpack
 
 import (
@@ -60,6 +62,7 @@ func (l *Layout) IsText() bool { return l.kind == text || l.kind == nested }
 type Column struct {
 	lay   *Layout
 	n     int
+	form  form // whole, but after Encoder.Order and of a Decoder that is Lazy
 	data  []byte
 	ends  []uint32 // of texts in data
 	valid []uint8  // nil while no value is null
@@ -76,7 +79,7 @@ func NewColumns(lays []Layout) []Column {
 
 // Reset makes c empty; its memory stays for the next values.
 func (c *Column) Reset() {
-	c.n, c.data, c.ends, c.valid = 0, c.data[:0], c.ends[:0], c.valid[:0]
+	c.n, c.form, c.data, c.ends, c.valid = 0, form{}, c.data[:0], c.ends[:0], c.valid[:0]
 }
 
 // Size is the bytes of the values.
@@ -194,7 +197,7 @@ var ErrHuge = errors.New("more than 2 GiB of one column in one batch")
 
 // Borrow makes c n values given as their bytes, and the ends of texts in them: it holds on to both until it is given others.
 func (c *Column) Borrow(n int, data []byte, ends []uint32) {
-	c.n, c.data, c.ends, c.valid = n, data, ends, nil
+	c.n, c.form, c.data, c.ends, c.valid = n, form{}, data, ends, nil
 }
 
 // Alias is c's values, shared with c until either is changed.
@@ -305,6 +308,9 @@ func (c *Column) AddSpan(src *Column, lo, hi int) error {
 func (c *Column) TextSize(lo, hi int) int {
 	if hi == 0 || !c.lay.IsText() {
 		return 0
+	}
+	if c.form.way == digitTexts { // those of nulls would be less
+		return (hi - lo) * int(c.form.arg)
 	}
 	from := uint32(0)
 	if lo > 0 {

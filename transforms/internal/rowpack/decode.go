@@ -3,6 +3,7 @@ package rowpack
 import (
 	"encoding/binary"
 	"hash/crc32"
+	"math"
 )
 
 // Decoder reads pieces back into columns that it reuses.
@@ -10,9 +11,11 @@ type Decoder struct {
 	Cols []Column
 	Runs []Run
 	N    int // rows
-	ints []int64
-	lens []uint32
-	vals Column // values without the nulls
+	// Lazy leaves values as the piece has them, in its memory: for a Builder's AddSpan alone, and as long as the piece is there.
+	Lazy bool
+
+	own, values [][]byte // memory of columns whose data is not the piece's; of values that are whole
+	nums        []uint64
 }
 
 // PieceLen is the length of the piece that begins with head, with its head.
@@ -51,10 +54,16 @@ func (d *Decoder) Piece(src []byte) error {
 	if runs > 0 && sum != n {
 		return ErrShort
 	}
+	if d.own == nil {
+		d.own, d.values = make([][]byte, len(d.Cols)), make([][]byte, len(d.Cols))
+	}
 	for i := range d.Cols {
 		var err error
-		if body, err = d.column(&d.Cols[i], body); err != nil {
+		if body, err = d.column(&d.Cols[i], &d.own[i], body); err != nil {
 			return err
+		}
+		if !d.Lazy {
+			d.Cols[i].restoreAll(&d.values[i])
 		}
 	}
 	if len(body) != 0 {
@@ -63,106 +72,101 @@ func (d *Decoder) Piece(src []byte) error {
 	return nil
 }
 
-func (d *Decoder) column(c *Column, src []byte) ([]byte, error) {
+func (d *Decoder) column(c *Column, own *[]byte, src []byte) ([]byte, error) {
 	if len(src) < 2 || src[0]&^nulls != kindOf(c.lay) {
 		return nil, ErrShort
 	}
-	c.Reset()
-	c.n = d.N
+	c.n, c.form, c.data, c.ends, c.valid = d.N, form{}, nil, c.ends[:0], c.valid[:0]
 	flag := src[0] & nulls
 	src = src[1:]
-	if flag == 0 {
-		return d.values(c, src, d.N)
+	there := d.N
+	if flag != 0 {
+		if len(src) <= (d.N+7)/8 {
+			return nil, ErrShort
+		}
+		c.valid = extend(c.valid, d.N)
+		src = unpackBytes(c.valid, src)
+		there = 0
+		for _, v := range c.valid {
+			there += int(v)
+		}
 	}
-	if len(src) < (d.N+7)/8 {
+	f, w := &c.form, c.lay.width
+	f.way = src[0]
+	src = src[1:]
+	switch isText := c.lay.IsText(); {
+	case f.way == texts && isText:
+		return c.readTexts(src, there)
+	case f.way == bitValues && c.lay.kind == bools:
+		if len(src) < (there+7)/8 {
+			return nil, ErrShort
+		}
+		f.width, f.unit = 1, 1
+		*own = extend(*own, d.N)
+		c.data = (*own)[:there]
+		src = unpackBytes(c.data, src)
+		c.spread(own)
+		return src, nil
+	case f.way == rawValues && !isText:
+		f.width = w
+	case f.way == numbers && (w == 2 || w == 4 || w == 8), f.way == decimals && w == 8 && c.lay.float, f.way == lowWords && w == 16, f.way == digitTexts && c.lay.kind == text:
+		if len(src) < 2 {
+			return nil, ErrShort
+		}
+		f.arg, f.width, f.unit = src[0], int(src[1]), 1
+		var k int
+		if f.base, k = binary.Varint(src[2:]); k <= 0 || f.arg >= mostArg[f.way] || f.width > 8 || f.width&(f.width-1) != 0 {
+			return nil, ErrShort
+		}
+		if f.way == numbers {
+			f.unit = units[f.arg]
+		}
+		src = src[2+k:]
+	default:
 		return nil, ErrShort
 	}
-	c.valid = extend(c.valid, d.N)
-	src = unpackBytes(c.valid, src)
-	present := 0
-	for _, v := range c.valid {
-		present += int(v)
+	size := there * f.width
+	if len(src) < size {
+		return nil, ErrShort
 	}
-	d.vals.Reset()
-	d.vals.lay = c.lay
-	src, err := d.values(&d.vals, src, present)
-	if err != nil {
-		return nil, err
+	c.data, src = src[:size], src[size:]
+	if f.way == digitTexts {
+		d.print(c, own, there)
+	} else {
+		c.spread(own)
 	}
-	spread(c, &d.vals)
 	return src, nil
 }
 
-// spread puts the values of v where c has any.
-func spread(c, v *Column) {
-	k := 0
+// restoreAll makes the values whole, in memory of their own.
+func (c *Column) restoreAll(own *[]byte) {
 	if c.lay.IsText() {
-		c.data = append(c.data, v.data...)
-		end := uint32(0)
-		for _, there := range c.valid {
-			if there != 0 {
-				end = v.ends[k]
-				k++
-			}
-			c.ends = append(c.ends, end)
-		}
-		return
+		*own = append((*own)[:0], c.data...)
+	} else {
+		*own = extend(*own, c.n*c.lay.width)
+		c.restore(*own, 0, c.n)
 	}
-	w := c.lay.width
-	c.data = extend(c.data, len(c.valid)*w)
-	clear(c.data)
-	for i, there := range c.valid {
-		if there != 0 {
-			copy(c.data[i*w:(i+1)*w], v.data[k*w:])
-			k++
-		}
-	}
+	c.data, c.form = *own, form{}
 }
 
-// values reads n values into c, which is empty.
-func (d *Decoder) values(c *Column, src []byte, n int) ([]byte, error) {
-	if len(src) == 0 {
-		return nil, ErrShort
+// mostArg is above what a form's arg may be.
+var mostArg = [...]uint8{numbers: uint8(len(units)), decimals: mostExp + 1, lowWords: 1, digitTexts: mostDigits + 1}
+
+// spread moves the values, of which c.data has those that are not null, to where they belong. What is in a null's place does not matter.
+func (c *Column) spread(own *[]byte) {
+	w, k := c.form.width, len(c.data)
+	if k == c.n*w {
+		return
 	}
-	how := src[0]
-	src = src[1:]
-	w := c.lay.width
-	if !c.lay.IsText() {
-		c.data = extend(c.data, n*w)
-	}
-	switch {
-	case how == rawValues && (!c.lay.IsText() || n == 0):
-		if len(src) < n*w && n > 0 {
-			return nil, ErrShort
+	*own = extend(*own, c.n*w)
+	out := *own
+	for i := c.n - 1; i >= 0; i-- { // from the end: c.data may be the beginning of out
+		if c.valid[i] != 0 {
+			k -= w
+			copy(out[i*w:(i+1)*w], c.data[k:k+w])
 		}
-		copy(c.data, src[:len(c.data)])
-		return src[len(c.data):], nil
-	case how == packed && w == 1:
-		return unpack(as[int8](c.data), src)
-	case how == packed && w == 2:
-		return unpack(as[int16](c.data), src)
-	case how == packed && w == 4:
-		return unpack(as[int32](c.data), src)
-	case how == packed && w == 8:
-		return unpack(as[int64](c.data), src)
-	case how == decimals && w == 8:
-		return d.decimals(as[float64](c.data), src)
-	case how == lowWords && w == 16:
-		low := grown(&d.ints, n)
-		src, err := unpack(low, src)
-		out := as[int64](c.data)
-		for i, v := range low {
-			out[2*i], out[2*i+1] = v, v>>63
-		}
-		return src, err
-	case how == bitValues && len(src) >= (n+7)/8:
-		return unpackBytes(c.data, src), nil
-	case how == texts:
-		return d.texts(c, src, n)
-	case how == digitTexts:
-		return d.digits(c, src, n)
 	}
-	return nil, ErrShort
+	c.data = out
 }
 
 // unpackBytes sets out to the first bits of src, as bytes of 0 or 1, and returns the rest.
@@ -173,58 +177,59 @@ func unpackBytes(out []uint8, src []byte) []byte {
 	return src[(len(out)+7)/8:]
 }
 
-func (d *Decoder) decimals(out []float64, src []byte) ([]byte, error) {
-	if len(src) == 0 || src[0] > mostExp {
+// readTexts reads texts, of which so many are there, and returns what follows them.
+func (c *Column) readTexts(src []byte, there int) ([]byte, error) {
+	if len(src) == 0 {
 		return nil, ErrShort
 	}
-	p := powers[src[0]]
-	ints := grown(&d.ints, len(out))
-	src, err := unpack(ints, src[1:])
-	for i, v := range ints {
-		out[i] = float64(v) / p
+	w := int(src[0])
+	least, k := binary.Uvarint(src[1:])
+	if k <= 0 || least > math.MaxInt32 || w > 4 || w&(w-1) != 0 || len(src) < 1+k+there*w {
+		return nil, ErrShort
 	}
-	return src, err
-}
-
-func (d *Decoder) texts(c *Column, src []byte, n int) ([]byte, error) {
-	lens := grown(&d.lens, n)
-	src, err := unpack(lens, src)
-	if err != nil {
-		return nil, err
-	}
-	c.ends = extend(c.ends, n)
-	end := uint32(0)
-	for i, l := range lens {
-		if end += l; uint64(end) > uint64(len(src)) {
-			return nil, ErrShort
+	lens := src[1+k : 1+k+there*w]
+	src = src[1+k+there*w:]
+	c.ends = extend(c.ends, c.n)
+	end, k := uint64(0), 0
+	for i := range c.ends {
+		if !c.hasNulls() || c.valid[i] != 0 {
+			switch end += least; w {
+			case 1:
+				end += uint64(lens[k])
+			case 2:
+				end += uint64(binary.LittleEndian.Uint16(lens[k:]))
+			case 4:
+				end += uint64(binary.LittleEndian.Uint32(lens[k:]))
+			}
+			k += w
 		}
-		c.ends[i] = end
+		c.ends[i] = uint32(end)
 	}
-	c.data = append(c.data[:0], src[:end]...)
+	if end > uint64(len(src)) {
+		return nil, ErrShort
+	}
+	c.data = src[:end]
 	return src[end:], nil
 }
 
-func (d *Decoder) digits(c *Column, src []byte, n int) ([]byte, error) {
-	if len(src) == 0 || src[0] > mostDigits {
-		return nil, ErrShort
+// print makes texts of numbers, of which so many are there.
+func (d *Decoder) print(c *Column, own *[]byte, there int) {
+	n := int(c.form.arg)
+	v := grown(&d.nums, there)
+	sums(v, &c.form, c.data)
+	out := extend(*own, there*n)
+	*own = out
+	for i, x := range v {
+		putNumber(out[i*n:(i+1)*n], x)
 	}
-	width := int(src[0])
-	ints := grown(&d.ints, n)
-	src, err := unpack(ints, src[1:])
-	if err != nil {
-		return nil, err
-	}
-	c.ends = extend(c.ends, n)
-	c.data = extend(c.data, n*width)
-	for i, v := range ints {
-		c.ends[i] = uint32((i + 1) * width)
-		out := c.data[i*width : (i+1)*width]
-		u := uint64(v)
-		for k := width - 1; k >= 0; k-- {
-			q := u / 10
-			out[k] = '0' + byte(u-10*q)
-			u = q
+	c.form = form{way: texts}
+	c.data = out
+	c.ends = extend(c.ends, c.n)
+	end := uint32(0)
+	for i := range c.ends {
+		if !c.hasNulls() || c.valid[i] != 0 {
+			end += uint32(n)
 		}
+		c.ends[i] = end
 	}
-	return src, nil
 }

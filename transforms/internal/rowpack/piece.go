@@ -1,14 +1,15 @@
 package rowpack
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"hash/crc32"
-	"math"
+	"slices"
 )
 
 // A piece is rows that wait together: its length and CRC-32C, the number of rows, where in the order of the
-// input they come from (runs of rows of one chunk; none where that is not kept), then each column.
+// input they come from (runs of rows of one chunk; none where that is not kept), then each column in its form.
 
 // Bounds of a piece, and the bytes of its head.
 const (
@@ -17,17 +18,8 @@ const (
 	PieceHead  = 8
 )
 
-// How a column is kept; nulls is added where some are null: a bitmap comes first, and values only for the others.
-const (
-	rawValues  byte = iota // as they are
-	packed                 // integers, see Encoder.pack
-	decimals               // float64 that are integers / 10^k: k, then the integers packed
-	lowWords               // 16-byte integers whose upper words only carry the sign: the lower ones packed
-	bitValues              // bools
-	texts                  // lengths packed, then the bytes
-	digitTexts             // texts of one length that are digits only: the length, then the numbers packed
-	nulls      byte = 0x80
-)
+// nulls in a column's first byte: some are null. A bitmap comes next, and values only for the others.
+const nulls byte = 0x80
 
 // ErrShort is of a piece that was damaged.
 var (
@@ -43,19 +35,23 @@ type Run struct {
 
 // Encoder makes pieces. A lane owns it.
 type Encoder struct {
-	words []uint64
-	ints  []int64
-	vals  Column  // values without the nulls
-	exp   []uint8 // of each column: the power of ten its floats were integers of last
-	rest  []uint8 // pieces for which a column's floats are not tried again
+	former
+	lens []uint32
+	// of a column that is whole: the rows of the piece, and their form
+	part, short Column
+	same        []int32 // 0, 1, 2 …
 }
 
 // NewEncoder makes pieces of so many columns.
 func NewEncoder(columns int) *Encoder {
-	return &Encoder{exp: make([]uint8, columns), rest: make([]uint8, columns)}
+	return &Encoder{former: former{exp: make([]uint8, columns), rest: make([]uint8, columns)}}
 }
 
-// Piece appends rows [lo, hi) of cols.
+// Order makes dst the values of c, which is column i, in the given order and in the shortest form that holds all of them: for Piece alone. It
+// needs c no more. The memory of dst would hold the values as they were, so that the two can change places.
+func (e *Encoder) Order(dst, c *Column, i int, order []int32) { e.order(dst, c, i, order) }
+
+// Piece appends rows [lo, hi) of cols. What Order has not made short is made so for these rows.
 func (e *Encoder) Piece(dst []byte, cols []Column, lo, hi int, runs []Run) []byte {
 	at := len(dst)
 	dst = append(dst, make([]byte, PieceHead)...)
@@ -68,7 +64,12 @@ func (e *Encoder) Piece(dst []byte, cols []Column, lo, hi int, runs []Run) []byt
 		last = r.Chunk
 	}
 	for i := range cols {
-		dst = e.column(dst, &cols[i], i, lo, hi)
+		c, from, to := &cols[i], lo, hi
+		if c.form.way == whole {
+			e.shorten(c, i, lo, hi)
+			c, from, to = &e.short, 0, hi-lo
+		}
+		dst = e.column(dst, c, from, to)
 	}
 	body := dst[at+PieceHead:]
 	binary.LittleEndian.PutUint32(dst[at:], uint32(len(body)))
@@ -76,89 +77,61 @@ func (e *Encoder) Piece(dst []byte, cols []Column, lo, hi int, runs []Run) []byt
 	return dst
 }
 
-func (e *Encoder) column(dst []byte, c *Column, i, lo, hi int) []byte {
-	flag := byte(0)
-	if c.hasNulls() {
-		valid := c.valid[lo:hi]
-		present := 0
-		for _, v := range valid {
-			present += int(v)
-		}
-		if present < hi-lo {
-			flag = nulls
-			e.without(c, lo, hi)
-			c, lo, hi = &e.vals, 0, present
-			dst = append(dst, flag|kindOf(c.lay))
-			dst = packBytes(dst, valid)
-			if present == 0 {
-				return append(dst, rawValues)
-			}
-		}
+// shorten makes e.short rows [lo, hi) of c, which is column i.
+func (e *Encoder) shorten(c *Column, i, lo, hi int) {
+	for k := len(e.same); k < hi-lo; k++ {
+		e.same = append(e.same, int32(k))
 	}
-	if flag == 0 {
+	e.part.Reset()
+	e.part.lay = c.lay
+	_ = e.part.AddSpan(c, lo, hi) // they are fewer than c's
+	e.order(&e.short, &e.part, i, e.same[:hi-lo])
+}
+
+// column appends the form and values [lo, hi) of c.
+func (e *Encoder) column(dst []byte, c *Column, lo, hi int) []byte {
+	var valid []uint8 // nil if none is null
+	if c.hasNulls() && bytes.IndexByte(c.valid[lo:hi], 0) >= 0 {
+		valid = c.valid[lo:hi]
+		dst = packBytes(append(dst, kindOf(c.lay)|nulls), valid)
+	} else {
 		dst = append(dst, kindOf(c.lay))
 	}
-	switch {
-	case c.lay.kind == bools:
-		return packBytes(append(dst, bitValues), c.data[lo:hi])
-	case c.lay.IsText():
-		return e.text(dst, c, lo, hi)
+	f := &c.form
+	dst = append(dst, f.way)
+	switch f.way {
+	case texts:
+		return e.appendTexts(dst, c, lo, hi, valid)
+	case bitValues:
+		at := len(dst)
+		bools := present(dst, c.data[lo:hi], valid, 1)[at:]
+		return packBytes(dst, bools) // a bit is written behind its byte
+	case rawValues:
+	default:
+		dst = binary.AppendVarint(append(dst, f.arg, byte(f.width)), f.base)
 	}
-	w := c.lay.width
-	data := c.data[lo*w : hi*w]
-	switch {
-	case w == 1:
-		return e.integers(dst, widened(e, as[int8](data)))
-	case w == 2:
-		return e.integers(dst, widened(e, as[int16](data)))
-	case w == 4 && !c.lay.float:
-		return e.integers(dst, widened(e, as[int32](data)))
-	case w == 8 && c.lay.float:
-		return e.floats(dst, as[float64](data), data, i)
-	case w == 8:
-		return e.integers(dst, as[int64](data))
-	case w == 16:
-		return e.wide(dst, as[int64](data), data)
+	return present(dst, c.data[lo*f.width:hi*f.width], valid, f.width)
+}
+
+// present appends the values of width bytes of src that are not null; valid may be nil.
+func present(dst, src []byte, valid []uint8, width int) []byte {
+	if valid == nil || width == 0 {
+		return append(dst, src...)
 	}
-	return append(append(dst, rawValues), data...)
+	at := len(dst)
+	dst = append(dst, src...) // room for all
+	out, k := dst[at:], 0
+	for i, there := range valid {
+		if there != 0 {
+			copy(out[k:], src[i*width:(i+1)*width])
+			k += width
+		}
+	}
+	return dst[:at+k]
 }
 
 // kindOf is the first byte of a column, beside the mark of nulls: it only guards against reading one as another.
 func kindOf(l *Layout) byte { return byte(l.kind)<<5&0x60 | byte(min(l.width, 31)) }
-
-// without makes e.vals the values of c in [lo, hi) that are not null.
-func (e *Encoder) without(c *Column, lo, hi int) {
-	v := &e.vals
-	v.Reset()
-	v.lay = c.lay
-	for i := lo; i < hi; i++ {
-		if c.valid[i] == 0 {
-			continue
-		}
-		v.n++
-		if c.lay.IsText() {
-			from := uint32(0)
-			if i > 0 {
-				from = c.ends[i-1]
-			}
-			v.data = append(v.data, c.data[from:c.ends[i]]...)
-			v.ends = append(v.ends, uint32(len(v.data)))
-		} else {
-			w := c.lay.width
-			v.data = append(v.data, c.data[i*w:(i+1)*w]...)
-		}
-	}
-}
-
-func (e *Encoder) integers(dst []byte, v []int64) []byte { return e.pack(append(dst, packed), v) }
-
-func widened[T int8 | int16 | int32](e *Encoder, v []T) []int64 {
-	out := grown(&e.ints, len(v))
-	for i, x := range v {
-		out[i] = int64(x)
-	}
-	return out
-}
 
 // packBytes appends bytes of 0 or 1 as bits.
 func packBytes(dst []byte, v []uint8) []byte {
@@ -176,86 +149,38 @@ func packBytes(dst []byte, v []uint8) []byte {
 	return dst
 }
 
-const mostExp = 9
-
-var powers = [mostExp + 1]float64{1, 10, 100, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9}
-
-// floats tries whether all values are integers over one power of ten, as amounts of money are. The quotient of two exact
-// numbers is rounded as their text was, so the bits come back, and each value is tried.
-func (e *Encoder) floats(dst []byte, v []float64, data []byte, i int) []byte {
-	if e.rest[i] > 0 {
-		e.rest[i]--
-		return append(append(dst, rawValues), data...)
-	}
-	ints := grown(&e.ints, len(v))
-	for exp := int(e.exp[i]); exp <= mostExp; exp++ {
-		if asDecimals(ints, v, powers[exp]) {
-			e.exp[i] = uint8(exp)
-			return e.pack(append(dst, decimals, byte(exp)), ints)
-		}
-	}
-	e.exp[i], e.rest[i] = 0, 31
-	return append(append(dst, rawValues), data...)
-}
-
-func asDecimals(out []int64, v []float64, p float64) bool {
-	for i, x := range v {
-		n := int64(x*p + math.Copysign(0.5, x))
-		if math.Float64bits(float64(n)/p) != math.Float64bits(x) {
-			return false
-		}
-		out[i] = n
-	}
-	return true
-}
-
-// wide keeps 16-byte integers, low word first.
-func (e *Encoder) wide(dst []byte, v []int64, data []byte) []byte {
-	low := grown(&e.ints, len(v)/2)
-	for i := range low {
-		if low[i] = v[2*i]; v[2*i+1] != low[i]>>63 {
-			return append(append(dst, rawValues), data...)
-		}
-	}
-	return e.pack(append(dst, lowWords), low)
-}
-
-const mostDigits = 18 // 10^18 < 2^63
-
-func (e *Encoder) text(dst []byte, c *Column, lo, hi int) []byte {
+// appendTexts appends how long texts are, as numbers, and their bytes.
+func (e *Encoder) appendTexts(dst []byte, c *Column, lo, hi int, valid []uint8) []byte {
 	from := uint32(0)
 	if lo > 0 {
 		from = c.ends[lo-1]
 	}
 	data := c.data[from:c.ends[hi-1]]
-	lens := grown(&e.ints, hi-lo)
-	same := true
+	lens, k := grown(&e.lens, hi-lo), 0
 	for i, end := range c.ends[lo:hi] {
-		lens[i] = int64(end - from)
-		same = same && lens[i] == lens[0]
-		from = end
-	}
-	if n := int(lens[0]); same && n > 0 && n <= mostDigits && c.lay.kind == text && digits(lens, data, n) {
-		return e.pack(append(dst, digitTexts, byte(n)), lens)
-	}
-	dst = e.pack(append(dst, texts), lens)
-	return append(dst, data...)
-}
-
-// digits sets out to the numbers that the texts of n bytes each are, as long as all are digits. Else out has the length again.
-func digits(out []int64, data []byte, n int) bool {
-	for i := range out {
-		v := int64(0)
-		for _, c := range data[i*n : (i+1)*n] {
-			if c -= '0'; c > 9 {
-				for k := range i {
-					out[k] = int64(n)
-				}
-				return false
-			}
-			v = 10*v + int64(c)
+		lens[k] = end - from
+		if from = end; valid == nil {
+			k++
+		} else {
+			k += int(valid[i])
 		}
-		out[i] = v
 	}
-	return true
+	lens = lens[:k]
+	var least, most uint32
+	if k > 0 {
+		least, most = slices.Min(lens), slices.Max(lens)
+	}
+	w := widthOf(uint64(most - least))
+	dst = binary.AppendUvarint(append(dst, byte(w)), uint64(least))
+	for _, n := range lens {
+		switch n -= least; w {
+		case 1:
+			dst = append(dst, byte(n))
+		case 2:
+			dst = binary.LittleEndian.AppendUint16(dst, uint16(n))
+		case 4:
+			dst = binary.LittleEndian.AppendUint32(dst, n)
+		}
+	}
+	return append(dst, data...)
 }
