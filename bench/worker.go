@@ -25,6 +25,9 @@ type Receipt struct {
 	Lanes      int     `json:"lanes"`
 	Seconds    float64 `json:"seconds"`
 	PeakMemory int64   `json:"peak_memory_bytes"`
+	Files      []struct {
+		URI string `json:"uri"`
+	} `json:"files"`
 	// Stages is where the time went, as the receipt has it; nil where it says nothing of it.
 	Stages json.RawMessage `json:"stages"`
 	Error  *struct {

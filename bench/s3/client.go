@@ -86,6 +86,26 @@ func (s *Server) Put(ctx context.Context, key, path string) error {
 	return resp.Body.Close()
 }
 
+// Get writes the object that has the URI to a file.
+func (s *Server) Get(ctx context.Context, uri, path string) (err error) {
+	key, ok := strings.CutPrefix(uri, s.URI(""))
+	if !ok {
+		return fmt.Errorf("get %s: it is not in bucket %s", uri, s.Bucket)
+	}
+	resp, err := s.do(ctx, http.MethodGet, key, nil, 0, "")
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	_, err = io.Copy(f, resp.Body) // too short a body is an error
+	return err
+}
+
 // Read gets the object of that size in ranges over several connections, and throws its bytes away. It says how long that took.
 func (s *Server) Read(ctx context.Context, key string, size int64, conns int) (time.Duration, error) {
 	const part = 8 << 20

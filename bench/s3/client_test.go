@@ -39,6 +39,10 @@ func TestPutAndRead(t *testing.T) {
 			return
 		}
 		var from, to int64
+		if r.Header.Get("Range") == "" {
+			w.Write(body)
+			return
+		}
 		if _, err := fmt.Sscanf(r.Header.Get("Range"), "bytes=%d-%d", &from, &to); err != nil {
 			t.Error(err)
 		}
@@ -66,6 +70,19 @@ func TestPutAndRead(t *testing.T) {
 	}
 	if _, err := s.Read(t.Context(), "in/none", 10, 2); err == nil || !strings.Contains(err.Error(), "no such key") {
 		t.Errorf("an object that is not there: %v", err)
+	}
+	got := filepath.Join(t.TempDir(), "got")
+	if err := s.Get(t.Context(), "s3://bucket/in/file", got); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := os.ReadFile(got); err != nil || !bytes.Equal(b, objects["/bucket/in/file"]) {
+		t.Errorf("%d bytes came back of %d, %v", len(b), size, err)
+	}
+	if err := s.Get(t.Context(), "s3://another/in/file", got); err == nil {
+		t.Error("an object of another bucket is no error")
+	}
+	if err := s.Get(t.Context(), "s3://bucket/in/none", got); err == nil {
+		t.Error("an object that is not there is no error")
 	}
 	if s.CPU() != 0 {
 		t.Error("processor time of a server that was not started")

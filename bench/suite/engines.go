@@ -75,8 +75,9 @@ func newEngines(ctx context.Context, o Options, work string) (*engines, error) {
 // result is what a run took and left.
 type result struct {
 	usage bench.Usage
-	out   string // the folder it wrote to
-	bytes int64  // of its Parquet files
+	out   string   // the folder it wrote to
+	files []string // URIs of what was committed
+	bytes int64    // of its Parquet files
 	stage json.RawMessage
 }
 
@@ -134,6 +135,9 @@ func (e *engines) measureRun(ctx context.Context, command []string, in data.File
 		return r, fmt.Errorf("receipt: %s, %d rows read, want %d", receipt.Status, receipt.Rows.Read, in.Rows)
 	}
 	r.stage, r.bytes = receipt.Stages, receipt.Bytes.Written
+	for _, f := range receipt.Files {
+		r.files = append(r.files, f.URI)
+	}
 	return r, nil
 }
 

@@ -2,14 +2,17 @@ package suite
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/sluice-data/sluice/bench"
 	"github.com/sluice-data/sluice/bench/data"
 	"github.com/sluice-data/sluice/bench/s3"
 	"github.com/sluice-data/sluice/bench/workload"
@@ -33,6 +36,7 @@ type RemoteTime struct {
 	Server   []float64 `json:"server_cpu_s"` // of the server in each of the runs on S3; 0 is not known
 	Plain    []float64 `json:"plain_s"`      // getting the input over several connections and throwing it away, the worker idle
 	PlainCPU []float64 `json:"plain_server_cpu_s"`
+	Values   string    `json:"values"` // how what was committed on S3 compares with DuckDB's result
 }
 
 const (
@@ -82,8 +86,13 @@ func OnS3(ctx context.Context, o Options, ro RemoteOptions) (out *Remote, err er
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, srv.Close()) }()
+	db, err := bench.OpenDuckDB(o.Threads)
+	if err != nil {
+		return nil, err
+	}
+	defer db.Close()
 	for _, w := range ws {
-		t, err := s.remote(ctx, srv, w)
+		t, err := s.remote(ctx, srv, db, w)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", w.Name, err)
 		}
@@ -93,8 +102,8 @@ func OnS3(ctx context.Context, o Options, ro RemoteOptions) (out *Remote, err er
 	return out, err
 }
 
-// remote runs a workload from local files and from S3 in turn.
-func (s *session) remote(ctx context.Context, srv *s3.Server, w workload.Workload) (t RemoteTime, err error) {
+// remote runs a workload from local files and from S3 in turn, and compares the values of the last run on S3.
+func (s *session) remote(ctx context.Context, srv *s3.Server, db *sql.DB, w workload.Workload) (t RemoteTime, err error) {
 	t.Workload, t.Title = w.Name, w.Title
 	in, err := s.store.Get(ctx, w.Set)
 	if err != nil {
@@ -108,6 +117,7 @@ func (s *session) remote(ctx context.Context, srv *s3.Server, w workload.Workloa
 		return t, err
 	}
 	lanes := []string{"--lanes", strconv.Itoa(s.Threads)}
+	var last result
 	for run := range s.Runs {
 		before := srv.CPU()
 		took, err := srv.Read(ctx, key, in.Bytes, plainConns)
@@ -127,6 +137,7 @@ func (s *session) remote(ctx context.Context, srv *s3.Server, w workload.Workloa
 				before := srv.CPU()
 				r, err := s.onS3(ctx, srv, w, key, in, lanes, s.procs())
 				if err == nil {
+					last = r
 					t.S3.add(r)
 					t.Server = append(t.Server, round(srv.CPU()-before))
 				}
@@ -143,7 +154,32 @@ func (s *session) remote(ctx context.Context, srv *s3.Server, w workload.Workloa
 		}
 		fmt.Fprintf(s.Log, "%-4s run %d of %d: local %.2f s, S3 %.2f s, plain reading %.2f s\n", w.Name, run+1, s.Runs, t.Local.Wall[run], t.S3.Wall[run], t.Plain[run])
 	}
+	if t.Values, err = s.valuesOnS3(ctx, srv, db, w, in, last); err != nil {
+		return t, fmt.Errorf("the result on S3 differs: %w", err)
+	}
+	fmt.Fprintf(s.Log, "%-4s values: %s\n", w.Name, t.Values)
 	return t, nil
+}
+
+// valuesOnS3 gets what a run has committed there and holds it to DuckDB's result over the local input.
+func (s *session) valuesOnS3(ctx context.Context, srv *s3.Server, db *sql.DB, w workload.Workload, in data.File, r result) (v string, err error) {
+	dir := filepath.Join(s.work, "from-s3")
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	for _, uri := range r.files {
+		name, ok := strings.CutPrefix(uri, r.out)
+		if !ok {
+			return "", fmt.Errorf("%s is not below %s", uri, r.out)
+		}
+		path := filepath.Join(dir, filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			return "", err
+		}
+		if err := srv.Get(ctx, uri, path); err != nil {
+			return "", err
+		}
+	}
+	r.out = dir
+	return verdict(ctx, db, w, in.Path, "("+w.Query(in.Path)+")", r.output(w))
 }
 
 // onS3 is sluice from the object key and to a prefix of its own.
@@ -154,7 +190,9 @@ func (s *session) onS3(ctx context.Context, srv *s3.Server, w workload.Workload,
 		return result{}, err
 	}
 	args := []string{s.worker, "run", "-p", file, "--input", srv.URI(key), "--output", out, "--path-style", "--tmp-dir", s.work, "--progress", "off"}
-	return s.measureRun(ctx, append(args, more...), in, append(srv.Env(), env...)...)
+	r, err := s.measureRun(ctx, append(args, more...), in, append(srv.Env(), env...)...)
+	r.out = out
+	return r, err
 }
 
 // remoteTiny is the median of short runs from and to S3.
@@ -180,13 +218,13 @@ func (s *session) remoteTiny(ctx context.Context, srv *s3.Server) (float64, erro
 // Markdown writes what was measured.
 func (r *Remote) Markdown(b *strings.Builder) {
 	fmt.Fprintf(b, "```\n%s\n```\n\n%s: %d rows of trips, %s. %s\n\n", r.Command, r.Date, r.Rows, r.Server, r.Machine)
-	t := table{left: 2, head: []string{"workload", "", "local s", "S3 s", "S3 ÷ local", "local CPU s", "S3 CPU s", "S3 ÷ local", "server's CPU s", "plain GET s", "its server CPU s"}}
+	t := table{left: 2, head: []string{"workload", "", "local s", "S3 s", "S3 ÷ local", "local CPU s", "S3 CPU s", "S3 ÷ local", "server's CPU s", "plain GET s", "its server CPU s", "values"}}
 	for _, w := range r.Times {
 		t.add(w.Workload, w.Title, fmt.Sprintf("%.2f", median(w.Local.Wall)), fmt.Sprintf("%.2f", median(w.S3.Wall)), ratio(median(w.S3.Wall), median(w.Local.Wall)),
 			fmt.Sprintf("%.2f", median(w.Local.CPU)), fmt.Sprintf("%.2f", median(w.S3.CPU)), ratio(median(w.S3.CPU), median(w.Local.CPU)),
-			fmt.Sprintf("%.2f", median(w.Server)), fmt.Sprintf("%.2f", median(w.Plain)), fmt.Sprintf("%.2f", median(w.PlainCPU)))
+			fmt.Sprintf("%.2f", median(w.Server)), fmt.Sprintf("%.2f", median(w.Plain)), fmt.Sprintf("%.2f", median(w.PlainCPU)), w.Values)
 	}
 	t.markdown(b)
 	fmt.Fprintf(b, "\nCPU is the worker's own. A server on the same machine takes its own beside it, from the same processors. \"Plain GET\" reads the input over %d connections "+
-		"and throws it away, with no worker beside. 1 KB of CSV on S3 to committed Parquet there: %.1f ms from exec to the end (median of %d runs).\n", plainConns, r.Tiny, tinyRuns)
+		"and throws it away, with no worker beside. Values are those of the files on S3, held to DuckDB's result. 1 KB of CSV on S3 to committed Parquet there: %.1f ms from exec to the end (median of %d runs).\n", plainConns, r.Tiny, tinyRuns)
 }

@@ -157,12 +157,12 @@ func TestReadStages(t *testing.T) {
 // The table of S3 has walls, the worker's processor time and the server's beside each other.
 func TestRemoteTable(t *testing.T) {
 	r := Records{S3: &Remote{Head: Head{Command: "the command", Date: "2026-11-23"}, Rows: 1000, Server: "MinIO", Tiny: 54.5, Times: []RemoteTime{
-		{Workload: "W1", Title: "all of it", Local: side(1, 2, 4, 3), S3: side(1, 3, 6, 4.5), Server: []float64{1, 1.25, 2}, Plain: []float64{0.5}, PlainCPU: []float64{0.75}}}}}
+		{Workload: "W1", Title: "all of it", Local: side(1, 2, 4, 3), S3: side(1, 3, 6, 4.5), Server: []float64{1, 1.25, 2}, Plain: []float64{0.5}, PlainCPU: []float64{0.75}, Values: "equal"}}}}
 	text, err := r.Fill("<!-- bench s3 -->\n<!-- end -->")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"the command", "1000 rows", "|    3.00 | 4.50 |       1.50 |", "|           1.25 |        0.50 |             0.75 |", "54.5 ms"} {
+	for _, want := range []string{"the command", "1000 rows", "|    3.00 | 4.50 |       1.50 |", "|           1.25 |        0.50 |             0.75 | ", "equal |", "54.5 ms"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in\n%s", want, text)
 		}
