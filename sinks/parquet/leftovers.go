@@ -35,7 +35,9 @@ func (s *Sink) AbortOthers(ctx context.Context, folders []string) error {
 	if s.parts != nil && s.set.fileSize < 2*wholeFile {
 		gap = filesAtOnce // files of a folder may have been sent side by side, in any order
 	}
-	return inAll(s.places(folders), func(folder string) error {
+	places := s.places(folders)
+	atOnce := max(2, filesAtOnce/max(1, len(places)))
+	return inAll(places, func(folder string) error {
 		have := s.numbers[folder]
 		prefix := s.req.Dir.Join(folder + "part-" + s.req.RunID + "-")
 		var unlisted error
@@ -45,8 +47,8 @@ func (s *Sink) AbortOthers(ctx context.Context, folders []string) error {
 				have = max(have, n+1)
 			}
 		}
-		err := abortParts(ctx, s.req.Store, s.req.Dir, folder, s.req.RunID, have, gap)
-		return errors.Join(unlisted, err)
+		part := func(n int) objstore.Ref { return part(s.req.Dir, folder, s.req.RunID, n) }
+		return errors.Join(unlisted, abortParts(ctx, s.req.Store, part, have, gap, atOnce))
 	})
 }
 
@@ -91,22 +93,30 @@ func parts(ctx context.Context, store objstore.Store, prefix objstore.Ref) iter.
 	}
 }
 
-// abortParts aborts the open uploads to a folder's parts. A dead attempt may have had more of them than this one: numbers are
-// tried until for a gap of them none is open. It goes on after an error and returns the first.
-func abortParts(ctx context.Context, store objstore.Store, dir objstore.Ref, folder, runID string, have, gap int) error {
+// abortParts aborts the open uploads to a folder's parts, of some numbers side by side. A dead attempt may have had more of them than the
+// numbers that this one has: they are tried until for a gap of them none is open. It goes on after an error and returns the first.
+func abortParts(ctx context.Context, store objstore.Store, part func(n int) objstore.Ref, have, gap, atOnce int) error {
+	var mu sync.Mutex
 	var first error
-	for n, none := 0, 0; ; n++ {
-		found, err := store.AbortUploads(ctx, part(dir, folder, runID, n))
-		if first == nil {
-			first = err
-		}
-		if none++; found > 0 || n < have {
-			none = 0
-		}
-		if none == gap || none > 0 && ctx.Err() != nil {
-			return first
+	for tried := 0; tried < have+gap && (tried <= have || ctx.Err() == nil); {
+		from := tried
+		tried = have + gap
+		if err := each(tried-from, atOnce, func(i int) error {
+			open, err := store.AbortUploads(ctx, part(from+i))
+			mu.Lock()
+			defer mu.Unlock()
+			if open > 0 {
+				have = max(have, from+i+1)
+			}
+			if first == nil {
+				first = err
+			}
+			return nil // the others have their turn
+		}); err != nil {
+			return err // a panic
 		}
 	}
+	return first
 }
 
 // partNumber is n of a key that part made, below the given prefix; else -1.

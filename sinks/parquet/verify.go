@@ -14,7 +14,7 @@ import (
 	"github.com/sluice-data/sluice/internal/objstore"
 )
 
-// verify reads the completed file's footer and page index back from the store, in two ranged reads, and compares them with
+// verify reads the completed file's footer and page index back from the store, in two ranged reads side by side, and compares them with
 // what was written. It returns the footer's number of rows; any difference is a Data error.
 func (f *file) verify(ctx context.Context, store objstore.Store, elements []format.SchemaElement) (int64, error) {
 	bad := func(msg string, args ...any) error {
@@ -23,13 +23,14 @@ func (f *file) verify(ctx context.Context, store objstore.Store, elements []form
 	if f.info.Size != f.off {
 		return 0, bad("the object has %d bytes, %d were written", f.info.Size, f.off)
 	}
-	src := sections{}
-	for _, part := range [][2]int64{{0, int64(len(magic))}, {f.tail, f.off - f.tail}} {
-		b, err := readRange(ctx, store, f.info, part[0], part[1])
-		if err != nil {
-			return 0, err
-		}
-		src = append(src, section{part[0], b})
+	parts := [...][2]int64{{0, int64(len(magic))}, {f.tail, f.off - f.tail}}
+	src := make(sections, len(parts))
+	if err := each(len(parts), len(parts), func(i int) error {
+		b, err := readRange(ctx, store, f.info, parts[i][0], parts[i][1])
+		src[i] = section{parts[i][0], b}
+		return err
+	}); err != nil {
+		return 0, err
 	}
 	meta, err := src.footer(f.off)
 	if err != nil {
