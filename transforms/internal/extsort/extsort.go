@@ -184,7 +184,7 @@ func (s *Sorter) window() int64 {
 	if s.windowSize > 0 {
 		return s.windowSize
 	}
-	return max(leastWindow, min(mostWindow, s.share()/6))
+	return max(leastWindow, min(mostWindow, s.share()/7))
 }
 
 // runs is how many runs of a lane on disk are merged at once, and how many stay in memory at most.

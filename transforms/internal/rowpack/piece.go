@@ -82,10 +82,16 @@ func (e *Encoder) shorten(c *Column, i, lo, hi int) {
 	for k := len(e.same); k < hi-lo; k++ {
 		e.same = append(e.same, int32(k))
 	}
-	e.part.Reset()
-	e.part.lay = c.lay
-	_ = e.part.AddSpan(c, lo, hi) // they are fewer than c's
-	e.order(&e.short, &e.part, i, e.same[:hi-lo])
+	if c.hasNulls() || c.lay.IsText() {
+		e.part.Reset()
+		e.part.lay = c.lay
+		_ = e.part.AddSpan(c, lo, hi) // they are fewer than c's
+		e.order(&e.short, &e.part, i, e.same[:hi-lo])
+		return
+	}
+	part, w := Column{lay: c.lay}, c.lay.width
+	part.Borrow(hi-lo, c.data[lo*w:hi*w], nil)
+	e.order(&e.short, &part, i, e.same[:hi-lo])
 }
 
 // column appends the form and values [lo, hi) of c.
