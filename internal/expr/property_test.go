@@ -60,6 +60,9 @@ func anExpression(t *rapid.T, want string, depth int) string {
 		case 5:
 			return "length(" + sub("string") + ")"
 		case 6:
+			if pick("part", "difference") == "difference" {
+				return pick("date_diff('day', ", "datediff(month, ", "months_between(") + sub("time") + ", " + sub("time") + ")"
+			}
 			return "extract(" + pick("year", "week", "doy", "epoch", "isoyear", "century") + " FROM " + sub("time") + ")"
 		case 7:
 			return sub("string") + "::" + pick("int32", "float64", "decimal(18,2)")
@@ -81,6 +84,9 @@ func anExpression(t *rapid.T, want string, depth int) string {
 		case 4:
 			return "split_part(" + sub("string") + ", 'b', " + pick("1", "2", "-1", "i8::int8") + ")"
 		case 5:
+			if pick("cast", "template") == "template" {
+				return "to_char(" + sub(pick("number", "time")) + ", " + pick("'FM999.99'", "'YYYY-MM-DD HH24:MI:SS.US'", "s", "'S0009'") + ")"
+			}
 			return sub(pick("number", "time", "bool")) + "::string"
 		}
 		return anyKind(t, "string", sub, pick)
@@ -92,8 +98,11 @@ func anExpression(t *rapid.T, want string, depth int) string {
 	case 0:
 		return "date_trunc('" + pick("day", "week", "month", "quarter", "year", "century", "second") + "', " + sub("time") + ")"
 	case 1:
-		return "(" + sub("time") + pick(" + ", " - ") + pick("INTERVAL '1 month'", "INTERVAL '36 hours'", "INTERVAL '-1 day'") + ")"
+		return "(" + sub("time") + pick(" + ", " - ") + pick("INTERVAL '1 month'", "INTERVAL '36 hours'", "INTERVAL '-1 day'", "(dt - ts)", "tm", "i8 * INTERVAL '1 day'", "TRY_CAST(s AS interval)") + ")"
 	case 2:
+		if pick("cast", "function") == "function" {
+			return pick("dateadd(month, i8, ", "last_day(", "timezone('Europe/Berlin', ", "add_months(ts, u8) + (ts - ", "convert_timezone('UTC', 'Asia/Tokyo', ") + sub("time") + ")"
+		}
 		return sub("time") + "::" + pick("date", "timestamp", "timestamptz")
 	}
 	return anyKind(t, "time", sub, pick)

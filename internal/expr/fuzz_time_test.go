@@ -1,0 +1,113 @@
+package expr
+
+import (
+	"math"
+	"testing"
+)
+
+// FuzzInterval: what is read as an interval prints as text that reads as the same.
+func FuzzInterval(f *testing.F) {
+	for _, s := range []string{"1 day 2 hours", "1-2", "-1 year 2 mons +3 days -04:05:06.7", "P1Y2M3DT4H5M6.5S", "@ 1 day ago", "90", "1.5 months", "3 4:05", "9999999999 hours", "-0.000001"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		v, ok := parseInterval([]byte(s))
+		if !ok {
+			return
+		}
+		text := string(appendInterval(nil, v))
+		if back, ok := parseInterval([]byte(text)); !ok || back != v {
+			t.Fatalf("%q is %+v, prints as %q and comes back as %+v, %v", s, v, text, back, ok)
+		}
+	})
+}
+
+// FuzzTimeTemplate: any template prints any time, and where it has all of the date and time, reads it back.
+func FuzzTimeTemplate(f *testing.F) {
+	for _, s := range []string{"YYYY-MM-DD HH24:MI:SS.US", "FMMonth DDth, YYYY AM", `"a\"b"IYYY-IW-ID`, "FXYYYYMMDD", "J SSSSS", "Y,YYY RM DDD TZH:TZM", "\\\"", "DD/MM/YY", "世YYYY"} {
+		f.Add(s, "2026-11-22 13:04:05", int64(1795352645123456))
+	}
+	f.Fuzz(func(t *testing.T, template, text string, us int64) {
+		items := parseTimeTemplate(template)
+		tm := timeOf(us, true)
+		printed := appendTemplate(nil, items, &tm)
+		tm = timeOfInterval(interval{int32(us), int32(us >> 32), us})
+		if checkIntervalTemplate(items) == nil {
+			appendTemplate(nil, items, &tm)
+		}
+		r, err := newTimeReader(template)
+		if err != nil {
+			return
+		}
+		r.instant([]byte(text))
+		r.date([]byte(text))
+		if back, ok := r.instant(printed); ok && template == "YYYY-MM-DD HH24:MI:SS.US" && back != us && us > -62135596800000000 {
+			t.Fatalf("%q of %d prints %q, which is %d", template, us, printed, back)
+		}
+	})
+}
+
+// TestTimeTemplateReadsBack: each of these templates has all of a time.
+func TestTimeTemplateReadsBack(t *testing.T) {
+	for _, template := range []string{"YYYY-MM-DD HH24:MI:SS.US", "YYYYMMDDHH24MISSUS", "FMDay, FMDDth FMMonth YYYY FMHH12:MI:SS.US AM", "J SSSSS.US", "IYYY-IW-ID HH24:MI:SS.FF6", "IYYY-IDDD HH24:MI:SS.US",
+		"Y,YYY RM DD HH:MI:SS.US p.m.", "YYYY-DDD HH24 MI SS US TZH:TZM", "DD Mon YYYY AD HH24:MI:SS.US OF", "US SS MI HH24 DD MM YYYY"} {
+		r, err := newTimeReader(template)
+		if err != nil {
+			t.Errorf("%s: %v", template, err)
+			continue
+		}
+		for us := int64(-6e16); us < 2.5e17; us += 1234567890123 * 97 {
+			tm := timeOf(us, true)
+			text := appendTemplate(nil, r.items, &tm)
+			if back, ok := r.instant(text); !ok || back != us {
+				t.Fatalf("%s: %d prints %q and comes back as %d, %v", template, us, text, back, ok)
+			}
+		}
+	}
+}
+
+// FuzzNumberTemplate: any template prints any number without a panic, and reads any text.
+func FuzzNumberTemplate(f *testing.F) {
+	for _, s := range []string{"FM999,990.00", "S99V9", "9PR", "RN", "9.99EEEE", `"x"L0MI`, "SG9th", "0", "."} {
+		f.Add(s, "-1,234.5", int64(-12345), uint8(2))
+	}
+	f.Fuzz(func(t *testing.T, template, text string, n int64, scale uint8) {
+		tmpl, err := parseNumberTemplate(template)
+		if err != nil {
+			return
+		}
+		show := func(w written, ok bool) {
+			switch {
+			case !ok || tmpl.exponent:
+			case tmpl.roman:
+				tmpl.appendRoman(nil, w)
+			default:
+				tmpl.appendNumber(nil, w)
+			}
+		}
+		w, _, ok := writeDecimal(nil, decOf(n), int32(scale%39), tmpl)
+		show(w, ok)
+		w, _, ok = writeFloat(nil, math.Float64frombits(uint64(n)), false, tmpl)
+		show(w, ok)
+		if tmpl.pre+tmpl.post+tmpl.shift <= 38 && !tmpl.roman && !tmpl.exponent {
+			tmpl.read(nil, []byte(text))
+		}
+	})
+}
+
+// TestNumberTemplateReadsBack: what a plain template prints of a decimal, to_number reads back.
+func TestNumberTemplateReadsBack(t *testing.T) {
+	for _, template := range []string{"999999999999999.999", "FM999,999,999,999,999.000", "S999999999999999.999", "999999999999999.999MI", "FM999,999,999,999,999.999PR", "SG000000000000000.000"} {
+		tmpl, err := parseNumberTemplate(template)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for n := int64(-9e17); n < 9e17; n += 98765432109 * 1713 {
+			w, _, _ := writeDecimal(nil, decOf(n), 3, tmpl)
+			text := tmpl.appendNumber(nil, w)
+			if back, _, ok := tmpl.read(nil, text); !ok || back != decOf(n) {
+				t.Fatalf("%s: %d prints %q and comes back as %v, %v", template, n, text, back, ok)
+			}
+		}
+	}
+}
