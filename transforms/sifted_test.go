@@ -181,6 +181,7 @@ func TestSortedSteps(t *testing.T) {
 		{"- dedupe: {keys: [zone], keep: last, order_by: fare}", func(rows []fare) []fare { return sorted(firstOfZones(sorted(rows, byZone, down, back), 1), id) }},
 		{"- window: {partition_by: [zone], order_by: [fare], columns: {prev: lag(note)}}", func(rows []fare) []fare { return sorted(rows, byZone, up) }},
 		{"- window: {columns: {n: row_number()}}", func(rows []fare) []fare { return rows }},
+		{"- fill: {forward: [note], by: [zone], order_by: fare}", func(rows []fare) []fare { return sorted(rows, byZone, up) }},
 		{"- dedupe: {keys: [id]}", func(rows []fare) []fare { return rows }},
 	}
 	for _, zones := range []int{1, 20, 20_000} {
@@ -200,6 +201,48 @@ func TestSortedSteps(t *testing.T) {
 						t.Fatalf("%s, %d zones, budget %d, %d lanes: %d rows, want %d; first %v, want %v", s.step, zones, budget, lanes, len(got), len(want), got[:min(9, len(got))], want[:min(9, len(want))])
 					}
 				}
+			}
+		}
+	}
+}
+
+// A value is carried from one record to the next, and never into another group.
+func TestFillForward(t *testing.T) {
+	rows, recs := fares(t, 25_000, 3)
+	for _, c := range []struct {
+		step string
+		by   func(a, b fare) int
+	}{
+		{"- fill: {forward: [zone]}", func(a, b fare) int { return 0 }},
+		{"- fill: {forward: [zone], by: [fare]}", func(a, b fare) int { return cmp.Compare(a.fare, b.fare) }},
+	} {
+		want := slices.Clone(rows)
+		slices.SortStableFunc(want, c.by)
+		for i := range want {
+			if i > 0 && want[i].zone == "" && c.by(want[i-1], want[i]) == 0 {
+				want[i].zone = want[i-1].zone
+			}
+		}
+		for _, lanes := range []int{1, 3} {
+			mem := memory.NewCheckedAllocator(memory.DefaultAllocator)
+			b, err := bindStep(Env{MemoryBudget: 16 << 10, TempDir: t.TempDir()}, c.step, recs[0].Schema())
+			if err != nil {
+				t.Fatal(err)
+			}
+			at, records := 0, 0
+			drainFold(t, mem, b.Fold, recs, lanes, func(rec arrow.Record) {
+				records++
+				zones := rec.Column(1).(*array.String)
+				for i := range zones.Len() {
+					if id := rec.Column(0).(*array.Int64).Value(i); id != want[at].id || zones.Value(i) != want[at].zone || zones.IsNull(i) != (want[at].zone == "") {
+						t.Fatalf("%s: row %d is %d in %q, want %d in %q", c.step, at, id, zones.Value(i), want[at].id, want[at].zone)
+					}
+					at++
+				}
+			})
+			mem.AssertSize(t, 0)
+			if at != len(want) || records < 2 {
+				t.Fatalf("%d rows in %d records", at, records)
 			}
 		}
 	}
