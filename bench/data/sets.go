@@ -33,6 +33,8 @@ var Sets = []Set{
 	{Name: "wide.csv", Format: "csv", Rows: wide, Row: 8800, build: writer(trips.WriteMany)},
 	{Name: "narrow.csv", Format: "csv", Rows: func(s Size) int { return 5 * s.Trips }, Row: 24, build: writer(trips.WriteFew)},
 	{Name: "nested.parquet", Format: "parquet", Rows: half, Row: 60, build: nested},
+	{Name: "zones.csv", Format: "csv", Rows: func(Size) int { return 1000 }, Row: 40, build: zones},
+	{Name: "orders.parquet", Format: "parquet", From: "trips.csv", Rows: trip, Row: 12, build: orders},
 	{Name: "objects/", Format: "csv", Rows: func(s Size) int { return max(1, s.Trips/1000) * objectRows }, Row: 118, build: objects},
 	{Name: Strikes, Format: "csv", Rows: func(s Size) int { return strikesTimes(s) * strikesRows }, Row: 14, build: strikes},
 }
@@ -101,6 +103,27 @@ SELECT i AS id, TIMESTAMP '2023-01-01' + to_seconds((i * 31)::BIGINT) AS at,
   CASE WHEN i %% 10 > 0 THEN list_transform(range(i %% 4), lambda k: ['new', 'sale', 'gift', 'return'][1 + ((i + k) %% 4)::INT]) END AS tags,
   list_transform(range(i %% 3), lambda k: list_transform(range(k + i %% 2), lambda m: (i * 16807 %% 1000) / 8.0 + k + m)) AS grid
 FROM range(%d) t(i)) TO %s (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 3)`, b.rows, bench.Quote(b.path)))
+}
+
+// zones is a table to join trips' locations with: not all of them are there.
+func zones(_ context.Context, b *build) error {
+	return create(b.path, func(w io.Writer) error {
+		var t strings.Builder
+		t.WriteString("id,zone,borough\n")
+		for i := range b.rows {
+			if i%11 != 3 {
+				fmt.Fprintf(&t, "%d,\"Zone %d, %s\",Borough %d\n", i, i*7919%1009, strings.Repeat("x", i%13), i%6)
+			}
+		}
+		_, err := io.WriteString(w, t.String())
+		return err
+	})
+}
+
+// orders is a table to join trips' orders with: nine of ten are there, in another order.
+func orders(ctx context.Context, b *build) error {
+	return b.duck(ctx, "COPY (SELECT order_id, 'segment ' || hash(order_id) % 50 AS segment, (hash(order_id) % 1000)::INT AS discount FROM "+bench.ReadCSV(b.from.Path, trips.Floats, "")+
+		" WHERE hash(order_id) % 10 > 0 ORDER BY hash(order_id)) TO "+bench.Quote(b.path)+" (FORMAT parquet, COMPRESSION zstd)")
 }
 
 // objectRows are the rows of each of the small objects: 100 KB.

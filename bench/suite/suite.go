@@ -176,6 +176,13 @@ func (s *session) measure(ctx context.Context, db *sql.DB, w workload.Workload, 
 	if err != nil {
 		return err
 	}
+	if w.Ref != "" {
+		ref, err := s.store.Get(ctx, w.Ref)
+		if err != nil {
+			return err
+		}
+		w.RefPath = ref.Path
+	}
 	r.Rows, r.Text = in.Rows, in.Text
 	if err := warm(in.Path); err != nil {
 		return err

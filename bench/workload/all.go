@@ -88,6 +88,15 @@ var all = []Workload{
 		WantWhy: "held to DuckDB's typed reading: its sniffing makes numbers of order_id and loses their leading zeros"},
 	{Name: "wide", Title: "CSV of 1,000 columns → Parquet", Set: "wide.csv", Columns: trips.ManyColumns, SQL: everything},
 	{Name: "narrow", Title: "CSV of 3 columns → Parquet", Set: "narrow.csv", Columns: trips.FewColumns, SQL: everything},
+	{Name: "lookup", Title: "Parquet (zstd) → join with 1,000 zones twice → Parquet", Set: "trips.zstd.parquet", Ref: "zones.csv", Steps: `
+  - lookup: {uri: {ref}, schema: {columns: {id: int32, zone: string, borough: string}}, on: {pu_location: id}, add: {pu_zone: zone, pu_borough: borough}, join: left}
+  - lookup: {uri: {ref}, schema: {columns: {id: int32, zone: string, borough: string}}, on: {do_location: id}, add: {do_zone: zone}, join: inner}`,
+		SQL: `SELECT i.*, p.zone AS pu_zone, p.borough AS pu_borough, d.zone AS do_zone FROM {in} i LEFT JOIN read_csv({ref}, columns = {'id': 'INTEGER', 'zone': 'VARCHAR', 'borough': 'VARCHAR'}, header = true) p ON i.pu_location = p.id
+  JOIN read_csv({ref}, columns = {'id': 'INTEGER', 'zone': 'VARCHAR', 'borough': 'VARCHAR'}, header = true) d ON i.do_location = d.id`},
+	{Name: "lookup-large", Title: "Parquet (zstd) → join with as many orders as there are rows → group by", Set: "trips.zstd.parquet", Ref: "orders.parquet", Steps: `
+  - lookup: {uri: {ref}, on: [order_id], add: [segment, discount], join: inner}
+  - aggregate: {by: [segment], measures: {n: count(*), discount: sum(discount), revenue: sum(total)}}`,
+		SQL: `SELECT segment, count(*) AS n, sum(discount) AS discount, sum(total) AS revenue FROM {in} JOIN read_parquet({ref}) USING (order_id) GROUP BY ALL`, Keys: []string{"segment"}},
 	{Name: "nested", Title: "Parquet with lists and structs → filter → Parquet", Set: "nested.parquet",
 		Steps: "  - filter: id % 10 <> 3", SQL: "SELECT * FROM {in} WHERE id % 10 <> 3"},
 	{Name: "objects", Title: "many CSV objects of 100 KB → Parquet, one run", Set: "objects/", Columns: trips.Floats, SQL: everything},
@@ -123,6 +132,11 @@ func All() ([]Workload, error) {
 		}
 		if seen[w.Name] {
 			return nil, fmt.Errorf("two workloads %s", w.Name)
+		}
+		if w.Ref != "" {
+			if _, err := data.Find(w.Ref); err != nil {
+				return nil, fmt.Errorf("workload %s: %w", w.Name, err)
+			}
 		}
 		w.Format, seen[w.Name] = set.Format, true
 	}

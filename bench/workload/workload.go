@@ -17,6 +17,8 @@ type Workload struct {
 	File        string      // a pipeline file of the checkout, instead of Columns and Steps
 	Steps       string      // of the pipeline file, as YAML with two spaces before each
 	SQL         string      // the same over {in}
+	Ref         string      // a set to join with, {ref} in Steps and SQL
+	RefPath     string      // where it is; set by who runs the workload
 	Partition   string      // column of the Hive partitions to write
 	Memory      string      // limit given to both, such as 256MiB
 	Beside      string      // a workload before it, whose time this one's is set against
@@ -51,7 +53,7 @@ func (w Workload) Pipeline(out string) string {
 		}
 	}
 	if w.Steps != "" {
-		b.WriteString("steps:\n" + strings.TrimPrefix(w.Steps, "\n") + "\n")
+		b.WriteString("steps:\n" + strings.ReplaceAll(strings.TrimPrefix(w.Steps, "\n"), "{ref}", w.RefPath) + "\n")
 	}
 	fmt.Fprintf(&b, "sink:\n  uri: %s\n", bench.Quote(out))
 	if w.Partition != "" {
@@ -62,7 +64,9 @@ func (w Workload) Pipeline(out string) string {
 }
 
 // Query is the workload's SQL over the input at path, a file or a glob.
-func (w Workload) Query(path string) string { return over(w.SQL, w.from(path, w.Columns)) }
+func (w Workload) Query(path string) string {
+	return strings.ReplaceAll(over(w.SQL, w.from(path, w.Columns)), "{ref}", bench.Quote(w.RefPath))
+}
 
 // WantQuery is SQL of the right values where those of DuckDB's output are not, or "".
 func (w Workload) WantQuery(path string) string {
