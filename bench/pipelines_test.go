@@ -197,6 +197,17 @@ var pipelines = []struct {
   sum(trip_distance) OVER w AS f, max(huge) OVER w AS d, sum(fare) OVER v AS all, min(zone) OVER v AS least, count(DISTINCT pu_location) OVER v AS k
   FROM t WINDOW w AS (PARTITION BY day ORDER BY pickup_at, order_id), v AS (PARTITION BY vendor_id)`},
 
+	{name: "unpivot", rows: 3 * wideRows / 2, steps: `
+  - filter: fare IS NOT NULL
+  - select: [order_id, fare, tip, tolls]
+  - unpivot: {columns: [fare, tip, tolls], name: part, value: amount}`,
+		sql: `SELECT order_id, part, amount FROM (SELECT order_id, unnest(['fare', 'tip', 'tolls']) AS part, unnest([fare, tip, tolls]) AS amount FROM t WHERE fare IS NOT NULL)`},
+
+	{name: "pivot", order: "pu_location", rows: 50, steps: `
+  - pivot: {on: payment_type, values: {card: 1, cash: 2}, using: {n: count(*), total: sum(total)}, by: [pu_location]}`,
+		sql: `SELECT pu_location, count(*) FILTER (payment_type = 1) AS card_n, sum(total) FILTER (payment_type = 1) AS card_total,
+  count(*) FILTER (payment_type = 2) AS cash_n, sum(total) FILTER (payment_type = 2) AS cash_total FROM t GROUP BY ALL`},
+
 	{name: "select and rename", rows: wideRows, steps: `
   - select: [total, order_id, memo, huge]
   - rename: {order_id: id, memo: "Memo of the Trip"}`,
@@ -262,7 +273,7 @@ func TestPipelines(t *testing.T) {
 					t.Errorf("receipt: read %d rows of %d, rejected %d of %d", rec.Rows.Read, wideRows, rec.Rows.Rejected, bad)
 				}
 				tolerance := 0.0
-				if strings.Contains(p.steps, "aggregate") || strings.Contains(p.steps, "window") {
+				if strings.Contains(p.steps, "aggregate") || strings.Contains(p.steps, "window") || strings.Contains(p.steps, "pivot") {
 					tolerance = FloatSums
 				}
 				if diff := Diff(want, query(t, db, "SELECT * FROM "+parts(out)+order), tolerance); diff != "" {

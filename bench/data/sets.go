@@ -122,7 +122,7 @@ func zones(_ context.Context, b *build) error {
 
 // orders is a table to join trips' orders with: nine of ten are there, in another order.
 func orders(ctx context.Context, b *build) error {
-	return b.duck(ctx, "COPY (SELECT order_id, 'segment ' || hash(order_id) % 50 AS segment, (hash(order_id) % 1000)::INT AS discount FROM "+bench.ReadCSV(b.from.Path, trips.Floats, "")+
+	return b.duck(ctx, "COPY (SELECT order_id, 'segment ' || hash(order_id) % 50 AS segment, (hash(order_id) % 1000)::DOUBLE AS discount FROM "+bench.ReadCSV(b.from.Path, trips.Floats, "")+
 		" WHERE hash(order_id) % 10 > 0 ORDER BY hash(order_id)) TO "+bench.Quote(b.path)+" (FORMAT parquet, COMPRESSION zstd)")
 }
 

@@ -52,6 +52,7 @@ func (ix *Index) intern(cols []arrow.Array, ids []int32) (int, error) {
 		return 0, err
 	}
 	ix.table = plan.NewTable()
+	ix.table.Reserve(len(ids)) // nearly all keys of a reference table are distinct
 	enc, numbers, piece := plan.NewEncoder(), make([]uint32, buildRows), make([]arrow.Array, len(cols))
 	for lo := 0; lo < len(ids); lo += buildRows {
 		hi := min(lo+buildRows, len(ids))
