@@ -254,7 +254,12 @@ func (b *binder) compare(op string, x, y node, atX, atY, at span) (node, *Error)
 	}
 	t, ok := unify(tx, ty)
 	if tx.kind >= kList || ty.kind >= kList {
-		return nil, errAt(at, "operator %s does not work on %s and %s: only IS NULL does", op, tx, ty)
+		switch {
+		case tx.kind == kOpaque || ty.kind == kOpaque || ok && !t.comparable():
+			return nil, errAt(at, "operator %s does not work on %s and %s: only IS NULL does", op, tx, ty)
+		case ok && compareOps[op].less:
+			return nil, errAt(at, "operator %s does not work on %s: lists and structs have no order", op, t)
+		}
 	}
 	if !ok {
 		return nil, errAt(at, "cannot compare %s with %s: cast one side", tx, ty)

@@ -94,54 +94,82 @@ func constInt(x node) (int64, bool) {
 	return values[int64](c.v)[0], true
 }
 
-// roundDecimal gives a decimal with as many places as asked for, which must be a literal because it decides the type.
+// roundDecimal gives a decimal with as many places as asked for; where a column says how many, with those of the argument.
 func (b *binder) roundDecimal(c *call, x, places node) (node, *Error) {
+	t, mode := x.typ(), c.name
 	n, ok := constInt(places)
 	if !ok {
 		if k, isConst := places.(*constNode); isConst && k.v.null {
-			return nullNode(x.typ()), nil
+			return nullNode(t), nil
 		}
-		return nil, errAt(c.args[1].place(), "the places of %s must be a literal for a decimal: they decide its type", c.name)
+		return b.call(decimalOf(t.prec+1, t.scale), func(f *function, r *run, sel []byte, args []*vector) *vector {
+			d, p, md, mp := values[dec](args[0]), values[int64](args[1]), args[0].mask(), args[1].mask()
+			return f.eachDecimal(r, sel, args, func(i int) (dec, bool) {
+				at := int32(max(min(p[i&mp], int64(t.scale)), -39))
+				q, neg := cutDecimal(mode, d[i&md], t.scale, at)
+				fits := q == u128{}
+				if !fits {
+					q, fits = q.mul(powers[t.scale-at])
+				}
+				out, ok := signedDec(q, neg, f.t.prec)
+				return out, ok && fits
+			}, func(i int) string { return formatDec(d[i&md], t.scale) })
+		}, true, c.span, x, places), nil
 	}
-	t := x.typ()
 	if n >= int64(t.scale) {
 		return x, nil
 	}
-	n = max(n, -38)
-	scale := int32(max(n, 0))
-	out := decimalOf(max(t.prec-t.scale+scale+1, 1), scale)
-	mode := c.name
-	return b.call(out, func(f *function, r *run, sel []byte, args []*vector) *vector {
-		v := r.fixed(f.t)
-		v.valid = r.strictValid(args...)
-		valid, dst, from := v.valid, values[dec](v), args[0].scale
-		for i, d := range values[dec](args[0]) {
-			m, neg := magnitude(d)
-			cut := min(from-int32(n), 38)
-			q, rem := m.divMod(powers[cut])
-			up := false
-			switch mode {
-			case "round":
-				up = !rem.less(powers[cut].sub(rem))
-			case "floor":
-				up = neg && rem != u128{}
-			case "ceil", "ceiling":
-				up = !neg && rem != u128{}
+	at := int32(max(n, -39))
+	scale := max(at, 0)
+	return b.call(decimalOf(max(t.prec-t.scale+scale+1, 1), scale), func(f *function, r *run, sel []byte, args []*vector) *vector {
+		d := values[dec](args[0])
+		return f.eachDecimal(r, sel, args, func(i int) (dec, bool) {
+			q, neg := cutDecimal(mode, d[i], t.scale, at)
+			fits := true
+			if at < 0 && q != (u128{}) {
+				q, fits = q.mul(powers[-at])
 			}
-			if up {
-				q, _ = q.add(u128{0, 1})
-			}
-			ok := true
-			if n < 0 {
-				q, ok = q.mul(powers[-n])
-			}
-			var fits bool
-			if dst[i], fits = signedDec(q, neg, f.t.prec); !(ok && fits) && active(sel, valid, i) {
-				f.fail(r, v, i, formatDec(d, from), "decimal overflow: more than "+strconv.Itoa(int(f.t.prec))+" digits")
-			}
-		}
-		return v
+			out, ok := signedDec(q, neg, f.t.prec)
+			return out, ok && fits
+		}, func(i int) string { return formatDec(d[i], t.scale) })
 	}, true, c.span, x), nil
+}
+
+// cutDecimal is the magnitude of d, of scale from, in units of its at-th decimal place (negative: tens, hundreds …).
+func cutDecimal(mode string, d dec, from, at int32) (q u128, negative bool) {
+	m, neg := magnitude(d)
+	if from-at > 38 { // less than half of such a unit
+		return u128{}, neg
+	}
+	unit := powers[from-at]
+	q, rem := m.divMod(unit)
+	up := false
+	switch mode {
+	case "round":
+		up = !rem.less(unit.sub(rem))
+	case "floor":
+		up = neg && rem != u128{}
+	case "ceil", "ceiling":
+		up = !neg && rem != u128{}
+	}
+	if up {
+		q, _ = q.add(u128{0, 1})
+	}
+	return q, neg
+}
+
+// eachDecimal computes each row; one whose result does not fit is an error with the row's text.
+func (f *function) eachDecimal(r *run, sel []byte, args []*vector, compute func(i int) (dec, bool), text func(i int) string) *vector {
+	v := r.fixed(f.t)
+	v.valid = r.strictValid(args...)
+	valid, dst := v.valid, values[dec](v)
+	for i := range dst {
+		var ok bool
+		if dst[i], ok = compute(i); !ok && active(sel, valid, i) {
+			f.fail(r, v, i, text(i), "decimal overflow: more than "+strconv.Itoa(int(f.t.prec))+" digits")
+		}
+	}
+	return v
 }
 
 // roundInteger rounds to tens, hundreds …; with places from 0 on it is the argument itself.

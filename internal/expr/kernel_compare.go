@@ -60,6 +60,8 @@ func (r *run) compare(op compareOp, k kind, a, b *vector) []byte {
 		compareNumbers[float64](r, dst, op, a, b)
 	case kDecimal:
 		r.compareDecimals(dst, op, a, b)
+	case kList, kStruct:
+		compareNested(dst, a, b, r.n)
 	case kInterval:
 		r.compareIntervals(dst, op, a, b)
 	case kBool:
