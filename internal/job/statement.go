@@ -13,7 +13,7 @@ func statement(p *spec.Pipeline) (err error) {
 	}
 	isAggregate := func(name string) bool {
 		_, ok := agg.Lookup(name)
-		return ok
+		return ok || name == "grouping"
 	}
 	fns := query.Functions{Aggregate: isAggregate}
 	for _, t := range p.Lookups {

@@ -127,12 +127,12 @@ func (b *block) groupBy(g *grouping) (entries []spec.Entry, at int, err error) {
 		if part.Kind == "" {
 			continue
 		}
-		if len(b.sel.Group) > 1 {
-			return nil, 0, wrong(part.At, "GROUP BY may hold one ROLLUP, CUBE or GROUPING SETS and nothing beside it: write all sets out in GROUPING SETS")
-		}
 		key := part.Kind
 		if key == "sets" {
 			key = "grouping_sets"
+		}
+		if slices.ContainsFunc(lists, func(e spec.Entry) bool { return e.Key == key }) {
+			return nil, 0, wrong(part.At, "GROUP BY may hold one "+strings.ToUpper(part.Kind)+": write its sets out in GROUPING SETS")
 		}
 		lists = append(lists, b.entry(key, part.At.Pos, b.at.Sequence(part.At.Pos, sets...)))
 	}
@@ -180,15 +180,27 @@ func (b *block) measures(g *grouping) error {
 	for _, k := range g.keys {
 		taken[k.name] = true
 	}
-	for _, it := range b.items { // those that are a column of the result as they are have its name
+	for i := range b.items { // what is computed of aggregates and keys alone is a measure as it is
+		it := &b.items[i]
 		calls, err := b.aggregates(it.expr)
 		if err != nil {
 			return err
 		}
-		if len(calls) == 1 && calls[0].Pos == 0 && calls[0].End == len(it.expr.Text()) && !taken[it.label] &&
-			!slices.ContainsFunc(g.measures, func(m named) bool { return m.expr.Same(it.expr) }) {
-			taken[it.label] = true
-			g.measures = append(g.measures, named{it.label, it.expr})
+		all, err := it.expr.Calls()
+		if err != nil {
+			return err
+		}
+		if len(calls) == 0 || taken[it.label] || slices.ContainsFunc(all, func(c expr.CallIn) bool { return c.Over != nil }) {
+			continue
+		}
+		m, err := b.overKeys(it.expr, g, nil)
+		if err != nil {
+			return err
+		}
+		taken[it.label] = true
+		g.measures = append(g.measures, named{it.label, m})
+		if it.expr, err = it.expr.With([]expr.Edit{{End: len(it.expr.Text()), Text: expr.QuoteName(it.label)}}); err != nil {
+			return err
 		}
 	}
 	return b.each(func(f *expr.Fragment) error {
@@ -216,10 +228,20 @@ func (b *block) after(f expr.Fragment, g *grouping) (expr.Fragment, error) {
 		i := slices.IndexFunc(g.measures, func(m named) bool { return m.expr.Same(c.Function) })
 		edits = append(edits, expr.Edit{Pos: c.Pos, End: c.End, Text: expr.QuoteName(g.measures[i].name)})
 	}
-	for _, k := range g.keys { // the longest first would matter only for keys within keys: those are found where they stand alone
+	return b.overKeys(f, g, edits)
+}
+
+// overKeys is f with the expressions of keys, where they stand outside of aggregates, replaced by their columns, and the edits made.
+func (b *block) overKeys(f expr.Fragment, g *grouping, edits []expr.Edit) (expr.Fragment, error) {
+	calls, err := b.aggregates(f)
+	if err != nil {
+		return f, err
+	}
+	for _, k := range g.keys {
 		for _, p := range f.Occurrences(k.expr) {
-			clear := !slices.ContainsFunc(edits, func(e expr.Edit) bool { return p.Pos < e.End && e.Pos < p.End })
-			if name, ok := k.expr.Name(); clear && !(ok && name == k.name) {
+			inside := slices.ContainsFunc(calls, func(c expr.CallIn) bool { return p.Pos < c.End && c.Pos < p.End })
+			taken := slices.ContainsFunc(edits, func(e expr.Edit) bool { return p.Pos < e.End && e.Pos < p.End })
+			if name, ok := k.expr.Name(); !inside && !taken && !(ok && name == k.name) {
 				edits = append(edits, expr.Edit{Pos: p.Pos, End: p.End, Text: expr.QuoteName(k.name)})
 			}
 		}

@@ -36,7 +36,11 @@ func (b *block) lookup(s *scope, t *joined) error {
 	}
 	var on []spec.Entry
 	first := ""
-	for _, c := range j.On {
+	conditions, span, err := b.span(s, t)
+	if err != nil {
+		return err
+	}
+	for _, c := range conditions {
 		rows, column, err := b.equality(s, t, c)
 		if err != nil {
 			return err
@@ -53,7 +57,19 @@ func (b *block) lookup(s *scope, t *joined) error {
 		on = append(on, b.entry(expr.QuoteName(name), j.At.Pos, b.at.Word(name, j.At.Pos)))
 	}
 	at := j.At.Pos
-	entries := []spec.Entry{b.entry("table", j.Table.At.Pos, b.at.Word(j.Table.Name, j.Table.At.Pos)), b.entry("on", at, b.at.Mapping(at, on...))}
+	entries := []spec.Entry{b.entry("table", j.Table.At.Pos, b.at.Word(j.Table.Name, j.Table.At.Pos))}
+	if len(on) > 0 {
+		entries = append(entries, b.entry("on", at, b.at.Mapping(at, on...)))
+	}
+	doubles := "all"
+	if span != nil {
+		entries, doubles = append(entries, *span), "fail"
+		if first == "" {
+			list, _ := span.Value.Map()
+			names, _ := list[0].Value.Strs()
+			first = names[0]
+		}
+	}
 	if j.Kind == "inner" || j.Kind == "left" {
 		if len(t.order) == 0 { // the rows may still be more or fewer
 			t.column(first)
@@ -63,7 +79,7 @@ func (b *block) lookup(s *scope, t *joined) error {
 			add = append(add, b.entry(t.columns[name], at, b.at.Word(name, at)))
 			b.hides = append(b.hides, t.columns[name])
 		}
-		entries = append(entries, b.entry("add", at, b.at.Mapping(at, add...)), b.entry("duplicates", at, b.at.Word("all", at)))
+		entries = append(entries, b.entry("add", at, b.at.Mapping(at, add...)), b.entry("duplicates", at, b.at.Word(doubles, at)))
 	}
 	entries = append(entries, b.entry("join", at, b.at.Word(j.Kind, at)))
 	b.add("lookup", at, b.at.Mapping(at, entries...))
@@ -77,8 +93,8 @@ func (b *block) equality(s *scope, t *joined, c expr.Condition) (rows expr.Fragm
 		return rows, "", wrong(c.At, want)
 	}
 	for _, side := range [][2]expr.Fragment{{c.Left, c.Right}, {c.Right, c.Left}} {
-		names := side[1].Dotted()
-		if len(names) != 1 || len(names[0].Parts) != 2 || names[0].Pos != 0 || names[0].End != len(side[1].Text()) || !strings.EqualFold(names[0].Parts[0], t.name) {
+		column, ok := t.own(side[1])
+		if !ok {
 			continue
 		}
 		for _, n := range side[0].Dotted() {
@@ -87,7 +103,54 @@ func (b *block) equality(s *scope, t *joined, c expr.Condition) (rows expr.Fragm
 			}
 		}
 		rows, err = s.resolve(side[0])
-		return rows, names[0].Parts[1], err
+		return rows, column, err
 	}
 	return rows, "", wrong(c.At, want)
+}
+
+// span takes t.valid_from <= rows AND rows < t.valid_to out of the conditions of ON: between of the step. It is nil if there is none.
+func (b *block) span(s *scope, t *joined) (rest []expr.Condition, between *spec.Entry, err error) {
+	type half struct {
+		rows   expr.Fragment
+		column string
+	}
+	var from, to *half
+	for _, c := range t.join.On {
+		op, sides := c.Op, [2]expr.Fragment{c.Left, c.Right} // rows op column
+		if _, ok := t.own(c.Left); ok {
+			op, sides = map[string]string{"<=": ">=", ">": "<"}[c.Op], [2]expr.Fragment{c.Right, c.Left}
+		}
+		column, ok := t.own(sides[1])
+		switch {
+		case ok && op == ">=" && from == nil:
+			from = &half{sides[0], column}
+		case ok && op == "<" && to == nil:
+			to = &half{sides[0], column}
+		default:
+			rest = append(rest, c)
+		}
+	}
+	if from == nil && to == nil {
+		return rest, nil, nil
+	}
+	if from == nil || to == nil || !from.rows.Same(to.rows) {
+		return nil, nil, wrong(t.join.At, "a range in ON needs both ends for one expression of the rows: x >= "+t.name+".begins AND x < "+t.name+".ends")
+	}
+	rows, err := s.resolve(from.rows)
+	if err != nil {
+		return nil, nil, err
+	}
+	at := t.join.At.Pos
+	ends := b.at.Sequence(at, b.at.Word(from.column, at), b.at.Word(to.column, at))
+	e := b.entry("between", at, b.at.Mapping(at, spec.Entry{Key: rows.Text(), At: b.scalar(rows), Value: ends}))
+	return rest, &e, nil
+}
+
+// own is the column of the table that f is, if it is just that.
+func (t *joined) own(f expr.Fragment) (column string, ok bool) {
+	names := f.Dotted()
+	if len(names) != 1 || len(names[0].Parts) != 2 || names[0].Pos != 0 || names[0].End != len(f.Text()) || !strings.EqualFold(names[0].Parts[0], t.name) {
+		return "", false
+	}
+	return names[0].Parts[1], true
 }

@@ -14,7 +14,7 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the expected output in testdata")
 
-var aggregates = map[string]bool{"count": true, "sum": true, "avg": true, "min": true, "max": true, "grouping": true, "string_agg": true}
+var aggregates = map[string]bool{"count": true, "sum": true, "avg": true, "min": true, "max": true, "grouping": true, "string_agg": true, "percentile_cont": true}
 
 // TestStatements runs the cases of testdata/*.txt: a statement, and the steps it comes to or its error.
 func TestStatements(t *testing.T) {
