@@ -19,8 +19,9 @@ type binder struct {
 	columns []column
 	slots   int
 	// Of a measure: the columns of schema that hold the results of its aggregates, and the input's columns, for messages.
-	calls []string
-	input *arrow.Schema
+	calls  []string
+	input  *arrow.Schema
+	common *common // parts that stand more than once; nil where they are not looked for
 }
 
 // root binds the whole expression.
@@ -46,6 +47,14 @@ func (b *binder) call(t typ, k kernel, mayFail bool, at span, args ...node) node
 }
 
 func (b *binder) bind(n syntax) (node, *Error) {
+	x, err := b.bindOne(n)
+	if err != nil || b.common == nil {
+		return x, err
+	}
+	return b.once(n, x), nil
+}
+
+func (b *binder) bindOne(n syntax) (node, *Error) {
 	switch n := n.(type) {
 	case *literal:
 		return b.literal(n)
@@ -292,7 +301,7 @@ func (b *binder) results(out *caseNode, list []node, places []span, where string
 // body the caller sets.
 func (b *binder) share(x node) (node, *letNode) {
 	switch x.(type) {
-	case *columnNode, *constNode, *slotNode:
+	case *columnNode, *constNode, *slotNode, *onceNode:
 		return x, nil
 	}
 	let := &letNode{slot: b.slots, value: x}

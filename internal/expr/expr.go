@@ -61,7 +61,7 @@ func Compile(src string, schema *arrow.Schema, env Env) (*Program, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &binder{src: src, schema: schema, env: env}
+	b := &binder{src: src, schema: schema, env: env, common: findCommon(tree)}
 	root, err := b.root(tree)
 	if err != nil {
 		return nil, err
@@ -116,6 +116,7 @@ func (p *Program) Eval(rec arrow.Record, mem memory.Allocator) (arrow.Array, []R
 	r.rec, r.n = rec, int(rec.NumRows())
 	for range p.slots {
 		r.slots = append(r.slots, nil)
+		r.kept = append(r.kept, nil)
 	}
 	if err := p.checkRecord(rec); err != nil {
 		return nil, nil, err

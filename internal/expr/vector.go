@@ -102,6 +102,7 @@ type run struct {
 	errs   []rowError
 	err    error // what no row is to blame for
 	slots  []*vector
+	kept   []*keptVector // of onceNodes, by slot
 	blocks [][]byte
 	block  int // the block in use
 	used   int // bytes of it in use
@@ -128,6 +129,8 @@ func (r *run) reset() {
 		r.blocks = nil
 	}
 	clear(r.slots)
+	clear(r.kept)
+	r.kept = r.kept[:0]
 	clear(r.errs)
 	if r.direct != nil {
 		r.direct.Release()
