@@ -71,6 +71,7 @@ func (b *aggregateBinder) sets(n *spec.Node) error {
 		}
 		b.a.sets = append(b.a.sets, in)
 	}
+	b.seen.add(setColumn)
 	b.keyed = append(b.keyed, fmt.Sprintf("in %d sets", len(all)))
 	return nil
 }

@@ -20,6 +20,8 @@ const (
 	// batchMost and batchLeast bound the groups of a result batch: small partitions are put together, large ones cut.
 	batchMost  = 1 << 16
 	batchLeast = 1 << 13
+	// bytesLeast is the bytes from which fewer groups are a batch: those of a few may be lists of a million values.
+	bytesLeast = 2 << 20
 	// subFanout is the ways a partition splits that does not fit the budget, at most maxLevel times over.
 	subFanout = 16
 	maxLevel  = 6
@@ -27,21 +29,22 @@ const (
 
 // Drain merges lanes partition by partition.
 type Drain struct {
-	f     *Fold
-	mem   memory.Allocator
-	lanes []*Lane
-	enc   *keys.Encoder
-	todo  []source // the next one last
-	disk  *spillFile
-	spare *part // reset, for the next partition
-	buf   []uint64
-	in    folder          // of chunks read from disk
-	wait  [][]arrow.Array // results too few for a batch yet
-	nwait int
-	ready []arrow.Record
-	rows  int64 // folded, as the lanes account for them
-	out   int64 // the same, as the results given out account for them
-	err   error
+	f       *Fold
+	mem     memory.Allocator
+	lanes   []*Lane
+	enc     *keys.Encoder
+	todo    []source // the next one last
+	disk    *spillFile
+	spare   *part // reset, for the next partition
+	buf     []uint64
+	in      folder          // of chunks read from disk
+	wait    [][]arrow.Array // results too few for a batch yet
+	nwait   int
+	waiting uint64 // bytes of wait
+	ready   []arrow.Record
+	rows    int64 // folded, as the lanes account for them
+	out     int64 // the same, as the results given out account for them
+	err     error
 }
 
 // source is a partition still to be merged: the lanes' parts in memory and runs on disk.
@@ -432,7 +435,10 @@ func (d *Drain) result(p *part) error {
 		cols = append(cols, results[i])
 	}
 	d.wait = append(d.wait, cols)
-	if d.nwait += n; d.nwait >= batchLeast {
+	for _, c := range cols {
+		d.waiting += c.Data().SizeInBytes()
+	}
+	if d.nwait += n; d.nwait >= batchLeast || d.waiting >= bytesLeast {
 		return d.emit()
 	}
 	return nil
@@ -462,7 +468,7 @@ func (d *Drain) groupError(fn int, keyCols []arrow.Array, err error) error {
 // emit makes batches of the columns that wait.
 func (d *Drain) emit() error {
 	wait, n := d.wait, d.nwait
-	d.wait, d.nwait = nil, 0
+	d.wait, d.nwait, d.waiting = nil, 0, 0
 	cols := wait[0]
 	if len(wait) > 1 {
 		var err error
