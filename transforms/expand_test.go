@@ -64,7 +64,7 @@ func TestExpandInPieces(t *testing.T) {
 		if err != nil || rows != want {
 			t.Errorf("%s: %d rows, want %d; %v", step, rows, want, err)
 		}
-		if dropped := int64(rec.NumRows()) + added - int64(rows); dropped < 0 || dropped > 1 {
+		if dropped := rec.NumRows() + added - int64(rows); dropped < 0 || dropped > 1 {
 			t.Errorf("%s: %d rows added", step, added)
 		}
 		if _, err := st.Apply(context.Background(), in, &rej); err == nil {

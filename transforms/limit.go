@@ -79,8 +79,8 @@ func atLeast(n *spec.Node, what string, least int64) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	if int64(v) < least || int64(v) > 1<<50 {
+	if v < least || v > 1<<50 {
 		return 0, n.Errorf("%s is %d: want a number from %d on", what, v, least)
 	}
-	return int64(v), nil
+	return v, nil
 }

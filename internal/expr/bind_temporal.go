@@ -9,7 +9,7 @@ func (b *binder) temporal(op string, x, y node, atX, atY, at span) (node, *Error
 		return b.scaleInterval(op, x, y, atX, atY, at)
 	}
 	if op == "+" && later(x) > later(y) { // + goes either way: what it is added to comes first
-		x, y, atX, atY = y, x, atY, atX
+		x, y, atY = y, x, atX
 	}
 	x, y, err := b.besideTemporal(op, x, y, atX, atY)
 	if err != nil {
@@ -112,7 +112,7 @@ func (b *binder) besideTemporal(op string, x, y node, atX, atY span) (node, node
 func (b *binder) scaleInterval(op string, x, y node, atX, atY, at span) (node, *Error) {
 	left, right := x.typ(), y.typ()
 	if op == "*" && x.typ().kind != kInterval {
-		x, y, atX, atY = y, x, atY, atX
+		x, y, atY = y, x, atX
 	}
 	tx, ty := x.typ(), y.typ()
 	number := ty.kind.numeric() || isUntyped(y)

@@ -128,8 +128,7 @@ func parseInterval(b []byte) (interval, bool) {
 
 // intervalText is what is left of an interval's text.
 type intervalText struct {
-	b    []byte
-	last string // the word taken last
+	b []byte
 }
 
 func (p *intervalText) space() {

@@ -1,6 +1,7 @@
 package expr
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -96,8 +97,8 @@ func TestParseMeasure(t *testing.T) {
 		"upper(a ORDER BY b)":             `8: expected ")" to close the arguments of upper, not "ORDER"`,
 	} {
 		_, err := ParseMeasure(src, testAggregate)
-		e, ok := err.(*Error)
-		if !ok || fmt.Sprint(e.Pos, ": ", e.Msg) != want {
+		var e *Error
+		if !errors.As(err, &e) || fmt.Sprint(e.Pos, ": ", e.Msg) != want {
 			t.Errorf("%s: error %v, want %s", src, err, want)
 		}
 	}
@@ -127,7 +128,11 @@ func TestCompileMeasure(t *testing.T) {
 		}
 		got := ""
 		if p, err := m.Compile(columns, groups, rows, testEnv); err != nil {
-			got = fmt.Sprint(err.(*Error).Pos, ": ", err)
+			var e *Error
+			if !errors.As(err, &e) {
+				t.Fatal(err)
+			}
+			got = fmt.Sprint(e.Pos, ": ", e)
 		} else {
 			got = fmt.Sprint(p.Field().Type, " k= ", strings.Join(p.Columns(), ","))
 		}

@@ -124,7 +124,7 @@ func parseNumberTemplate(s string) (*numberTemplate, error) {
 			}
 		case 'V':
 			if t.point {
-				return nil, fmt.Errorf("V and a point exclude each other")
+				return nil, fmt.Errorf("a V and a point exclude each other")
 			}
 		case 'E':
 			t.exponent = true

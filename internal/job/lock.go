@@ -145,7 +145,7 @@ func replaceFile(name string, text []byte) error {
 			err = os.Rename(f.Name(), name)
 		}
 		if err != nil {
-			os.Remove(f.Name())
+			err = errors.Join(err, os.Remove(f.Name()))
 		}
 	}
 	if err == nil {

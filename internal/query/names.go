@@ -98,15 +98,3 @@ func (s *scope) resolve(f expr.Fragment) (expr.Fragment, error) {
 	}
 	return f.With(edits)
 }
-
-// only is the table, nil for the rows, that all dotted names of f are of; ok is false if there are several, or none.
-func (s *scope) only(f expr.Fragment) (t *joined, ok bool) {
-	for i, n := range f.Dotted() {
-		u := s.find(n.Parts[0])
-		if i > 0 && u != t {
-			return nil, false
-		}
-		t, ok = u, true
-	}
-	return t, ok
-}

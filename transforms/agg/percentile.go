@@ -115,7 +115,7 @@ func bindPercentile(name string, c Call, arg int, desc bool, q *big.Rat, null bo
 	if desc && !null {
 		q = new(big.Rat).Sub(big.NewRat(1, 1), q)
 	}
-	result := arrow.DataType(float64s)
+	result := float64s
 	more := int32(0)
 	dec, isDecimal := f.Type.(*arrow.Decimal128Type)
 	if isDecimal {

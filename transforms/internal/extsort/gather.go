@@ -18,7 +18,6 @@ type gatherer struct {
 	of      func(*run) *pieces
 	readers []*reader
 	cols    []rowpack.Column // those of one run behind those of the one before
-	perm    []int32
 }
 
 func newGatherer(s *Sorter, runs []*run, lays []rowpack.Layout, of func(*run) *pieces) *gatherer {

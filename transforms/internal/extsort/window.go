@@ -20,7 +20,6 @@ type entry struct {
 type window struct {
 	a, b  []entry
 	words []word
-	parts []orderkey.Keys
 	count [8][256]uint32
 }
 
