@@ -73,7 +73,7 @@ func TestSpansAgainstSearch(t *testing.T) {
 				t.Fatalf("key %d at %d: row %d, want %d", pkeys[i], values[i], ids[i], want)
 			}
 		}
-		for v := int64(0); v <= 21; v++ {
+		for v := int64(-1); v <= 21; v++ { // -1 is before all that begins
 			for a := range n {
 				for b := range a {
 					same := keys[a] >= 0 && keys[a] == keys[b]
