@@ -2,7 +2,10 @@ package pipeline
 
 import (
 	"bytes"
+	"encoding/json"
 	"strings"
+
+	"github.com/apache/arrow/go/v17/arrow"
 
 	"github.com/sluice-data/sluice/internal/fail"
 )
@@ -31,15 +34,39 @@ func (r *Rejects) Add(b Batch, i int, column, value, reason string) {
 	r.AddOrigin(b.Origin(i), column, value, reason)
 }
 
-// Origin is where row i of b came from, as far as that is known; its Raw is lent.
+// Origin is where row i of b came from, as far as that is known; its Raw is lent. A row that no longer knows its record is its own: Raw is then its values as
+// JSON.
 func (b Batch) Origin(i int) Origin {
 	if b.Rows == nil {
-		return Origin{Offset: -1}
+		return Origin{Offset: -1, Raw: rowJSON(b.Rec, i)}
 	}
 	if b.Sel != nil {
 		i = int(b.Sel[i])
 	}
 	return b.Rows.Origin(i)
+}
+
+// rowJSON is row i of rec as a JSON object, in the order of its columns.
+func rowJSON(rec arrow.Record, i int) []byte {
+	if rec == nil {
+		return nil
+	}
+	var out []byte
+	for c, f := range rec.Schema().Fields() {
+		name, err := json.Marshal(f.Name)
+		if err != nil {
+			return nil // a name is a string: cannot fail
+		}
+		value, err := json.Marshal(rec.Column(c).GetOneForMarshal(i))
+		if err != nil { // infinities and NaN have no JSON
+			value, _ = json.Marshal(rec.Column(c).ValueStr(i))
+		}
+		out = append(append(append(append(out, ','), name...), ':'), value...)
+	}
+	if len(out) > 0 {
+		out[0] = '{'
+	}
+	return append(out, '}')
 }
 
 // AddOrigin refuses the record at o; o.Raw and value are copied.

@@ -60,6 +60,9 @@ type Request struct {
 	Lanes int
 	// FullScan makes inference read every input to its end instead of the head, so that the types hold for every value.
 	FullScan bool
+	// RejectUnknown makes a record with a column that the heads did not show a bad row, where the mode would infer or pass over it (formats whose records name their
+	// columns; others see all columns in the heads).
+	RejectUnknown bool
 	// Consumed is told the number of object bytes (compressed) consumed; may be nil.
 	Consumed func(n int64)
 	// Waited is told how long Next stood waiting for a chunk to be released; may be nil.

@@ -102,7 +102,7 @@ func (b *aggregateBinder) resolve(m *measure) error {
 }
 
 func (b *aggregateBinder) columnOf(m *measure, c *expr.Call) (string, error) {
-	source := strings.Join(strings.Fields(c.Source), " ")
+	source := c.Source // as written: spaces may stand inside a string
 	own := m.expr.Lone() && m.name != ""
 	column := m.name
 	if !own {

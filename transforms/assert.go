@@ -1,6 +1,7 @@
 package transforms
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strconv"
@@ -458,7 +459,7 @@ func (t *tally) add(o tally) {
 	if !o.any {
 		return
 	}
-	if !t.any || o.first.Input < t.first.Input || o.first.Input == t.first.Input && o.first.Line < t.first.Line {
+	if !t.any || cmp.Or(strings.Compare(o.first.Input, t.first.Input), cmp.Compare(o.first.Line, t.first.Line), strings.Compare(o.value, t.value)) < 0 {
 		t.first, t.value = o.first, o.value
 	}
 	if !t.any || o.newest > t.newest {

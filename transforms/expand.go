@@ -1,6 +1,7 @@
 package transforms
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/apache/arrow/go/v17/arrow"
@@ -9,11 +10,41 @@ import (
 
 	"github.com/sluice-data/sluice/internal/fail"
 	"github.com/sluice-data/sluice/pipeline"
+	"github.com/sluice-data/sluice/transforms/internal/col"
 	"github.com/sluice-data/sluice/transforms/internal/take"
 )
 
 // expandRows is how many rows of the result an expanding stage makes at once.
 const expandRows = 1 << 14
+
+// expandBytes is about what such a piece may take.
+const expandBytes = 4 << 20
+
+// pieceRows is how many rows of the result are made at once of n rows of cols, any of which may come again and again: the widest counts.
+func pieceRows(n int, cols []arrow.Array) int {
+	if n == 0 {
+		return expandRows
+	}
+	width := 0
+	for _, a := range cols {
+		if w := col.Width(a.DataType()); w > 0 {
+			width += w
+			continue
+		}
+		if col.IsVar(a.DataType()) {
+			if off, _, ok := col.Var(a); ok {
+				widest := int32(0)
+				for i := range n {
+					widest = max(widest, off[i+1]-off[i])
+				}
+				width += int(widest) + 4
+				continue
+			}
+		}
+		width += int(a.Data().SizeInBytes())/n + 1 // of lists and structs the mean
+	}
+	return max(1, min(expandRows, expandBytes/max(width, 1)))
+}
 
 // expandOnly is for stages that have Expand in place of Apply.
 type expandOnly struct{}
@@ -27,9 +58,10 @@ type expansion struct {
 	idx    []int32 // rows of the batch
 	from   []int32 // rows of what is beside them
 	number []int64
+	most   int // rows of a piece; 0 is expandRows
 }
 
-func (e *expansion) full() bool { return len(e.idx) >= expandRows }
+func (e *expansion) full() bool { return len(e.idx) >= cmp.Or(e.most, expandRows) }
 
 func (e *expansion) add(row int, from int32, number int64) {
 	e.idx, e.from, e.number = append(e.idx, int32(row)), append(e.from, from), append(e.number, number)

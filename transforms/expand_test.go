@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/array"
 	"github.com/apache/arrow/go/v17/arrow/memory"
 
@@ -76,5 +77,22 @@ func TestExpandInPieces(t *testing.T) {
 			t.Errorf("%s: %v", step, err)
 		}
 		st.Close()
+	}
+}
+
+// A piece is as large as a batch, in rows or in bytes: the widest row may be the one that comes a thousand times.
+func TestPiecesOfWideRows(t *testing.T) {
+	b := array.NewStringBuilder(memory.DefaultAllocator)
+	b.AppendValues([]string{"a", strings.Repeat("x", 1<<20), ""}, nil)
+	wide := b.NewArray()
+	b.AppendValues([]string{"a", "b", "c"}, nil)
+	narrow := b.NewArray()
+	for _, c := range []struct {
+		a    arrow.Array
+		want int
+	}{{wide, 3}, {narrow, expandRows}} {
+		if got := pieceRows(3, []arrow.Array{c.a}); got != c.want {
+			t.Errorf("%d rows a piece, want %d", got, c.want)
+		}
 	}
 }

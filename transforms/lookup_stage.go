@@ -328,6 +328,7 @@ func (s *expandingLookup) Expand(_ context.Context, b pipeline.Batch, rej *pipel
 	rec := s.l.rows.of(b.Rec)
 	defer rec.Release()
 	s.idx, s.from = s.idx[:0], s.from[:0]
+	most := pieceRows(int(rec.NumRows()), rec.Columns())
 	misses := false
 	flush := func() error {
 		if len(s.idx) == 0 {
@@ -360,12 +361,12 @@ func (s *expandingLookup) Expand(_ context.Context, b pipeline.Batch, rej *pipel
 		}
 		added += int64(len(matches) - 1)
 		for len(matches) > 0 {
-			k := min(len(matches), expandRows-len(s.idx))
+			k := min(len(matches), most-len(s.idx))
 			for range k {
 				s.idx = append(s.idx, int32(i))
 			}
 			s.from = append(s.from, matches[:k]...)
-			if matches = matches[k:]; len(s.idx) == expandRows {
+			if matches = matches[k:]; len(s.idx) == most {
 				if err := flush(); err != nil {
 					return added, err
 				}

@@ -47,6 +47,9 @@ func bindPivot(env Env, n *spec.Node, in *arrow.Schema) (Bound, error) {
 	}
 	var measures []spec.Entry
 	for _, v := range values {
+		if !v.Value.IsScalar() {
+			return Bound{}, v.Value.Errorf("pivot: null is no value to look for: give it a name before, coalesce(%s, 'none')", cond.Source())
+		}
 		value, err := v.Value.Str()
 		if err != nil {
 			return Bound{}, err

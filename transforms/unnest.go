@@ -182,6 +182,13 @@ type unnestStage struct {
 func (s *unnestStage) Close() {}
 
 func (s *unnestStage) Expand(_ context.Context, b pipeline.Batch, _ *pipeline.Rejects, emit func(pipeline.Batch) error) (added int64, err error) {
+	var beside []arrow.Array
+	for _, o := range s.u.out {
+		if o.from >= 0 {
+			beside = append(beside, b.Rec.Column(o.from))
+		}
+	}
+	s.p.most = pieceRows(int(b.Rec.NumRows()), beside)
 	list := b.Rec.Column(s.u.at).(*array.List)
 	values := list.ListValues()
 	n := list.Len()

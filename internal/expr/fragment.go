@@ -329,14 +329,14 @@ func sameToken(a, b token) bool {
 	return a.kind == b.kind && a.text == b.text
 }
 
-// Occurrences are the places in the text where part stands as an expression of its own: alone between parentheses and commas, or anywhere if it is a
-// name or a call, with or without a cast.
+// Occurrences are the places in the text where part stands as an expression of its own: where the operators around it bind weaker than its own, or anywhere
+// if it is a name or a call, with or without a cast.
 func (f Fragment) Occurrences(part Fragment) []Place {
 	n := len(part.toks)
 	if n == 0 {
 		return nil
 	}
-	primary := part.primary()
+	primary, weakest := part.primary(), part.weakest()
 	var out []Place
 	for i := 0; i+n <= len(f.toks); i++ {
 		same := true
@@ -346,14 +346,59 @@ func (f Fragment) Occurrences(part Fragment) []Place {
 		if !same || i > 0 && f.op(i-1, ".") || f.op(i+n, ".") || f.op(i+n, "(") {
 			continue
 		}
-		alone := (i == 0 || f.op(i-1, "(") || f.op(i-1, ",")) && (i+n == len(f.toks) || f.op(i+n, ")") || f.op(i+n, ","))
-		if !primary && !alone {
+		if !primary && !(f.binds(i-1) < weakest && f.binds(i+n) <= weakest) {
 			continue
 		}
 		out = append(out, Place{f.toks[i].pos, f.toks[i+n-1].end})
 		i += n - 1
 	}
 	return out
+}
+
+// binds is how strongly token i binds to what stands beside it: 0 for what ends an expression.
+func (f Fragment) binds(i int) int {
+	if i < 0 || i >= len(f.toks) {
+		return 0
+	}
+	switch t := f.toks[i]; {
+	case t.kind == tokOp && (t.text == "(" || t.text == ")" || t.text == ","):
+		return 0
+	case t.kind == tokOp && t.text == "::":
+		return bpCast
+	case t.kind == tokOp && binaryPower[t.text] > 0:
+		return binaryPower[t.text]
+	case t.kind == tokIdent && (t.low == "or" || t.low == "and" || t.low == "not"):
+		return bpAnd
+	case t.kind == tokIdent && (t.low == "is" || t.low == "in" || t.low == "between" || t.low == "like" || t.low == "ilike"):
+		return bpMember
+	case t.kind == tokIdent && (clauseWords[t.low] || edgeWords[t.low]):
+		return 0
+	}
+	return bpCast + 1 // anything else belongs to it
+}
+
+// edgeWords stand before or behind an expression and are no part of it.
+var edgeWords = map[string]bool{"by": true, "case": true, "when": true, "then": true, "else": true, "end": true, "as": true, "rows": true, "range": true, "groups": true, "distinct": true}
+
+// weakest is how strongly the weakest operator outside of parentheses binds.
+func (f Fragment) weakest() int {
+	least, depth := bpCast+1, 0
+	for i, t := range f.toks {
+		switch {
+		case t.kind == tokOp && (t.text == "(" || t.text == "["):
+			depth++
+		case t.kind == tokOp && (t.text == ")" || t.text == "]"):
+			depth--
+		case depth > 0:
+		case t.kind == tokIdent && (reserved[t.low] || edgeWords[t.low]) || i == 0 && t.kind == tokOp:
+			return 1 // CASE, NOT, a sign: only between parentheses and commas
+		default:
+			if p := f.binds(i); p > 0 && t.kind == tokOp {
+				least = min(least, p)
+			}
+		}
+	}
+	return max(least, 1)
 }
 
 // primary reports whether the fragment is a name, or a call, with or without a cast behind it.

@@ -48,7 +48,7 @@ func (b *binder) settleSchema(ctx context.Context) error {
 			s.Mode = string(sources.Strict)
 		}
 	}
-	if len(s.Columns) == 0 { // the first run makes the lock
+	if len(s.Columns) == 0 { // the run makes the lock
 		b.replace(s)
 		return nil
 	}
@@ -57,6 +57,9 @@ func (b *binder) settleSchema(ctx context.Context) error {
 		return err
 	}
 	pol := policies(s)
+	if b.relock { // what is there now is what is to be locked
+		pol.New, pol.Missing = "add", "ignore"
+	}
 	d := compare(s, pol, actual)
 	if err := d.failure(b.in.infos[0].Ref.String()); err != nil {
 		return err
@@ -67,7 +70,8 @@ func (b *binder) settleSchema(ctx context.Context) error {
 			s.Columns[i].Field, s.Columns[i].Format, s.Columns[i].TZ = c.now, "", ""
 		}
 	}
-	if pol.New != "add" { // also one that comes up behind the heads
+	b.unknown = pol.New == "fail" // also one that comes up behind the heads
+	if pol.New == "ignore" {
 		b.only = map[string]bool{}
 		for _, c := range s.Columns {
 			b.only[c.Field.Name] = true
@@ -75,7 +79,7 @@ func (b *binder) settleSchema(ctx context.Context) error {
 	}
 	s.Mode = string(sources.Evolve)
 	if pol.New == "fail" && pol.Missing == "fail" && !slices.ContainsFunc(d.changes, func(c change) bool { return c.policy == "ignore" }) {
-		s.Mode, b.only = string(sources.Strict), nil
+		s.Mode, b.only, b.unknown = string(sources.Strict), nil, false
 	}
 	b.replace(s)
 	return nil
@@ -163,7 +167,7 @@ func compare(s spec.Schema, pol spec.Drift, actual *arrow.Schema) drift {
 			policy = c.Drift
 		}
 		wider := now
-		if !holds(spec.Column{Field: now}, c.Field) { // neither holds the other
+		if !nested(now) && !holds(spec.Column{Field: now}, c.Field) { // neither holds the other
 			wider = arrow.Field{Name: now.Name, Type: arrow.BinaryTypes.String, Nullable: true}
 		}
 		d.changes = append(d.changes, change{name: c.Field.Name, was: c.Field, now: wider, policy: policy})
@@ -175,6 +179,9 @@ func compare(s spec.Schema, pol spec.Drift, actual *arrow.Schema) drift {
 	}
 	return d
 }
+
+// nested types were inferred from all values, and are taken as they are.
+func nested(f arrow.Field) bool { return arrow.IsNested(f.Type.ID()) || schema.IsJSON(f) }
 
 // holds reports whether column c takes every value of a column whose values have the type of f, as far as types tell: text may still be a date in the column's format.
 func holds(c spec.Column, f arrow.Field) bool {

@@ -32,12 +32,12 @@ func lockPath(pipe *spec.Pipeline) string {
 	return filepath.Join(filepath.Dir(pipe.File), l)
 }
 
-// readLock reads the locked columns; none if the file is not there yet.
+// readLock reads the locked columns.
 func readLock(ctx context.Context, store objstore.Store, pipe *spec.Pipeline) ([]arrow.Field, error) {
 	name := lockPath(pipe)
 	text, err := readText(ctx, store, name)
 	if errors.Is(err, os.ErrNotExist) || errors.Is(err, objstore.ErrNotExist) {
-		return nil, nil
+		return nil, fail.Newf(fail.Usage, "schema.lock %s is not there: write it with --update-lock", name)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read schema lock: %w", err)
@@ -133,6 +133,18 @@ func updateLock(ctx context.Context, store objstore.Store, pipe *spec.Pipeline, 
 		return fmt.Errorf("write schema lock: %w", err)
 	}
 	return nil
+}
+
+// lockHeads writes the lock of inputs whose run is committed already: the columns are those of their heads.
+func (j *job) lockHeads(ctx context.Context) error {
+	in := j.intake()
+	defer in.close()
+	b := &binder{pipe: j.pipe, in: in, sizes: j.sizes, env: j.env, relock: true}
+	p, err := b.bind(ctx, false)
+	if err != nil {
+		return err
+	}
+	return errors.Join(updateLock(ctx, j.store, j.pipe, p.read), p.close())
 }
 
 // replaceFile puts text in the place of a file, all at once.

@@ -41,6 +41,7 @@ type binder struct {
 
 	relock  bool            // the lock is written anew: what it says now does not count
 	settled bool            // pipe's schema is what lock and drift make of it
+	unknown bool            // a column that comes up behind the heads makes its row bad, though missing ones are null
 	only    map[string]bool // the columns that are read if others are not even to be looked at; nil for all
 }
 
@@ -97,7 +98,7 @@ func (p *plan) close() error {
 
 func (b *binder) request(fullScan bool) sources.Request {
 	req := requestOf(b.in, &b.pipe.Source, &b.pipe.Schema, b.format, b.sizes)
-	req.FullScan = fullScan
+	req.FullScan, req.RejectUnknown = fullScan, b.unknown
 	return req
 }
 
@@ -120,6 +121,14 @@ func requestOf(in *intake, src *spec.Source, declared *spec.Schema, format sourc
 		req.Schema.Columns = append(req.Schema.Columns, sources.Column{Field: col.Field, Format: col.Format, TZ: col.TZ, Line: line})
 	}
 	return req
+}
+
+func namesOf(s *arrow.Schema) []string {
+	out := make([]string, s.NumFields())
+	for i, f := range s.Fields() {
+		out[i] = f.Name
+	}
+	return out
 }
 
 // declared is the schema of the pipeline file.
@@ -183,6 +192,14 @@ func (b *binder) bound(in *arrow.Schema, keep []map[string]bool) ([]transforms.B
 }
 
 func (b *binder) boundWith(env transforms.Env, in *arrow.Schema, keep []map[string]bool) ([]transforms.Bound, error) {
+	if b.pipe.SQL != nil {
+		p := *b.pipe
+		var err error
+		if p.Steps, err = statement(b.pipe, namesOf(in)); err != nil {
+			return nil, err
+		}
+		b.pipe = &p
+	}
 	var out []transforms.Bound
 	next := func(bd transforms.Bound) {
 		if keep != nil && keep[len(out)] != nil && bd.Narrow != nil {

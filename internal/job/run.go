@@ -95,6 +95,11 @@ func (j *job) run(ctx context.Context) (*Receipt, error) {
 		}
 		if m != nil {
 			j.opt.Log.Info("already committed", "run_id", j.runID, "manifest", ref.String())
+			if j.opt.UpdateLock { // the run that committed may not have come to it
+				if err := j.lockHeads(ctx); err != nil {
+					return nil, err
+				}
+			}
 			return m.receipt(ref), m.verify(ctx, j.store)
 		}
 	}
@@ -171,7 +176,7 @@ func (j *job) prepare(ctx context.Context) (err error) {
 	if j.pipe, err = spec.Load(o.Pipeline, text, j.req.vars); err != nil {
 		return err
 	}
-	if err := statement(j.pipe); err != nil {
+	if j.pipe.Steps, err = statement(j.pipe, nil); err != nil {
 		return err
 	}
 	if o.UpdateLock && j.pipe.Schema.Lock == "" {

@@ -6,19 +6,19 @@ import (
 	"github.com/sluice-data/sluice/transforms/agg"
 )
 
-// statement makes the steps of a pipeline that is one SQL statement; from there on it is as if they stood in the file.
-func statement(p *spec.Pipeline) (err error) {
+// statement makes the steps of a pipeline that is one SQL statement; from there on it is as if they stood in the file. They are made once without the columns
+// of the rows, for the run's id, and again when those are known.
+func statement(p *spec.Pipeline, columns []string) (steps []spec.Step, err error) {
 	if p.SQL == nil {
-		return nil
+		return p.Steps, nil
 	}
 	isAggregate := func(name string) bool {
 		_, ok := agg.Lookup(name)
 		return ok || name == "grouping"
 	}
-	fns := query.Functions{Aggregate: isAggregate}
+	fns := query.Functions{Aggregate: isAggregate, Columns: columns}
 	for _, t := range p.Lookups {
 		fns.Tables = append(fns.Tables, t.Name)
 	}
-	p.Steps, err = query.Steps(p.SQL, fns)
-	return err
+	return query.Steps(p.SQL, fns)
 }

@@ -215,8 +215,19 @@ func assemble(mem memory.Allocator, s *arrow.Schema, parts []*tablePart, held in
 		}
 		pieces[c] = nil
 		plain := array.NewSlice(whole, 0, int64(t.rows))
-		plain.NullN() // counted once, before lanes share it
+		countNulls(whole.Data()) // once, before lanes share them
+		countNulls(plain.Data())
 		t.columns[f.Name] = tableColumn{plain, whole}
 	}
 	return t, nil
+}
+
+// countNulls settles how many nulls d and what it is made of have: it is counted when first asked, which lanes that share d must not do.
+func countNulls(d arrow.ArrayData) {
+	a := array.MakeFromData(d)
+	a.NullN()
+	a.Release()
+	for _, c := range d.Children() {
+		countNulls(c)
+	}
 }

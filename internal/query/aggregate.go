@@ -147,7 +147,7 @@ func (b *block) groupBy(g *grouping) (entries []spec.Entry, at int, err error) {
 }
 
 // key is an expression of GROUP BY: a number or an alias stands for a column of the result. An alias whose expression uses a column of the same name is that
-// column, as in PostgreSQL.
+// column, and so is one that the rows are known to have.
 func (b *block) key(f expr.Fragment) (named, error) {
 	if n, ok := f.Ordinal(); ok {
 		if n < 1 || n > len(b.items) {
@@ -156,7 +156,7 @@ func (b *block) key(f expr.Fragment) (named, error) {
 		it := b.items[n-1]
 		return named{it.label, it.expr}, nil
 	}
-	if name, ok := f.Name(); ok {
+	if name, ok := f.Name(); ok && !b.has(name) { // a column of the rows comes first, as in PostgreSQL
 		for _, it := range b.items {
 			if strings.EqualFold(it.label, name) && !it.expr.Mentions(name) {
 				return named{it.label, it.expr}, nil
@@ -239,7 +239,7 @@ func (b *block) overKeys(f expr.Fragment, g *grouping, edits []expr.Edit) (expr.
 	}
 	for _, k := range g.keys {
 		for _, p := range f.Occurrences(k.expr) {
-			inside := slices.ContainsFunc(calls, func(c expr.CallIn) bool { return p.Pos < c.End && c.Pos < p.End })
+			inside := slices.ContainsFunc(calls, func(c expr.CallIn) bool { return c.Name != "grouping" && p.Pos < c.End && c.Pos < p.End })
 			taken := slices.ContainsFunc(edits, func(e expr.Edit) bool { return p.Pos < e.End && e.Pos < p.End })
 			if name, ok := k.expr.Name(); !inside && !taken && !(ok && name == k.name) {
 				edits = append(edits, expr.Edit{Pos: p.Pos, End: p.End, Text: expr.QuoteName(k.name)})

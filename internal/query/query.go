@@ -19,6 +19,8 @@ const Input = "input"
 type Functions struct {
 	Aggregate func(name string) bool // sum, count …
 	Tables    []string               // the names under lookups:
+	// Columns are those of the run's rows; nil while nobody knows them. GROUP BY of a name that is one of theirs means it, not a column of the result.
+	Columns []string
 }
 
 // Steps are the steps that the statement, which is n's text, comes to. Errors are *fail.Error of kind Usage with the place in the pipeline file.
@@ -31,7 +33,7 @@ func Steps(n *spec.Node, fns Functions) ([]spec.Step, error) {
 	if err != nil {
 		return nil, placed(n, err)
 	}
-	l := &lowering{at: n, fns: fns}
+	l := &lowering{at: n, fns: fns, columns: fns.Columns}
 	if err := l.query(sel, nil); err != nil {
 		return nil, placed(n, err)
 	}
@@ -58,6 +60,8 @@ type lowering struct {
 	fns   Functions
 	steps []spec.Step
 	made  int // names of columns that only the steps see
+	// columns are those that the steps so far give; nil if nobody knows.
+	columns []string
 }
 
 // add appends a step that stands for what begins at byte at of the statement.
@@ -145,7 +149,29 @@ func (l *lowering) query(sel *expr.Select, tables map[string]*expr.Select) error
 	if b.qualify != nil {
 		b.filter(*b.qualify)
 	}
+	before := b.columns
+	b.columns = nil
+	for _, it := range b.items {
+		switch {
+		case !it.star:
+			b.columns = append(b.columns, it.label)
+		case before == nil:
+			b.columns = nil
+			return b.result()
+		default:
+			for _, c := range before {
+				if !slices.Contains(it.exclude, c) {
+					b.columns = append(b.columns, c)
+				}
+			}
+		}
+	}
 	return b.result()
+}
+
+// has reports whether the rows are known to have the column.
+func (l *lowering) has(name string) bool {
+	return slices.ContainsFunc(l.columns, func(c string) bool { return strings.EqualFold(c, name) })
 }
 
 func (b *block) filter(f expr.Fragment) { b.add("filter", f.Place(0), b.scalar(f)) }

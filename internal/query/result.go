@@ -321,6 +321,9 @@ func (b *block) limit() error {
 		at = c.text.Place(0)
 		entries = append(entries, b.entry(c.key, at, b.scalar(*c.text)))
 	}
+	if b.sel.Limit == nil && len(entries) > 0 { // OFFSET alone: all that follow
+		entries = append(entries, b.entry("rows", at, b.at.Word(strconv.FormatInt(1<<50, 10), at)))
+	}
 	if len(entries) > 0 {
 		b.add("limit", at, b.at.Mapping(at, entries...))
 	}

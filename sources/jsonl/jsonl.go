@@ -73,6 +73,9 @@ func open(ctx context.Context, req sources.Request) (pipeline.Source, error) {
 		if req.Need != nil {
 			s.unknown = unknownSkip
 		}
+		if req.RejectUnknown {
+			s.unknown = unknownReject
+		}
 		found, err := infer(ctx, req)
 		if err != nil {
 			return nil, err
