@@ -31,8 +31,8 @@ type called struct {
 	group.Measure
 }
 
-// isAggregate tells the names that stand for a function of a group.
-func isAggregate(name string) bool {
+// IsAggregate reports whether name, in lower case, is a function of a group: one that aggregate takes as a measure.
+func IsAggregate(name string) bool {
 	_, ok := agg.Lookup(name)
 	return ok || name == "grouping"
 }
@@ -73,7 +73,7 @@ func parseMeasure(name string, n *spec.Node) (m measure, err error) {
 		return m, err
 	}
 	m = measure{name: name, at: n}
-	if m.expr, err = expr.ParseMeasure(src, isAggregate); err != nil {
+	if m.expr, err = expr.ParseMeasure(src, IsAggregate); err != nil {
 		return m, placed(n, 0, err)
 	}
 	return m, nil

@@ -87,7 +87,7 @@ func lone(n *spec.Node) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	m, err := expr.ParseMeasure(text, isAggregate)
+	m, err := expr.ParseMeasure(text, IsAggregate)
 	if err != nil {
 		return "", placed(n, 0, err)
 	}

@@ -4,6 +4,7 @@ package query
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -72,7 +73,7 @@ func (l *lowering) add(name string, at int, node *spec.Node) {
 // hidden is a name for a column that is not in the result.
 func (l *lowering) hidden(prefix string) string {
 	l.made++
-	return "_" + prefix + string(rune('0'+l.made/10)) + string(rune('0'+l.made%10))
+	return fmt.Sprintf("_%s%02d", prefix, l.made)
 }
 
 func (l *lowering) scalar(f expr.Fragment) *spec.Node { return l.at.Scalar(f.Text(), f.Places()) }
