@@ -56,17 +56,93 @@ func (s series) column(rnd *rand.Rand, batch, n int) arrow.Array {
 	return b.NewArray()
 }
 
+// ways counts what the array did.
+type ways struct{ used, moved, late int }
+
+// failer is what a testing.T and a rapid.T have in common.
+type failer interface {
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+}
+
+// compare holds the numbers given through the array against those of the hash table alone, over two rounds of batches with a Reset between
+// them. rows gives the next batch's.
+func (w *ways) compare(t failer, columns []series, rnd *rand.Rand, batches func() int, rows func() int, byteRows func() bool) {
+	var typs []arrow.DataType
+	for _, s := range columns {
+		typs = append(typs, s.typ)
+	}
+	plan, err := NewPlan(typs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	enc, tab, plain := plan.NewEncoder(), plan.NewTable(), plan.NewTable()
+	plain.denseAt = math.MaxInt
+	for round := range 2 { // once more after Reset
+		var last *dense
+		for batch := range batches() {
+			n := rows()
+			cols := make([]arrow.Array, len(columns))
+			for i, s := range columns {
+				cols[i] = s.column(rnd, batch, n)
+			}
+			encoded, err := enc.Encode(cols, n)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, want := make([]uint32, n), make([]uint32, n)
+			tab.Intern(encoded, got)
+			plain.Intern(encoded, want)
+			for i := range want {
+				if got[i] != want[i] {
+					t.Fatalf("round %d, batch %d, row %d: number %d, want %d", round, batch, i, got[i], want[i])
+				}
+			}
+			for _, c := range cols {
+				c.Release()
+			}
+			if tab.dense != nil {
+				w.used++
+				if last != nil && last != tab.dense {
+					w.moved++
+				}
+			}
+			last = tab.dense
+		}
+		// The hash table knows all of them once it is asked, also as byte rows.
+		if tab.settled < tab.n {
+			w.late++
+		}
+		var all Rows
+		ids, same := make([]uint32, tab.n), make([]uint32, tab.n)
+		for i := range same {
+			same[i] = uint32(i)
+		}
+		tab.View(&all, 0, tab.n)
+		if byteRows() && !tab.bytes {
+			tab.toBytes()
+		} else {
+			tab.Settle()
+			tab.dense = nil
+		}
+		tab.Intern(&all, ids)
+		if !slices.Equal(ids, same) {
+			t.Fatalf("tuples 0, 1 … are numbered %v", ids)
+		}
+		tab.Reset()
+		plain.Reset()
+	}
+}
+
 // Through the array tuples get the numbers that the hash table alone gives them, whatever their ranges and however those move.
 func TestDenseAgainstTable(t *testing.T) {
 	types := []arrow.DataType{arrow.PrimitiveTypes.Int8, arrow.PrimitiveTypes.Uint16, arrow.PrimitiveTypes.Int32, arrow.PrimitiveTypes.Uint64,
 		arrow.FixedWidthTypes.Timestamp_us, arrow.PrimitiveTypes.Float64, arrow.FixedWidthTypes.Boolean, arrow.BinaryTypes.String}
-	used, moved, late := 0, 0, 0
 	rapid.Check(t, func(t *rapid.T) {
 		rnd := rand.New(rand.NewPCG(1, rapid.Uint64().Draw(t, "seed")))
 		var columns []series
-		var typs []arrow.DataType
 		for range rapid.IntRange(1, 3).Draw(t, "columns") {
-			s := series{
+			columns = append(columns, series{
 				typ:    rapid.SampledFrom(types).Draw(t, "type"),
 				base:   rapid.SampledFrom([]int64{0, -3, 127, 1 << 31, math.MaxInt64 - 5, math.MinInt64}).Draw(t, "base"),
 				step:   rapid.SampledFrom([]int64{1, 2, 3, -7, 86_400_000_000, 1 << 40, math.MinInt64}).Draw(t, "step"),
@@ -74,72 +150,29 @@ func TestDenseAgainstTable(t *testing.T) {
 				drift:  rapid.SampledFrom([]int{0, 1, -2}).Draw(t, "drift"),
 				nulls:  rapid.SampledFrom([]int{0, 20}).Draw(t, "nulls"),
 				far:    rapid.SampledFrom([]int{0, 0, 500}).Draw(t, "far"),
-			}
-			columns, typs = append(columns, s), append(typs, s.typ)
+			})
 		}
-		plan, err := NewPlan(typs)
-		if err != nil {
-			t.Fatal(err)
-		}
-		enc, tab, plain := plan.NewEncoder(), plan.NewTable(), plan.NewTable()
-		plain.denseAt = math.MaxInt
-		for round := range 2 { // once more after Reset
-			var last *dense
-			for batch := range rapid.IntRange(1, 12).Draw(t, "batches") {
-				n := rapid.IntRange(1, 1500).Draw(t, "rows")
-				cols := make([]arrow.Array, len(columns))
-				for i, s := range columns {
-					cols[i] = s.column(rnd, batch, n)
-				}
-				rows, err := enc.Encode(cols, n)
-				if err != nil {
-					t.Fatal(err)
-				}
-				got, want := make([]uint32, n), make([]uint32, n)
-				tab.Intern(rows, got)
-				plain.Intern(rows, want)
-				for i := range want {
-					if got[i] != want[i] {
-						t.Fatalf("round %d, batch %d, row %d: number %d, want %d", round, batch, i, got[i], want[i])
-					}
-				}
-				for _, c := range cols {
-					c.Release()
-				}
-				if tab.dense != nil {
-					used++
-					if last != nil && last != tab.dense {
-						moved++
-					}
-				}
-				last = tab.dense
-			}
-			// The hash table knows all of them once it is asked, also as byte rows.
-			if tab.settled < tab.n {
-				late++
-			}
-			var all Rows
-			ids, same := make([]uint32, tab.n), make([]uint32, tab.n)
-			for i := range same {
-				same[i] = uint32(i)
-			}
-			tab.View(&all, 0, tab.n)
-			if rapid.Bool().Draw(t, "as byte rows") && !tab.bytes {
-				tab.toBytes()
-			} else {
-				tab.Settle()
-				tab.dense = nil
-			}
-			tab.Intern(&all, ids)
-			if !slices.Equal(ids, same) {
-				t.Fatalf("tuples 0, 1 … are numbered %v", ids)
-			}
-			tab.Reset()
-			plain.Reset()
-		}
+		new(ways).compare(t, columns, rnd,
+			func() int { return rapid.IntRange(1, 12).Draw(t, "batches") },
+			func() int { return rapid.IntRange(1, 1500).Draw(t, "rows") },
+			func() bool { return rapid.Bool().Draw(t, "as byte rows") })
 	})
-	if used == 0 || moved == 0 || late == 0 {
-		t.Errorf("%d batches went through an array, %d times it was made anew, %d times it knew more than the table: nothing was tested", used, moved, late)
+}
+
+// Series that lie dense, drift out of the array's range and have outliers take every way through it.
+func TestDenseWays(t *testing.T) {
+	day := series{typ: arrow.FixedWidthTypes.Timestamp_us, step: 86_400_000_000, window: 40, drift: 30}
+	zone := series{typ: arrow.PrimitiveTypes.Int32, base: -3, step: 1, window: 40}
+	outliers := zone
+	outliers.far, outliers.nulls = 500, 20
+	var w ways
+	for _, columns := range [][]series{{day}, {zone}, {day, zone}, {outliers}, {day, outliers}} {
+		byteRows := false
+		w.compare(t, columns, rand.New(rand.NewPCG(1, 2)), func() int { return 12 }, func() int { return 1000 },
+			func() bool { byteRows = !byteRows; return byteRows })
+	}
+	if w.used == 0 || w.moved == 0 || w.late == 0 {
+		t.Errorf("%d batches went through an array, %d times it was made anew, %d times it knew more than the table: nothing was tested", w.used, w.moved, w.late)
 	}
 }
 
