@@ -1,6 +1,9 @@
 package sinks
 
-import "testing"
+import (
+	"slices"
+	"testing"
+)
 
 func TestRegisterTwicePanics(t *testing.T) {
 	d := Destination{Name: "test-twice"}
@@ -15,4 +18,24 @@ func TestRegisterTwicePanics(t *testing.T) {
 		}
 	}()
 	Register(d)
+}
+
+func TestTargetsTakeTheirTurns(t *testing.T) {
+	for _, target := range []Target{{Name: "test-tell", Rank: RankNotice}, {Name: "test-load-b"}, {Name: "test-load-a"}} {
+		RegisterTarget(target)
+		defer delete(targets, target.Name)
+	}
+	var names []string
+	for _, target := range Targets() {
+		names = append(names, target.Name)
+	}
+	if !slices.IsSortedFunc(Targets(), func(a, b Target) int { return int(a.Rank - b.Rank) }) || slices.Index(names, "test-load-a") > slices.Index(names, "test-load-b") {
+		t.Errorf("the order is %v", names)
+	}
+	defer func() {
+		if recover() == nil {
+			t.Error("registered twice: no panic")
+		}
+	}()
+	RegisterTarget(Target{Name: "test-tell"})
 }
