@@ -272,6 +272,9 @@ func (j *job) settleSink() error {
 			return later.at.Errorf("sink.%s is not available in this version", later.key)
 		}
 	}
+	if s.Mode != spec.Append {
+		return s.ModeAt.Errorf("sink.mode: %s is not available in this version", s.Mode)
+	}
 	var ok bool
 	if j.dest, ok = sinks.Lookup("parquet"); !ok {
 		return fail.Newf(fail.Internal, "the parquet sink is not built in")

@@ -26,6 +26,9 @@ func (p *Pipeline) Canonical() []byte {
 	if s := p.Schema; s.Lock != "" || s.Drift != (Drift{}) { // absent without: run ids stay
 		doc["drift"] = map[string]any{"lock": s.Lock, "drift": s.Drift}
 	}
+	if p.Sink.Mode != Append { // absent without: run ids stay
+		doc["mode"] = p.Sink.Mode
+	}
 	if len(p.Lookups) > 0 {
 		tables := map[string]any{}
 		for _, r := range p.Lookups {

@@ -98,12 +98,23 @@ type Errors struct {
 	MaxRows    int64
 }
 
+// The modes of a sink: what becomes of the files that earlier runs have left below sink.uri.
+const (
+	Append            = "append"             // they stay
+	ReplacePartitions = "replace_partitions" // those of the partitions that the run has rows of go
+	Replace           = "replace"            // all go
+)
+
+var sinkModes = []string{Append, ReplacePartitions, Replace}
+
 // Sink is the sink: block. URI is empty if not given.
 type Sink struct {
 	At             *Node
 	URI            string
 	URIAt          *Node
-	URIErr         error // a variable of the URI is not set: an error only if the URI is used
+	URIErr         error  // a variable of the URI is not set: an error only if the URI is used
+	Mode           string // append, replace_partitions or replace
+	ModeAt         *Node  // nil if not given
 	PartitionBy    []string
 	PartitionAt    *Node
 	TargetFileSize int64 // bytes
@@ -389,13 +400,14 @@ func (p *Pipeline) readErrors(root *Node) error {
 
 func (p *Pipeline) readSink(root *Node) error {
 	s := &p.Sink
-	s.TargetFileSize, s.Codec = defaultFileBytes, "zstd"
+	s.TargetFileSize, s.Codec, s.Mode = defaultFileBytes, "zstd", Append
 	if s.At = root.Get("sink"); s.At == nil {
 		return nil
 	}
 	r := fields{n: s.At}
-	r.known("uri", "partition_by", "target_file_size", "parquet", "redshift", "glue")
+	r.known("uri", "mode", "partition_by", "target_file_size", "parquet", "redshift", "glue")
 	s.URIAt = r.str("uri", &s.URI)
+	s.ModeAt = r.enum("mode", &s.Mode, sinkModes)
 	s.Redshift, s.Glue = r.get("redshift"), r.get("glue")
 	if v := r.get("partition_by"); v != nil {
 		var err error
@@ -409,6 +421,9 @@ func (p *Pipeline) readSink(root *Node) error {
 				}
 			}
 		}
+	}
+	if s.Mode == ReplacePartitions && len(s.PartitionBy) == 0 {
+		r.fail(s.ModeAt.Errorf("mode: replace_partitions needs partition_by; to replace the whole table write mode: replace"))
 	}
 	if v := r.get("target_file_size"); v != nil {
 		t, err := v.Str()
