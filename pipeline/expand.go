@@ -28,7 +28,7 @@ func (l *lane) expand(ctx context.Context, i int, e Expander, b Batch) error {
 		}
 		own()
 		c.out += piece.Rec.NumRows()
-		err := l.batch(ctx, i+1, piece)
+		err := l.batch(ctx, l.next[i], piece)
 		seen = l.rej.Len() // also where a part of the result was sent meanwhile
 		return err
 	})

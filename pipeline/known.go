@@ -6,8 +6,8 @@ import "github.com/sluice-data/sluice/internal/fail"
 type Known struct {
 	// Records is how many records the chunk holds; 0 if the source cannot tell. The engine holds the decoder to it.
 	Records int64
-	// Skipped of them the decoder passes over: no value of theirs can pass the filter that is the first segment's step
-	// SkippedBy, so they count as read, and as filtered there.
+	// Skipped of them the decoder passes over: no value of theirs can pass the filter that is step SkippedBy on the chunk's way
+	// through the first segment, so they count as read, and as filtered there.
 	Skipped   int64
 	SkippedBy int
 }
@@ -21,15 +21,21 @@ func (l *lane) skip(c *Chunk, res *result) error {
 	if n < 0 || n > c.Known.Records || by < 0 || by >= len(l.steps) {
 		return fail.Newf(fail.Internal, "source skips %d of %d records for step %d", n, c.Known.Records, by).In(c.Input)
 	}
-	if d, ok := l.steps[by].(Dropper); !ok || d.Drops() != Filtered {
-		return fail.Newf(fail.Internal, "source skips records for step %s, which is no filter", l.steps[by].Name()).In(c.Input)
+	at := l.enter[c.Branch]
+	for range by {
+		if at = l.next[at]; at >= len(l.steps) {
+			return fail.Newf(fail.Internal, "source skips %d of %d records for step %d", n, c.Known.Records, by).In(c.Input)
+		}
+	}
+	if d, ok := l.steps[at].(Dropper); !ok || d.Drops() != Filtered {
+		return fail.Newf(fail.Internal, "source skips records for step %s, which is no filter", l.steps[at].Name()).In(c.Input)
 	}
 	res.decoded += n
-	for i := range by {
+	for i := l.enter[c.Branch]; i != at; i = l.next[i] {
 		res.steps[i].in += n
 		res.steps[i].out += n
 	}
-	d := &res.steps[by]
+	d := &res.steps[at]
 	d.in += n
 	d.dropped += n
 	d.cause = Filtered

@@ -50,9 +50,9 @@ type lane struct {
 	out    chan *result
 	dec    Decoder
 	stages []Stage
-	steps  []Step
-	part   Partial
-	gives  bool // part gives every row back
+	way
+	part  Partial
+	gives bool // part gives every row back
 
 	meters *Stages
 
@@ -168,6 +168,9 @@ func (l *lane) chunk(ctx context.Context, c *Chunk) *result {
 	l.res, l.rej, l.inSteps, l.read, l.sending = l.newResult(), Rejects{}, 0, 0, 0
 	start, inside := time.Now(), time.Duration(0) // emit
 	err := fail.Guard("decode", func() error {
+		if c.Branch < 0 || c.Branch >= len(l.enter) {
+			return fail.Newf(fail.Internal, "a chunk of branch %d, of which there are %d", c.Branch, len(l.enter)).In(c.Input)
+		}
 		if err := l.skip(c, l.res); err != nil {
 			return err
 		}
@@ -181,7 +184,7 @@ func (l *lane) chunk(ctx context.Context, c *Chunk) *result {
 				return err
 			}
 			l.res.decoded += b.Rec.NumRows()
-			return l.batch(ctx, 0, b)
+			return l.batch(ctx, l.enter[c.Branch], b)
 		})
 	})
 	l.meters.Decode.Busy(time.Since(start) - inside)
@@ -226,7 +229,7 @@ func (l *lane) batch(ctx context.Context, i int, b Batch) error {
 	b.Rec.Retain()
 	cur := b
 	defer func() { cur.Release() }()
-	for ; i < len(l.stages); i++ {
+	for ; i < len(l.stages); i = l.next[i] {
 		if e, ok := l.stages[i].(Expander); ok {
 			return l.expand(ctx, i, e, cur)
 		}

@@ -1,6 +1,9 @@
 package pipeline
 
-import "fmt"
+import (
+	"cmp"
+	"fmt"
+)
 
 // Cause is why a row that came in did not go out.
 type Cause string
@@ -15,6 +18,7 @@ const (
 // StepCount is the account of one step: In + Added = Out + the sum of Dropped.
 type StepCount struct {
 	Step    string          `json:"step"`
+	Branch  int             `json:"branch,omitempty"` // of a union: the number of the input whose own step it is
 	In      int64           `json:"in"`
 	Added   int64           `json:"added,omitempty"` // rows made of others: further matches of a join, further elements of a list
 	Out     int64           `json:"out"`
@@ -53,12 +57,58 @@ func (l *Ledger) Added() int64 {
 	return n
 }
 
+// flow is the account of the rows between steps. Each input of a union begins with its own first step and comes to the others where the first common step
+// behind its last one begins.
+type flow struct {
+	have    int64  // rows of the common steps
+	where   string // the step that gave them; "" before the first
+	entered int64  // rows that the first steps of all inputs took
+	branch  int    // whose steps these are
+	own     int64  // rows of that branch
+	joining int64  // rows of branches that have ended
+}
+
+// at goes on to s and returns an error if it did not take what the step before it gave.
+func (f *flow) at(s StepCount) error {
+	if s.Branch != f.branch {
+		if f.branch != 0 {
+			f.joining += f.own
+		}
+		f.branch, f.own = s.Branch, -1
+	}
+	have, where := f.have+f.joining, f.where
+	if s.Branch != 0 {
+		have = f.own
+	}
+	switch {
+	case s.Branch != 0 && f.own < 0, s.Branch == 0 && f.where == "":
+		f.entered += s.In
+	case s.In != have:
+		return fmt.Errorf("ledger does not balance: %s gave %d rows, %s took %d", where, have, s.Step, s.In)
+	}
+	if s.Branch != 0 {
+		f.own = s.Out
+	} else {
+		f.have, f.joining, f.where = s.Out, 0, s.Step
+	}
+	return nil
+}
+
+// end is what came out in the end.
+func (f *flow) end() int64 {
+	if f.branch != 0 {
+		f.joining += f.own
+		f.branch = 0
+	}
+	return f.have + f.joining
+}
+
 // Check reports the first account that does not balance, or nil.
 func (l *Ledger) Check() error {
-	have, where := l.Decoded, "decode"
+	f := flow{have: l.Decoded}
 	for i, s := range l.Steps {
-		if s.In != have {
-			return fmt.Errorf("ledger does not balance: %s gave %d rows, %s took %d", where, have, s.Step, s.In)
+		if err := f.at(s); err != nil {
+			return err
 		}
 		out := s.Out
 		if _, folds := s.Dropped[Folded]; !folds {
@@ -79,9 +129,12 @@ func (l *Ledger) Check() error {
 		if out != s.In+s.Added {
 			return fmt.Errorf("ledger does not balance: %s took %d rows, added %d and accounts for %d", s.Step, s.In, s.Added, out)
 		}
-		have, where = s.Out, s.Step
 	}
-	if l.Encoded != have {
+	if len(l.Steps) > 0 && f.entered != l.Decoded {
+		return fmt.Errorf("ledger does not balance: decode gave %d rows, %s took %d", l.Decoded, l.Steps[0].Step, f.entered)
+	}
+	where := cmp.Or(f.where, "decode")
+	if have := f.end(); l.Encoded != have {
 		return fmt.Errorf("ledger does not balance: %s gave %d rows, %d were encoded", where, have, l.Encoded)
 	}
 	if l.Written != l.Encoded {

@@ -38,6 +38,8 @@ type Plan struct {
 type Segment struct {
 	Steps []Step
 	Fold  Fold
+	// Branches are the ways of the other inputs of a union; only the first segment has any.
+	Branches []Branch
 }
 
 // Progress counts while a run goes on; read it from any goroutine.
@@ -117,8 +119,12 @@ func (r *run) segments(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, fail.Guard("close source", src.Close)) }()
 	base := 0 // index of the segment's first step in the ledger
 	for i, seg := range r.Segments {
-		for _, s := range seg.Steps {
-			r.led.Steps = append(r.led.Steps, StepCount{Step: s.Name(), Dropped: map[Cause]int64{}})
+		way, err := seg.way()
+		if err != nil {
+			return err
+		}
+		for j, s := range way.steps {
+			r.led.Steps = append(r.led.Steps, StepCount{Step: s.Name(), Branch: way.of[j], Dropped: map[Cause]int64{}})
 		}
 		if seg.Fold == nil {
 			return r.stream(ctx, src, seg, base, i == 0)
@@ -204,6 +210,10 @@ func (r *run) stream(ctx context.Context, src Source, seg Segment, base int, fir
 // lanes reads src into the lanes and collects their results in the order of the chunks. With parts, lane i folds into
 // parts[i]; else every record goes to out, in order (out takes ownership).
 func (r *run) lanes(ctx context.Context, src Source, seg Segment, base int, first bool, parts []Partial, out func(context.Context, arrow.Record) error) error {
+	way, err := seg.way()
+	if err != nil {
+		return err
+	}
 	lanes := make([]*lane, 0, r.Lanes)
 	defer func() {
 		for _, l := range lanes {
@@ -211,7 +221,7 @@ func (r *run) lanes(ctx context.Context, src Source, seg Segment, base int, firs
 		}
 	}()
 	for i := range r.Lanes {
-		l := &lane{in: make(chan work, 1), out: make(chan *result, 1), steps: seg.Steps, meters: &r.Progress.Stages}
+		l := &lane{in: make(chan work, 1), out: make(chan *result, 1), way: way, meters: &r.Progress.Stages}
 		lanes = append(lanes, l)
 		if err := l.open(src, r.Mem); err != nil {
 			return err

@@ -18,6 +18,7 @@ type Chunk struct {
 	Row    int64  // 0-based number of the first record within the input, where the format knows it; else -1
 	Part   any    // what the format's own decoder needs instead of Data (a Parquet row group, a record)
 	Known  Known  // zero if the source knows nothing
+	Branch int    // where its rows enter the first segment: 0 at its Steps, b at those of Branches[b-1]
 	free   func()
 	number int64 // in the order of the source
 }

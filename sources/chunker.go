@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"sync/atomic"
 	"time"
 
 	"github.com/sluice-data/sluice/internal/fail"
@@ -57,6 +58,7 @@ type Chunker struct {
 	line   int64
 
 	free chan []byte
+	done atomic.Bool // all inputs were read: buffers are let go, another source may follow in a union
 	made int
 	err  error // sticky
 }
@@ -91,6 +93,10 @@ func (c *Chunker) cut(ctx context.Context) (*pipeline.Chunk, error) {
 	for {
 		if c.stream == nil {
 			if c.next == len(c.inputs) {
+				c.done.Store(true)
+				for range len(c.free) {
+					<-c.free
+				}
 				return nil, io.EOF
 			}
 			if err := c.open(ctx); err != nil {
@@ -294,7 +300,7 @@ func (c *Chunker) sized(b []byte) []byte {
 // giveBack makes room for another chunk. A buffer that grew for a long record is let go, so that one such record does not
 // raise the memory of the rest of the run. It never blocks: there are no more buffers than places.
 func (c *Chunker) giveBack(b []byte) {
-	if len(b) > 2*c.o.ChunkBytes+minBuffer {
+	if len(b) > 2*c.o.ChunkBytes+minBuffer || c.done.Load() {
 		b = nil
 	}
 	c.free <- b

@@ -117,7 +117,7 @@ func (b *aggregateBinder) column(it *spec.Node) error {
 	if _, err := lookup(it, b.in, name); err != nil {
 		return err
 	}
-	p, err := expr.Compile(quoteName(name), b.in, b.env.Expr)
+	p, err := expr.Compile(expr.QuoteName(name), b.in, b.env.Expr)
 	if err != nil {
 		return it.Errorf("%w", err)
 	}

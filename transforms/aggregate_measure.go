@@ -330,7 +330,7 @@ func (b *aggregateBinder) then(n *spec.Node) (out []Bound, err error) {
 		}
 		f := q.Field()
 		f.Name = name
-		p.cols = append(p.cols, projected{field: f, prog: q, uses: q.Columns()})
+		p.cols = append(p.cols, projected{field: f, from: evaluate(q), uses: q.Columns()})
 		shown = append(shown, name+" = "+q.Source())
 		same = false
 	}

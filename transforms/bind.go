@@ -101,5 +101,26 @@ func also(used []string) func(out map[string]bool) map[string]bool {
 	}
 }
 
+// bindNamed binds a step by its name.
+func bindNamed(env Env, s spec.Step, in *arrow.Schema) (Bound, error) {
+	def, err := Find(s)
+	if err != nil {
+		return Bound{}, err
+	}
+	return def.Bind(env, s.Node, in)
+}
+
+// Find is the step that s names; the error is of kind Usage, with its place and the nearest name.
+func Find(s spec.Step) (Def, error) {
+	def, ok := Lookup(s.Name)
+	if ok {
+		return def, nil
+	}
+	if near := spec.Nearest(s.Name, Names()); near != "" {
+		return def, s.At.Errorf("unknown step %q: did you mean %q?", s.Name, near)
+	}
+	return def, s.At.Errorf("unknown step %q: this version has %s", s.Name, strings.Join(Names(), ", "))
+}
+
 // typeNameOf is a type as the pipeline file writes it.
 func typeNameOf(f arrow.Field) string { return schema.TypeName(f) }

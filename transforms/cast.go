@@ -81,20 +81,24 @@ func castColumn(env Env, e spec.Entry, from arrow.Field, i int, s *arrow.Schema)
 	if format != "" || tz != "" {
 		return castText(e.Value, from, to, i, format, tz)
 	}
-	// %q would escape what SQL does not: a quoted identifier doubles its quotes and nothing else.
-	src := fmt.Sprintf(`CAST("%s" AS %s)`, strings.ReplaceAll(e.Key, `"`, `""`), typ)
+	return castTo(env, typeAt, from, i, typ, s)
+}
+
+// castTo is how to cast column i of s to a type, each value exactly or as an error of its row.
+func castTo(env Env, at *spec.Node, from arrow.Field, i int, typ string, s *arrow.Schema) (arrow.Field, compute, error) {
+	src := fmt.Sprintf(`CAST(%s AS %s)`, expr.QuoteName(from.Name), typ)
 	p, err := expr.Compile(src, s, env.Expr)
 	if err != nil {
-		return from, nil, typeAt.Errorf("cast %q: %s", e.Key, err)
+		return from, nil, at.Errorf("cast %q: %s", from.Name, err)
 	}
-	to = p.Field()
-	to.Name = e.Key
+	to := p.Field()
+	to.Name = from.Name
 	if !mayRound(from, to) {
 		return to, evaluate(p), nil
 	}
-	back, err := expr.Compile(fmt.Sprintf(`CAST(%s AS %s) = "%s"`, src, schema.TypeName(from), strings.ReplaceAll(e.Key, `"`, `""`)), s, env.Expr)
+	back, err := expr.Compile(fmt.Sprintf(`CAST(%s AS %s) = %s`, src, schema.TypeName(from), expr.QuoteName(from.Name)), s, env.Expr)
 	if err != nil {
-		return from, nil, typeAt.Errorf("cast of %q from %s to %s drops a part of the value: if that is meant, use derive with CAST", e.Key, schema.TypeName(from), typ)
+		return from, nil, at.Errorf("cast of %q from %s to %s drops a part of the value: if that is meant, use derive with CAST", from.Name, schema.TypeName(from), typ)
 	}
 	return to, exactly(p, back, i, schema.TypeName(to)+" cannot hold this value exactly"), nil
 }

@@ -121,7 +121,7 @@ func fillValues(env Env, n *spec.Node, in *arrow.Schema) (Bound, error) {
 		if _, err := expr.Compile(text, s, env.Expr); err != nil {
 			return Bound{}, placed(e.Value, 0, err)
 		}
-		p, err := expr.Compile("coalesce("+quoteName(e.Key)+", ("+text+"))", s, env.Expr)
+		p, err := expr.Compile("coalesce("+expr.QuoteName(e.Key)+", ("+text+"))", s, env.Expr)
 		if err != nil {
 			return Bound{}, e.Value.Errorf("%s cannot stand in for nulls of %s: %w", text, e.Key, err)
 		}

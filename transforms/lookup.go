@@ -92,7 +92,7 @@ func (b *lookupBinder) on() error {
 			if err != nil {
 				return err
 			}
-			if err := b.key(it, quoteName(name), it, name); err != nil {
+			if err := b.key(it, expr.QuoteName(name), it, name); err != nil {
 				return err
 			}
 		}

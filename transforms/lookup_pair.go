@@ -44,7 +44,7 @@ func pair(env Env, in *arrow.Schema, p *expr.Program, f arrow.Field) (lookupPair
 			}
 		}
 		if !arrow.TypeEqual(f.Type, want.Type) {
-			if k.cast, err = expr.Compile(quoteName(f.Name)+"::"+to, arrow.NewSchema([]arrow.Field{f}, nil), env.Expr); err != nil {
+			if k.cast, err = expr.Compile(expr.QuoteName(f.Name)+"::"+to, arrow.NewSchema([]arrow.Field{f}, nil), env.Expr); err != nil {
 				return k, errNoCommonType
 			}
 		}

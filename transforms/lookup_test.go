@@ -36,14 +36,19 @@ var testTables = sync.OnceValue(func() map[string]*testTable {
 	return out
 })
 
+// testInput opens one of them as the other input of a union.
+func testInput(args *spec.Node) (Input, error) { return testTableOf(args) }
+
 // testRelation opens one of them by table:, or by the file's name in uri:.
-func testRelation(args *spec.Node) (Relation, error) {
+func testRelation(args *spec.Node) (Relation, error) { return testTableOf(args) }
+
+func testTableOf(args *spec.Node) (*testTable, error) {
 	name := ""
 	if n := args.Get("table"); n != nil {
 		name, _ = n.Str()
 	} else if n := args.Get("uri"); n != nil {
 		uri, _ := n.Str()
-		name = strings.TrimSuffix(uri[strings.LastIndex(uri, "/")+1:], ".csv")
+		name, _, _ = strings.Cut(uri[strings.LastIndex(uri, "/")+1:], ".")
 	}
 	t, ok := testTables()[name]
 	if !ok {

@@ -1,8 +1,6 @@
 package transforms
 
 import (
-	"strings"
-
 	"github.com/apache/arrow/go/v17/arrow"
 
 	"github.com/sluice-data/sluice/internal/expr"
@@ -45,7 +43,7 @@ func bindOrder(env Env, n *spec.Node, in *arrow.Schema) (*keyPart, error) {
 				if err != nil {
 					return nil, err
 				}
-				name := quoteName(e.Key)
+				name := expr.QuoteName(e.Key)
 				if err := k.order(env, e.Value, in, name+" "+dir, len(name)+1); err != nil {
 					return nil, err
 				}
@@ -57,7 +55,7 @@ func bindOrder(env Env, n *spec.Node, in *arrow.Schema) (*keyPart, error) {
 			return nil, err
 		}
 		if len(in.FieldIndices(text)) > 0 {
-			text = quoteName(text)
+			text = expr.QuoteName(text)
 		}
 		if err := k.order(env, it, in, text, 0); err != nil {
 			return nil, err
@@ -81,7 +79,7 @@ func (k *keyPart) order(env Env, n *spec.Node, in *arrow.Schema, src string, ski
 			return n.ErrorAt(max(0, o.Pos-skip), "%w", err)
 		}
 		says := o.Source
-		if c := p.Columns(); len(c) == 1 && says == quoteName(c[0]) {
+		if c := p.Columns(); len(c) == 1 && says == expr.QuoteName(c[0]) {
 			says = c[0]
 		}
 		if o.Desc {
@@ -134,7 +132,7 @@ func bindKeys(env Env, n *spec.Node, in *arrow.Schema) (*keyPart, error) {
 		}
 		src := text
 		if len(in.FieldIndices(text)) > 0 {
-			src = quoteName(text)
+			src = expr.QuoteName(text)
 		}
 		p, err := expr.Compile(src, in, env.Expr)
 		if err != nil {
@@ -150,11 +148,8 @@ func bindKeys(env Env, n *spec.Node, in *arrow.Schema) (*keyPart, error) {
 
 // compileName compiles a column's name, whatever is in it.
 func compileName(env Env, name string, in *arrow.Schema) (*expr.Program, error) {
-	return expr.Compile(quoteName(name), in, env.Expr)
+	return expr.Compile(expr.QuoteName(name), in, env.Expr)
 }
-
-// quoteName is a column's name as an expression.
-func quoteName(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
 
 // columns are the input columns that the parts use.
 func columnsOf(parts []*keyPart) []string {

@@ -209,7 +209,7 @@ func bindStep(env Env, step string, in *arrow.Schema) (Bound, error) {
 		return Bound{}, fmt.Errorf("no step %s", entries[0].Key)
 	}
 	if env.Relation == nil {
-		env.Relation = testRelation
+		env.Relation, env.Input = testRelation, testInput
 	}
 	return d.Bind(env, entries[0].Value, in)
 }

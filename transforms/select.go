@@ -8,7 +8,6 @@ import (
 	"github.com/apache/arrow/go/v17/arrow/array"
 	"github.com/apache/arrow/go/v17/arrow/memory"
 
-	"github.com/sluice-data/sluice/internal/expr"
 	"github.com/sluice-data/sluice/internal/spec"
 	"github.com/sluice-data/sluice/pipeline"
 )
@@ -116,7 +115,7 @@ func (s *selectBinder) mapping(n *spec.Node) error {
 		} else {
 			f := prog.Field()
 			f.Name = e.Key
-			s.p.cols = append(s.p.cols, projected{field: f, prog: prog, uses: prog.Columns()})
+			s.p.cols = append(s.p.cols, projected{field: f, from: evaluate(prog), uses: prog.Columns()})
 		}
 		if e.Key == prog.Source() {
 			s.says = append(s.says, e.Key)
@@ -164,8 +163,8 @@ func (s *selectBinder) star(at, exclude *spec.Node) error {
 	return nil
 }
 
-// projection gives columns of the incoming record, in another order or under other names, and computed ones. select, rename and
-// drop are projections.
+// projection gives columns of the incoming record, in another order or under other names, and computed ones. select, rename, drop and
+// either side of a union are projections.
 type projection struct {
 	name   string
 	cols   []projected
@@ -175,8 +174,8 @@ type projection struct {
 
 type projected struct {
 	field arrow.Field
-	index int           // of the incoming column, if prog is nil
-	prog  *expr.Program // else what computes it
+	index int     // of the incoming column, if from is nil
+	from  compute // else what makes it
 	uses  []string
 }
 
@@ -203,13 +202,14 @@ func (p *projection) boundAs(in *arrow.Schema, explain string) Bound {
 		need, kept := names{}, false
 		need.add(p.names...)
 		for _, c := range p.cols {
-			if out == nil || out[c.field.Name] || c.prog != nil {
+			if out == nil || out[c.field.Name] || c.from != nil {
 				need.add(c.uses...)
 				kept = true
 			}
 		}
-		if !kept { // bound again, there must be a column to give
-			need.add(p.cols[0].uses...)
+		for i := 0; i < len(p.cols) && !kept; i++ { // bound again, there must be a column to give
+			need.add(p.cols[i].uses...)
+			kept = len(p.cols[i].uses) > 0
 		}
 		return need
 	}}
@@ -235,13 +235,13 @@ func (s *projectionStage) Apply(_ context.Context, b pipeline.Batch, rej *pipeli
 	}()
 	var bad refusals
 	for _, c := range s.p.cols {
-		if c.prog == nil {
+		if c.from == nil {
 			a := b.Rec.Column(c.index)
 			a.Retain()
 			cols = append(cols, a)
 			continue
 		}
-		a, errs, err := c.prog.Eval(b.Rec, s.mem)
+		a, errs, err := c.from(b.Rec, s.mem)
 		if err != nil {
 			return pipeline.Batch{}, err
 		}

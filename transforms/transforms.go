@@ -19,6 +19,8 @@ type Def struct {
 	Example string // a YAML list item that works on its own, run as a test
 	// Joins says that the arguments name a reference table, which Env.Relation opens.
 	Joins bool
+	// Unites says that the arguments name another input, which Env.Input opens, and may have steps for it.
+	Unites bool
 	// Bind checks node (the value under the step's name) against the incoming schema before a byte is read. Errors are *fail.Error of
 	// kind Usage with the node's line and column.
 	Bind func(env Env, node *spec.Node, in *arrow.Schema) (Bound, error)
@@ -33,6 +35,16 @@ type Env struct {
 	TempDir string
 	// Relation is the reference table that the arguments of a step name, by table: or by uri: and what goes with it.
 	Relation func(args *spec.Node) (Relation, error)
+	// Input is the other input that the arguments of a step name, in the same way.
+	Input func(args *spec.Node) (Input, error)
+}
+
+// Input is an input of the run beside the first one.
+type Input interface {
+	// Name is what messages call it: its name in lookups:, or its URI.
+	Name() string
+	// Schema are its columns, or those of them that are read.
+	Schema() *arrow.Schema
 }
 
 // Relation is a reference table: its columns are known when a step is bound, its rows when the step is loaded.
@@ -63,6 +75,9 @@ type Bound struct {
 	// Then are more steps, behind this one, that the step in the pipeline file consists of: each bound to what the one before it gives, and
 	// so without Narrow.
 	Then []Bound
+	// Joined, where a step has it, is another input whose rows go through steps of their own, none of them a fold, and come in behind this step,
+	// with its schema.
+	Joined *Joined
 	// Needs maps the columns needed of the output to those needed of the input (for projection push-down). nil out means all.
 	Needs func(out map[string]bool) map[string]bool
 	// Narrow, where a step has it, is the step with those columns of its output alone that are in keep: what no later step uses is not
@@ -72,6 +87,12 @@ type Bound struct {
 	Verify func() []Finding
 	// Explain is the bound step in one line: `filter fare > 0`.
 	Explain string
+}
+
+// Joined is what a union joins to the rows: an input and its steps, at least one.
+type Joined struct {
+	Input Input
+	Steps []Bound
 }
 
 // Schema is that of the rows that come out.

@@ -14,9 +14,17 @@ type Select struct {
 	Group    []Grouping
 	Having   *Fragment
 	Qualify  *Fragment
+	Unions   []Union // what stands behind it; ORDER BY and LIMIT are those of all of them together
 	Order    []OrderItem
 	Limit    *Fragment
 	Offset   *Fragment
+}
+
+// Union is UNION [ALL] [BY NAME] and the SELECT behind it.
+type Union struct {
+	At          Place
+	All, ByName bool
+	Query       *Select
 }
 
 // Named is a query with a name.
@@ -98,8 +106,8 @@ func ParseSelect(src string) (*Select, error) {
 		return nil, err
 	}
 	if t := p.peek(); t.kind != tokEOF {
-		if w := t.low; w == "union" || w == "intersect" || w == "except" {
-			return nil, errAt(t.span, "%s is not supported: a pipeline reads one stream of rows (several inputs are read one after the other)", t.describe())
+		if w := t.low; w == "intersect" || w == "except" {
+			return nil, errAt(t.span, "%s is not supported: use SEMI JOIN or ANTI JOIN with a reference table", t.describe())
 		}
 		return nil, errAt(t.span, "unexpected %s: expected the next clause or the end of the statement", t.describe())
 	}
@@ -136,23 +144,59 @@ func (p *parser) query() (*Select, *Error) {
 			}
 		}
 	}
-	if err := p.wantWord("select", "to begin the statement"); err != nil {
+	if err := p.core(s); err != nil {
 		return nil, err
 	}
-	if p.takeWord("distinct") {
-		s.Distinct = true
-		if p.isWord("on") {
-			return nil, errAt(p.peek().span, "DISTINCT ON is not supported: use QUALIFY row_number() OVER (PARTITION BY … ORDER BY …) = 1")
+	for p.isWord("union") {
+		u := Union{At: placeOf(p.take().span), All: p.takeWord("all")}
+		if !u.All {
+			p.takeWord("distinct")
 		}
-	} else {
-		p.takeWord("all")
+		if p.takeWord("by") {
+			if err := p.wantWord("name", "after UNION BY"); err != nil {
+				return nil, err
+			}
+			u.ByName = true
+		}
+		var err *Error
+		if p.isOp("(") {
+			u.Query, err = p.parenQuery()
+		} else {
+			u.Query = &Select{}
+			err = p.core(u.Query)
+		}
+		if err != nil {
+			return nil, err
+		}
+		s.Unions = append(s.Unions, u)
 	}
-	for _, clause := range []func(*Select) *Error{p.selectItems, p.from, p.where, p.groupBy, p.filters, p.orderBy, p.limit} {
+	for _, clause := range []func(*Select) *Error{p.orderBy, p.limit} {
 		if err := clause(s); err != nil {
 			return nil, err
 		}
 	}
 	return s, nil
+}
+
+// core parses a SELECT up to what a union of several has in common.
+func (p *parser) core(s *Select) *Error {
+	if err := p.wantWord("select", "to begin the statement"); err != nil {
+		return err
+	}
+	if p.takeWord("distinct") {
+		s.Distinct = true
+		if p.isWord("on") {
+			return errAt(p.peek().span, "DISTINCT ON is not supported: use QUALIFY row_number() OVER (PARTITION BY … ORDER BY …) = 1")
+		}
+	} else {
+		p.takeWord("all")
+	}
+	for _, clause := range []func(*Select) *Error{p.selectItems, p.from, p.where, p.groupBy, p.filters} {
+		if err := clause(s); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (p *parser) parenQuery() (*Select, *Error) {

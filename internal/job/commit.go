@@ -34,7 +34,7 @@ type committer struct {
 	store objstore.Store
 	dir   objstore.Ref
 	runID string
-	in    *intake
+	in    intakes
 	force bool
 	// partitioned says that files go to folders.
 	partitioned bool

@@ -137,9 +137,9 @@ func updateLock(ctx context.Context, store objstore.Store, pipe *spec.Pipeline, 
 
 // lockHeads writes the lock of inputs whose run is committed already: the columns are those of their heads.
 func (j *job) lockHeads(ctx context.Context) error {
-	in := j.intake()
+	in := j.intakes()
 	defer in.close()
-	b := &binder{pipe: j.pipe, in: in, sizes: j.sizes, env: j.env, relock: true}
+	b := &binder{pipe: j.pipe, in: in[0], unions: j.unions, sizes: j.sizes, env: j.env, relock: true}
 	p, err := b.bind(ctx, false)
 	if err != nil {
 		return err

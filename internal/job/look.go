@@ -10,6 +10,7 @@ import (
 	"github.com/sluice-data/sluice/internal/objstore"
 	"github.com/sluice-data/sluice/pipeline"
 	"github.com/sluice-data/sluice/sources"
+	"github.com/sluice-data/sluice/transforms"
 )
 
 // Validate checks the pipeline file; with an input given it binds every step to the input's real schema, else to the
@@ -54,23 +55,28 @@ func (j *job) look(ctx context.Context) (*plan, *binder, error) {
 	if err := j.findReferences(ctx); err != nil {
 		return nil, nil, err
 	}
+	if err := j.findUnions(ctx); err != nil {
+		return nil, nil, err
+	}
 	if err := j.describeReferences(ctx, false); err != nil {
 		return nil, nil, err
 	}
 	if err := j.resolve(ctx); errors.Is(err, errNoInput) {
-		b := &binder{pipe: j.pipe, in: j.intake(), sizes: j.sizes, env: j.env}
+		in := j.intakes()
+		b := &binder{pipe: j.pipe, in: in[0], unions: j.unions, sizes: j.sizes, env: j.env}
 		if j.pipe.Schema.Mode != string(sources.Strict) {
 			return nil, b, nil
 		}
-		p := &plan{read: declared(j.pipe)}
-		if err := b.steps(p, p.read); err != nil {
-			return nil, nil, err
+		p := &plan{read: declared(j.pipe.Schema.Columns), unions: j.unions}
+		if err := b.declared(ctx, p); err != nil {
+			return nil, nil, errors.Join(err, p.close())
 		}
-		return p, b, j.checkSink(ctx, p, b.in)
+		return p, b, j.checkSink(ctx, p, in)
 	} else if err != nil {
 		return nil, nil, err
 	}
-	b := &binder{pipe: j.pipe, in: j.intake(), sizes: j.sizes, env: j.env, relock: j.opt.UpdateLock}
+	in := j.intakes()
+	b := &binder{pipe: j.pipe, in: in[0], unions: j.unions, sizes: j.sizes, env: j.env, relock: j.opt.UpdateLock}
 	p, err := b.bind(ctx, false)
 	if err != nil {
 		return nil, nil, err
@@ -80,14 +86,14 @@ func (j *job) look(ctx context.Context) (*plan, *binder, error) {
 			return nil, nil, errors.Join(err, p.close())
 		}
 	}
-	if err := j.checkSink(ctx, p, b.in); err != nil {
+	if err := j.checkSink(ctx, p, in); err != nil {
 		return nil, nil, errors.Join(err, p.close())
 	}
 	return p, b, nil
 }
 
 // checkSink holds the plan's schema against the destination, which writes nothing before its first row.
-func (j *job) checkSink(ctx context.Context, p *plan, in *intake) error {
+func (j *job) checkSink(ctx context.Context, p *plan, in intakes) error {
 	c, err := j.committer(ctx, p, in)
 	if err != nil {
 		return err
@@ -95,10 +101,20 @@ func (j *job) checkSink(ctx context.Context, p *plan, in *intake) error {
 	return c.Abort(ctx)
 }
 
+// declared binds p to the declared columns of the input, of which there is none, and to the columns of its unions.
+func (b *binder) declared(ctx context.Context, p *plan) error {
+	for _, u := range p.unions {
+		if err := u.describe(ctx, b, false); err != nil {
+			return err
+		}
+	}
+	return b.steps(p, p.read)
+}
+
 // known checks the names of the steps, which is all that can be checked without a schema.
 func (b *binder) known() error {
 	for _, s := range b.pipe.Steps {
-		if _, err := lookupStep(s); err != nil {
+		if _, err := transforms.Find(s); err != nil {
 			return err
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 
 	"github.com/sluice-data/sluice/internal/expr"
 	"github.com/sluice-data/sluice/internal/fail"
+	"github.com/sluice-data/sluice/internal/objstore"
 	"github.com/sluice-data/sluice/internal/schema"
 	"github.com/sluice-data/sluice/internal/spec"
 	"github.com/sluice-data/sluice/pipeline"
@@ -27,6 +29,8 @@ type plan struct {
 	segments []pipeline.Segment
 	out      *arrow.Schema
 	lines    []string // the bound steps, one line each, for explain
+	unions   []*united
+	joined   [][]string // their lines
 	verify   []func() []transforms.Finding
 }
 
@@ -38,6 +42,7 @@ type binder struct {
 	env    transforms.Env
 	format sources.Format
 	table  transforms.Table // of a partitioned sink
+	unions []*united
 
 	relock  bool            // the lock is written anew: what it says now does not count
 	settled bool            // pipe's schema is what lock and drift make of it
@@ -55,39 +60,62 @@ func (b *binder) bind(ctx context.Context, fullScan bool) (p *plan, err error) {
 	if err := b.settleSchema(ctx); err != nil {
 		return nil, err
 	}
-	p = &plan{format: b.format}
+	p = &plan{format: b.format, unions: b.unions}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, p.close())
+		}
+	}()
 	req := b.request(fullScan)
 	req.Need = b.only
 	if b.pipe.Schema.Mode != string(sources.Strict) {
 		// The columns are known only after a look at the inputs.
 		if p.source, err = b.format.Open(ctx, req); err != nil {
-			return nil, err
+			return p, err
 		}
 		p.read = p.source.Schema()
 	} else {
-		p.read = declared(b.pipe)
+		p.read = declared(b.pipe.Schema.Columns)
+	}
+	for _, u := range p.unions {
+		if err := u.describe(ctx, b, fullScan); err != nil {
+			return p, err
+		}
 	}
 	if err := b.steps(p, p.read); err != nil {
-		return nil, errors.Join(err, p.close())
+		return p, err
 	}
-	need := b.needs(p)
-	if p.source != nil && (need == nil || len(need) >= p.read.NumFields()) {
-		return p, b.settle(p)
+	again := false
+	if need := b.needs(p); p.source == nil || need != nil && len(need) < p.read.NumFields() {
+		if err := p.closeSource(); err != nil {
+			return p, err
+		}
+		req.Need, again = need, true
+		if p.source, err = b.format.Open(ctx, req); err != nil {
+			return p, err
+		}
 	}
-	if err := p.close(); err != nil {
-		return nil, err
+	for _, u := range p.unions {
+		opened, err := u.narrow(ctx, b, fullScan)
+		if err != nil {
+			return p, err
+		}
+		again = again || opened
 	}
-	req.Need = need
-	if p.source, err = b.format.Open(ctx, req); err != nil {
-		return nil, err
+	if again {
+		if err := b.steps(p, p.source.Schema()); err != nil {
+			return p, err
+		}
 	}
-	if err := b.steps(p, p.source.Schema()); err != nil {
-		return nil, errors.Join(err, p.close())
+	if err := b.settle(p.source, b.pipe.Schema.Columns, b.pipe.Steps, p.segments[0].Steps); err != nil {
+		return p, err
 	}
-	return p, b.settle(p)
+	return p, b.unite(p)
 }
 
-func (p *plan) close() error {
+func (p *plan) close() error { return errors.Join(p.closeSource(), p.closeUnions()) }
+
+func (p *plan) closeSource() error {
 	if p.source == nil {
 		return nil
 	}
@@ -131,10 +159,10 @@ func namesOf(s *arrow.Schema) []string {
 	return out
 }
 
-// declared is the schema of the pipeline file.
-func declared(p *spec.Pipeline) *arrow.Schema {
-	fields := make([]arrow.Field, len(p.Schema.Columns))
-	for i, c := range p.Schema.Columns {
+// declared is the schema of columns that the pipeline file declares.
+func declared(columns []spec.Column) *arrow.Schema {
+	fields := make([]arrow.Field, len(columns))
+	for i, c := range columns {
 		fields[i] = c.Field
 	}
 	return arrow.NewSchema(fields, nil)
@@ -142,7 +170,7 @@ func declared(p *spec.Pipeline) *arrow.Schema {
 
 // steps binds the checks and steps to the schema in, and cuts them into segments at the folds.
 func (b *binder) steps(p *plan, in *arrow.Schema) error {
-	p.segments, p.lines, p.verify, p.out = []pipeline.Segment{{}}, nil, nil, in
+	p.segments, p.lines, p.joined, p.verify, p.out = []pipeline.Segment{{}}, nil, nil, nil, in
 	bounds, err := b.bound(in, nil)
 	if err != nil {
 		return err
@@ -165,8 +193,27 @@ func (b *binder) steps(p *plan, in *arrow.Schema) error {
 		if bd.Verify != nil {
 			p.verify = append(p.verify, bd.Verify)
 		}
+		if bd.Joined != nil {
+			p.join(seg, bd.Joined)
+		}
 	}
 	return nil
+}
+
+// join makes the branch of a union behind the segment's last step.
+func (p *plan) join(seg *pipeline.Segment, j *transforms.Joined) {
+	br := pipeline.Branch{At: len(seg.Steps)}
+	var lines []string
+	for _, s := range j.Steps {
+		for _, bd := range append([]transforms.Bound{s}, s.Then...) {
+			br.Steps = append(br.Steps, bd.Step)
+			lines = append(lines, bd.Explain)
+			if bd.Verify != nil {
+				p.verify = append(p.verify, bd.Verify)
+			}
+		}
+	}
+	seg.Branches, p.joined = append(seg.Branches, br), append(p.joined, lines)
 }
 
 // bound are the checks and steps bound one after the other. Those that can do with less give only the columns in keep, which has a
@@ -200,13 +247,16 @@ func (b *binder) boundWith(env transforms.Env, in *arrow.Schema, keep []map[stri
 		}
 		b.pipe = &p
 	}
+	env.Input = b.input()
 	var out []transforms.Bound
+	folds := false
 	next := func(bd transforms.Bound) {
 		if keep != nil && keep[len(out)] != nil && bd.Narrow != nil {
 			bd = bd.Narrow(keep[len(out)])
 		}
 		out = append(out, bd)
 		in = bd.Schema()
+		folds = folds || bd.Fold != nil
 	}
 	var checks []transforms.ColumnCheck
 	for _, c := range b.pipe.Schema.Columns {
@@ -222,13 +272,16 @@ func (b *binder) boundWith(env transforms.Env, in *arrow.Schema, keep []map[stri
 		next(bd)
 	}
 	for _, s := range b.pipe.Steps {
-		def, err := lookupStep(s)
+		def, err := transforms.Find(s)
 		if err != nil {
 			return nil, err
 		}
 		bd, err := def.Bind(env, s.Node, in)
 		if err != nil {
 			return nil, fail.Wrap(fail.Usage, err)
+		}
+		if folds && bd.Joined != nil {
+			return nil, s.At.Errorf("%s has to stand before the steps that need all rows (sort, aggregate, window and the like): its rows are read behind the input's, not behind theirs", s.Name)
 		}
 		next(bd)
 		for _, more := range bd.Then {
@@ -245,25 +298,32 @@ func (b *binder) boundWith(env transforms.Env, in *arrow.Schema, keep []map[stri
 	return out, nil
 }
 
-func lookupStep(s spec.Step) (transforms.Def, error) {
-	def, ok := transforms.Lookup(s.Name)
-	if ok {
-		return def, nil
-	}
-	if near := spec.Nearest(s.Name, transforms.Names()); near != "" {
-		return def, s.At.Errorf("unknown step %q: did you mean %q?", s.Name, near)
-	}
-	return def, s.At.Errorf("unknown step %q: this version has %s", s.Name, strings.Join(transforms.Names(), ", "))
-}
-
-// needs are the input columns that the pipeline uses; nil means all.
+// needs are the input columns that the pipeline uses; nil means all. What it uses of the unions' inputs is noted there.
 func (b *binder) needs(p *plan) map[string]bool {
 	bounds, err := b.bound(p.read, nil)
 	if err != nil {
 		return nil
 	}
-	need, _ := uses(bounds)
+	need, after := uses(bounds)
+	next := 0
+	for i, bd := range bounds {
+		if bd.Joined != nil {
+			p.unions[next].need = throughAll(bd.Joined.Steps, after[i])
+			next++
+		}
+	}
 	return need
+}
+
+// throughAll are the columns that steps one behind the other need of their input, where out is needed of what they give; nil means all.
+func throughAll(bounds []transforms.Bound, out map[string]bool) map[string]bool {
+	for _, bd := range slices.Backward(bounds) {
+		if bd.Needs == nil {
+			return nil
+		}
+		out = bd.Needs(out)
+	}
+	return out
 }
 
 // uses are the columns that the steps need of their input and, for each step, what later ones need of its output; nil means all.
@@ -312,13 +372,7 @@ func (p *plan) explain(b *binder) string {
 	} else {
 		fmt.Fprintf(&w, "source  %s", p.format.Name)
 	}
-	for i, f := range b.in.infos {
-		if i == 3 {
-			fmt.Fprintf(&w, " and %d more", len(b.in.infos)-i)
-			break
-		}
-		fmt.Fprintf(&w, " %s (%d bytes)", f.Ref, f.Size)
-	}
+	explainObjects(&w, b.in.infos)
 	fmt.Fprintf(&w, "\n  read  %s\n", describe(fields.Fields()))
 	if skipped := p.read.NumFields() - fields.NumFields(); skipped > 0 {
 		fmt.Fprintf(&w, "  skip  %d of %d columns: nothing uses them\n", skipped, p.read.NumFields())
@@ -326,9 +380,14 @@ func (p *plan) explain(b *binder) string {
 	step := 0
 	for i, seg := range p.segments {
 		fmt.Fprintf(&w, "segment %d on %d lanes\n", i, b.sizes.lanes)
-		for range seg.Steps {
+		for at := range seg.Steps {
 			fmt.Fprintf(&w, "  %s\n", p.lines[step])
 			step++
+			for n, br := range seg.Branches {
+				if br.At == at+1 {
+					explainUnion(&w, p.unions[n], p.joined[n])
+				}
+			}
 		}
 		if seg.Fold != nil {
 			fmt.Fprintf(&w, "  fold  %s\n", p.lines[step])
@@ -347,6 +406,17 @@ func (p *plan) explain(b *binder) string {
 	}
 	fmt.Fprintf(&w, "  write %s\n", describe(files))
 	return w.String()
+}
+
+// explainObjects names the first of them.
+func explainObjects(w *strings.Builder, infos []objstore.Info) {
+	for i, f := range infos {
+		if i == 3 {
+			fmt.Fprintf(w, " and %d more", len(infos)-i)
+			break
+		}
+		fmt.Fprintf(w, " %s (%d bytes)", f.Ref, f.Size)
+	}
 }
 
 func describe(fields []arrow.Field) string {

@@ -20,7 +20,7 @@ type Snapshot struct {
 const tick = 250 * time.Millisecond
 
 // watch calls Options.Progress until stop, which waits for it to end.
-func (j *job) watch(in *intake) (stop func()) {
+func (j *job) watch(in intakes) (stop func()) {
 	if j.opt.Progress == nil {
 		return func() {}
 	}
@@ -51,7 +51,7 @@ func (j *job) watch(in *intake) (stop func()) {
 	return func() { close(quit); <-ended }
 }
 
-func (j *job) snapshot(in *intake) Snapshot {
+func (j *job) snapshot(in intakes) Snapshot {
 	held := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
 	metrics.Read(held)
 	return Snapshot{Elapsed: time.Since(j.started), BytesRead: j.progress.Bytes.Load(), BytesAll: in.size(),

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/apache/arrow/go/v17/arrow"
 
@@ -33,42 +34,42 @@ type reference struct {
 	table  *table // once it was read
 }
 
+// tableOf is the table that the arguments of a step name: by table:, one of those of the lookups: block, or by uri: and what goes with it.
+func tableOf(args *spec.Node, tables []spec.Reference) (spec.Reference, error) {
+	name, uri := args.Get("table"), args.Get("uri")
+	if name == nil && uri == nil {
+		return spec.Reference{}, args.Errorf("name the table: uri: s3://bucket/key, or table: and its name in lookups:")
+	}
+	if name == nil {
+		return spec.ReadReference(args)
+	}
+	want, err := name.Str()
+	if err != nil {
+		return spec.Reference{}, err
+	}
+	for _, key := range spec.ReferenceKeys {
+		if args.Get(key) != nil {
+			return spec.Reference{}, args.Errorf("%s belongs to the table's entry in lookups:, since table: names it", key)
+		}
+	}
+	var known []string
+	for _, l := range tables {
+		if l.Name == want {
+			return l, nil
+		}
+		known = append(known, l.Name)
+	}
+	if near := spec.Nearest(want, known); near != "" {
+		return spec.Reference{}, name.Errorf("lookups: has no table %q: did you mean %q?", want, near)
+	}
+	return spec.Reference{}, name.Errorf("lookups: has no table %q: add it there, %s: {uri: …}", want, want)
+}
+
 // refer finds or notes the reference that the arguments of a step name.
 func (j *job) refer(args *spec.Node) (*reference, error) {
-	name, uri := args.Get("table"), args.Get("uri")
-	var ref spec.Reference
-	switch {
-	case name != nil:
-		want, err := name.Str()
-		if err != nil {
-			return nil, err
-		}
-		for _, key := range spec.ReferenceKeys {
-			if args.Get(key) != nil {
-				return nil, args.Errorf("%s belongs to the table's entry in lookups:, since table: names it", key)
-			}
-		}
-		var known []string
-		found := false
-		for _, l := range j.pipe.Lookups {
-			known = append(known, l.Name)
-			if l.Name == want {
-				ref, found = l, true
-			}
-		}
-		if !found {
-			if near := spec.Nearest(want, known); near != "" {
-				return nil, name.Errorf("lookups: has no table %q: did you mean %q?", want, near)
-			}
-			return nil, name.Errorf("lookups: has no table %q: add it there, %s: {uri: …}", want, want)
-		}
-	case uri == nil:
-		return nil, args.Errorf("name the table to join with: uri: s3://bucket/key, or table: and its name in lookups:")
-	default:
-		var err error
-		if ref, err = spec.ReadReference(args); err != nil {
-			return nil, err
-		}
+	ref, err := tableOf(args, j.pipe.Lookups)
+	if err != nil {
+		return nil, err
 	}
 	id, err := json.Marshal(ref.Identity())
 	if err != nil {
@@ -99,7 +100,7 @@ func (j *job) relation(args *spec.Node) (transforms.Relation, error) {
 
 // findReferences finds the objects of every table that a step joins with.
 func (j *job) findReferences(ctx context.Context) error {
-	for _, s := range j.pipe.Steps {
+	for _, s := range ownSteps(j.pipe.Steps) {
 		def, ok := transforms.Lookup(s.Name)
 		if !ok || !def.Joins || !s.Node.IsMap() {
 			continue // binding says what is wrong
@@ -179,7 +180,11 @@ func (j *job) loadReferences(ctx context.Context, b *binder, p *plan) error {
 		}
 	}
 	for _, seg := range p.segments {
-		for _, s := range seg.Steps {
+		steps := seg.Steps
+		for _, b := range seg.Branches {
+			steps = append(slices.Clip(steps), b.Steps...)
+		}
+		for _, s := range steps {
 			if l, ok := s.(transforms.Loader); ok {
 				if err := l.Load(ctx); err != nil {
 					return err

@@ -36,6 +36,7 @@ type job struct {
 	refs     references
 	env      transforms.Env
 	infos    []objstore.Info
+	unions   []*united
 	progress *pipeline.Progress
 	dest     sinks.Destination
 	dir      objstore.Ref // sink.uri as a prefix
@@ -55,7 +56,7 @@ func Run(ctx context.Context, opt Options) (*Receipt, error) {
 		err = context.Cause(ctx) // what was going on when the signal came does not matter
 	}
 	if rec == nil {
-		rec = &Receipt{RunID: j.runID, Input: inputRefs(j.infos), Lanes: j.sizes.lanes}
+		rec = &Receipt{RunID: j.runID, Input: j.inputs(), Lanes: j.sizes.lanes}
 		if j.pipe != nil {
 			rec.Name = j.pipe.Name
 		}
@@ -82,6 +83,9 @@ func (j *job) run(ctx context.Context) (*Receipt, error) {
 		return nil, err
 	}
 	if err := j.findReferences(ctx); err != nil {
+		return nil, err
+	}
+	if err := j.findUnions(ctx); err != nil {
 		return nil, err
 	}
 	if err := j.settleSink(); err != nil {
@@ -297,7 +301,7 @@ func (j *job) settleSink() error {
 			return err
 		}
 	}
-	j.runID = runID(j.pipe.Canonical(), j.pipe.Name, inputRefs(j.infos), j.refs.lookups(), "")
+	j.runID = runID(j.pipe.Canonical(), j.pipe.Name, inputRefs(j.infos), j.unions, j.refs.lookups(), "")
 	return nil
 }
 
@@ -319,10 +323,10 @@ var errNoSink = fail.Newf(fail.Usage, "no destination: set sink.uri in the pipel
 // attempt reads, transforms, writes and commits once.
 func (j *job) attempt(ctx context.Context, fullScan bool) (*Manifest, error) {
 	*j.progress = pipeline.Progress{}
-	in := j.intake()
+	in := j.intakes()
 	defer in.close()
 	var c *committer
-	b := &binder{pipe: j.pipe, in: in, sizes: j.sizes, env: j.env, relock: j.opt.UpdateLock, table: transforms.Table{Limits: j.limits()}}
+	b := &binder{pipe: j.pipe, in: in[0], unions: j.unions, sizes: j.sizes, env: j.env, relock: j.opt.UpdateLock, table: transforms.Table{Limits: j.limits()}}
 	b.table.Found = func(ctx context.Context, folders []string) error { return c.announce(ctx, folders) }
 	if err := j.describeReferences(ctx, true); err != nil {
 		return nil, err
@@ -378,7 +382,7 @@ func (j *job) limits() hive.Limits {
 	return hive.Limits{Name: longestName, Path: longestPath - len(root) - 1 - fileName}
 }
 
-func (j *job) committer(ctx context.Context, p *plan, in *intake) (*committer, error) {
+func (j *job) committer(ctx context.Context, p *plan, in intakes) (*committer, error) {
 	s := j.pipe.Sink
 	data, err := j.dest.Open(ctx, sinks.Request{Schema: p.out, PartitionBy: s.PartitionBy, Store: j.store, Dir: j.dir, RunID: j.runID, TargetFileSize: s.TargetFileSize,
 		Parquet:   sinks.ParquetOptions{Compression: s.Codec, Level: s.Level},
@@ -395,7 +399,7 @@ func (j *job) committer(ctx context.Context, p *plan, in *intake) (*committer, e
 	c.verify = func() ([]transforms.Finding, error) { return verdict(p, j.opt.Log) }
 	c.manifest = func(l *pipeline.Ledger, files, quar []FileRef) *Manifest {
 		m := &Manifest{Version: 1, RunID: j.runID, Name: j.pipe.Name, CommittedAt: time.Now().UTC(), Engine: j.opt.Version, Lanes: j.sizes.lanes,
-			Input: inputRefs(j.infos), Lookups: j.refs.lookups(), Files: files, Quarantine: quar, Schema: columnsOf(p.out, s.PartitionBy), Rows: rowsOf(l), Ledger: l.Steps,
+			Input: j.inputs(), Lookups: j.refs.lookups(), Files: files, Quarantine: quar, Schema: columnsOf(p.out, s.PartitionBy), Rows: rowsOf(l), Ledger: l.Steps,
 			Seconds: time.Since(j.started).Seconds(), PeakMemory: usage.PeakRSS(), CPU: usage.CPUSeconds(),
 			Stages: stagesOf(&j.progress.Stages, time.Since(j.started))}
 		m.Bytes.Read = in.consumed()

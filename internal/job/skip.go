@@ -3,35 +3,36 @@ package job
 import (
 	"github.com/sluice-data/sluice/internal/expr"
 	"github.com/sluice-data/sluice/internal/fail"
+	"github.com/sluice-data/sluice/internal/spec"
 	"github.com/sluice-data/sluice/pipeline"
 	"github.com/sluice-data/sluice/sources"
 )
 
-// settle ends the binding of a plan whose source reads just what the plan needs.
-func (b *binder) settle(p *plan) error {
-	if r, ok := p.source.(sources.Refuser); ok {
+// settle ends the binding of a source that reads just what the plan needs; columns are those declared for it, steps its own as the file has them, and bound
+// those of the segment or branch that takes its rows.
+func (b *binder) settle(src pipeline.Source, columns []spec.Column, steps []spec.Step, bound []pipeline.Step) error {
+	if r, ok := src.(sources.Refuser); ok {
 		if err := r.Refused(); err != nil {
 			return err
 		}
 	}
-	return b.skip(p)
+	return b.skip(src, columns, steps, bound)
 }
 
 // skip tells the source which rows the filters at the head of the pipeline drop, as far as it can know without reading them.
 // Checks come before filters and reject rows, and so does a filter that raises errors: what is behind them is not looked at.
-func (b *binder) skip(p *plan) error {
-	src, ok := p.source.(sources.Skipper)
+func (b *binder) skip(source pipeline.Source, columns []spec.Column, specs []spec.Step, steps []pipeline.Step) error {
+	src, ok := source.(sources.Skipper)
 	if !ok {
 		return nil
 	}
-	for _, c := range b.pipe.Schema.Columns {
+	for _, c := range columns {
 		if len(c.Checks) > 0 {
 			return nil
 		}
 	}
 	var filters []sources.Filter
-	steps := p.segments[0].Steps
-	for i, s := range b.pipe.Steps {
+	for i, s := range specs {
 		if s.Name != "filter" || i >= len(steps) {
 			break
 		}
@@ -42,7 +43,7 @@ func (b *binder) skip(p *plan) error {
 		if err != nil {
 			return err
 		}
-		pruner, err := expr.NewPruner(cond, p.source.Schema(), b.env.Expr)
+		pruner, err := expr.NewPruner(cond, source.Schema(), b.env.Expr)
 		if err != nil {
 			return fail.Newf(fail.Internal, "filter %s: %w", cond, err)
 		}

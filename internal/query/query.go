@@ -5,6 +5,7 @@ package query
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -61,6 +62,9 @@ type lowering struct {
 	fns   Functions
 	steps []spec.Step
 	made  int // names of columns that only the steps see
+	// branch says that the steps are for the rows of a table of lookups:, of which table is the name, on their way into a union.
+	branch bool
+	table  string
 	// columns are those that the steps so far give; nil if nobody knows.
 	columns []string
 }
@@ -113,16 +117,12 @@ type order struct {
 
 // query makes the steps of one SELECT; tables are the queries that WITH named.
 func (l *lowering) query(sel *expr.Select, tables map[string]*expr.Select) error {
-	known := map[string]*expr.Select{}
-	for name, q := range tables {
-		known[name] = q
+	known, err := with(sel, tables)
+	if err != nil {
+		return err
 	}
-	for _, w := range sel.With {
-		name := strings.ToLower(w.Name)
-		if known[name] != nil {
-			return wrong(w.At, "WITH names "+w.Name+" twice")
-		}
-		known[name] = w.Query
+	if len(sel.Unions) > 0 {
+		return l.union(sel, known)
 	}
 	b := &block{lowering: l, sel: sel}
 	names, err := b.from(known)
@@ -170,6 +170,22 @@ func (l *lowering) query(sel *expr.Select, tables map[string]*expr.Select) error
 	return b.result()
 }
 
+// with are the queries that WITH names, beside those of the queries around.
+func with(sel *expr.Select, tables map[string]*expr.Select) (map[string]*expr.Select, error) {
+	known := maps.Clone(tables)
+	if known == nil {
+		known = map[string]*expr.Select{}
+	}
+	for _, w := range sel.With {
+		name := strings.ToLower(w.Name)
+		if known[name] != nil {
+			return nil, wrong(w.At, "WITH names "+w.Name+" twice")
+		}
+		known[name] = w.Query
+	}
+	return known, nil
+}
+
 // has reports whether the rows are known to have the column.
 func (l *lowering) has(name string) bool {
 	return slices.ContainsFunc(l.columns, func(c string) bool { return strings.EqualFold(c, name) })
@@ -200,7 +216,11 @@ func (b *block) from(known map[string]*expr.Select) (*scope, error) {
 		if err := b.query(q, rest); err != nil {
 			return nil, err
 		}
-	case strings.EqualFold(t.Name, Input):
+	case !b.branch && strings.EqualFold(t.Name, Input):
+	case b.branch && slices.Contains(b.fns.Tables, t.Name):
+		b.table = t.Name
+	case b.branch:
+		return nil, wrong(t.At, b.noTable(t.Name))
 	default:
 		all := []string{Input}
 		for n := range known {
@@ -209,7 +229,7 @@ func (b *block) from(known map[string]*expr.Select) (*scope, error) {
 		slices.Sort(all)
 		msg := "unknown table " + strconv.Quote(t.Name) + ": the rows of the run are called input"
 		if slices.Contains(b.fns.Tables, t.Name) {
-			msg = "a reference table cannot stand first: FROM input JOIN " + t.Name + " ON …"
+			msg = "a reference table cannot stand first: FROM input, and then JOIN " + t.Name + " ON … or UNION ALL SELECT … FROM " + t.Name
 		} else if near := spec.Nearest(t.Name, all); near != "" {
 			msg = "unknown table " + strconv.Quote(t.Name) + ": did you mean " + near + "?"
 		}

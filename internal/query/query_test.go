@@ -18,7 +18,7 @@ var aggregates = map[string]bool{"count": true, "sum": true, "avg": true, "min":
 
 // TestStatements runs the cases of testdata/*.txt: a statement, and the steps it comes to or its error.
 func TestStatements(t *testing.T) {
-	for _, file := range []string{"testdata/select.txt", "testdata/group.txt", "testdata/window.txt", "testdata/join.txt", "testdata/wrong.txt"} {
+	for _, file := range []string{"testdata/select.txt", "testdata/group.txt", "testdata/window.txt", "testdata/join.txt", "testdata/union.txt", "testdata/wrong.txt"} {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)

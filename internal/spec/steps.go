@@ -19,22 +19,30 @@ func (p *Pipeline) readSteps(root *Node) error {
 	if n == nil {
 		return nil
 	}
+	var err error
+	p.Steps, err = ReadSteps(n)
+	return err
+}
+
+// ReadSteps reads a list of steps: those of the pipeline, or of a step that has steps of its own.
+func ReadSteps(n *Node) ([]Step, error) {
 	items, err := n.List()
 	if err != nil {
-		return err
+		return nil, err
 	}
+	var out []Step
 	for _, it := range items {
 		if it.IsScalar() || it.kind == mapping && len(it.entries) != 1 {
-			return it.Errorf("a step is one key, its name, with its arguments: - filter: a > 0")
+			return nil, it.Errorf("a step is one key, its name, with its arguments: - filter: a > 0")
 		}
 		entries, err := it.Map()
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if entries[0].Value.kind == null {
-			return entries[0].At.Errorf("step %q has no arguments", entries[0].Key)
+			return nil, entries[0].At.Errorf("step %q has no arguments", entries[0].Key)
 		}
-		p.Steps = append(p.Steps, Step{Name: entries[0].Key, Node: entries[0].Value, At: entries[0].At})
+		out = append(out, Step{Name: entries[0].Key, Node: entries[0].Value, At: entries[0].At})
 	}
-	return nil
+	return out, nil
 }

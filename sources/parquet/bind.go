@@ -57,7 +57,7 @@ func settleSchema(spec sources.SchemaSpec, files []*file) ([]arrow.Field, error)
 			}
 		}
 		var err error
-		if extra, err = unionFields(extra, fresh); err != nil {
+		if extra, err = schema.UnionFields(extra, fresh); err != nil {
 			return nil, fail.Newf(fail.Data, "column %w", err).In(f.in.URI)
 		}
 	}
@@ -132,7 +132,7 @@ func bind(n *node, to arrow.Field, partial bool) (*plan, error) {
 
 // canRead tells whether a leaf's values can become the wanted field, each exactly or refused one by one.
 func canRead(n *node, to arrow.Field) bool {
-	if widens(n.field, to) {
+	if schema.Widens(n.field, to) {
 		return true
 	}
 	// the old 96-bit timestamps do not say whether they are instants
@@ -180,4 +180,21 @@ func bindFile(f *file, fields []arrow.Field, spec sources.SchemaSpec) (plans []*
 		plans[i] = p
 	}
 	return plans, refused, nil
+}
+
+// settle replaces the type of columns that hold nothing but null by string.
+func settle(f arrow.Field) arrow.Field {
+	switch t := f.Type.(type) {
+	case *arrow.NullType:
+		f.Type = arrow.BinaryTypes.String
+	case *arrow.ListType:
+		f.Type = arrow.ListOfField(settle(t.ElemField()))
+	case *arrow.StructType:
+		fields := make([]arrow.Field, t.NumFields())
+		for i, c := range t.Fields() {
+			fields[i] = settle(c)
+		}
+		f.Type = arrow.StructOf(fields...)
+	}
+	return f
 }

@@ -61,7 +61,7 @@ func newSink(mem memory.Allocator, l *leaf, to arrow.Field) (sink, error) {
 	case *arrow.Decimal128Type:
 		scale, prec := k.scale, k.prec
 		if k.base == intBase {
-			scale, prec = 0, digits(k.bits, k.signed)
+			scale, prec = 0, schema.Digits(k.bits, k.signed)
 		}
 		return &fixed[decimal128.Num]{mem: mem, typ: t, read: decimals128(k, prec, scale, t.Scale)}, nil
 	case *arrow.Decimal256Type:
@@ -351,7 +351,7 @@ func decimals128(k kind, prec, from, to int32) func(*pageValues, []decimal128.Nu
 func decimals256(k kind, to int32) func(*pageValues, []decimal256.Num, *conversion) error {
 	prec, from := k.prec, k.scale
 	if k.base == intBase {
-		prec, from = digits(k.bits, k.signed), 0
+		prec, from = schema.Digits(k.bits, k.signed), 0
 	}
 	factor := decimal256.FromI64(1)
 	if to > from {

@@ -1,11 +1,9 @@
-package parquet
+package schema
 
 import (
 	"fmt"
 
 	"github.com/apache/arrow/go/v17/arrow"
-
-	"github.com/sluice-data/sluice/internal/schema"
 )
 
 // intKind is the width and sign of an integer type.
@@ -20,8 +18,8 @@ func intKind(dt arrow.DataType) (width int, signed, ok bool) {
 	return dt.(arrow.FixedWidthDataType).BitWidth(), signed, true
 }
 
-// digits is how many decimal digits the values of an integer type have at most.
-func digits(width int, signed bool) int32 {
+// Digits is how many decimal digits the values of an integer type have at most.
+func Digits(width int, signed bool) int32 {
 	switch width {
 	case 8:
 		return 3
@@ -36,8 +34,8 @@ func digits(width int, signed bool) int32 {
 	return 20
 }
 
-// widens tells whether every value of field from is a value of field to, exactly.
-func widens(from, to arrow.Field) bool {
+// Widens tells whether every value of field from is a value of field to, exactly.
+func Widens(from, to arrow.Field) bool {
 	a, b := from.Type, to.Type
 	if a.ID() == arrow.NULL {
 		return true
@@ -52,13 +50,13 @@ func widens(from, to arrow.Field) bool {
 		case *arrow.Float64Type:
 			return w <= 32
 		case arrow.DecimalType:
-			return t.GetPrecision()-t.GetScale() >= digits(w, s)
+			return t.GetPrecision()-t.GetScale() >= Digits(w, s)
 		}
 		return false
 	}
 	switch t := a.(type) {
 	case *arrow.BooleanType, *arrow.Date32Type, *arrow.Time64Type:
-		return a.ID() == b.ID() || a.ID() == arrow.DATE32 && arrow.TypeEqual(b, schema.Timestamp)
+		return a.ID() == b.ID() || a.ID() == arrow.DATE32 && arrow.TypeEqual(b, Timestamp)
 	case *arrow.Float32Type:
 		return b.ID() == arrow.FLOAT32 || b.ID() == arrow.FLOAT64
 	case *arrow.Float64Type:
@@ -68,7 +66,7 @@ func widens(from, to arrow.Field) bool {
 	case *arrow.StringType: // to json: each value is looked at
 		return b.ID() == arrow.STRING || b.ID() == arrow.BINARY
 	case *arrow.BinaryType: // to string: each value is looked at
-		return b.ID() == arrow.BINARY || b.ID() == arrow.STRING && !schema.IsJSON(to)
+		return b.ID() == arrow.BINARY || b.ID() == arrow.STRING && !IsJSON(to)
 	case arrow.DecimalType:
 		d, ok := b.(arrow.DecimalType)
 		return ok && d.GetScale() >= t.GetScale() && d.GetPrecision()-d.GetScale() >= t.GetPrecision()-t.GetScale()
@@ -76,10 +74,10 @@ func widens(from, to arrow.Field) bool {
 	return false
 }
 
-// union is the field that holds the values of both, for inputs without a declared schema. It never turns text into
+// Union is the field that holds the values of both, for inputs without a declared  It never turns text into
 // something else or back.
-func union(a, b arrow.Field) (arrow.Field, error) {
-	mismatch := fmt.Errorf("is %s here and %s in the inputs before", schema.TypeName(b), schema.TypeName(a))
+func Union(a, b arrow.Field) (arrow.Field, error) {
+	mismatch := fmt.Errorf("is %s here and %s in the inputs before", TypeName(b), TypeName(a))
 	if a.Type.ID() == arrow.NULL {
 		return b, nil
 	}
@@ -92,7 +90,7 @@ func union(a, b arrow.Field) (arrow.Field, error) {
 		if !ok {
 			return a, mismatch
 		}
-		elem, err := union(ta.ElemField(), tb.ElemField())
+		elem, err := Union(ta.ElemField(), tb.ElemField())
 		a.Type = arrow.ListOfField(elem)
 		return a, err
 	case *arrow.StructType:
@@ -100,7 +98,7 @@ func union(a, b arrow.Field) (arrow.Field, error) {
 		if !ok {
 			return a, mismatch
 		}
-		fields, err := unionFields(ta.Fields(), tb.Fields())
+		fields, err := UnionFields(ta.Fields(), tb.Fields())
 		a.Type = arrow.StructOf(fields...)
 		return a, err
 	}
@@ -111,15 +109,15 @@ func union(a, b arrow.Field) (arrow.Field, error) {
 		if a.Type.ID() != b.Type.ID() {
 			return a, mismatch
 		}
-		if schema.IsJSON(a) {
+		if IsJSON(a) {
 			return b, nil // text unless both are json
 		}
 		return a, nil
 	case dated(a) != dated(b):
 		return a, mismatch
-	case widens(b, a):
+	case Widens(b, a):
 		return a, nil
-	case widens(a, b):
+	case Widens(a, b):
 		return b, nil
 	}
 	if f, ok := wider(a, b); ok {
@@ -131,8 +129,7 @@ func union(a, b arrow.Field) (arrow.Field, error) {
 // wider finds a third numeric type for two that do not hold each other.
 func wider(a, b arrow.Field) (arrow.Field, bool) {
 	var candidates []arrow.DataType
-	candidates = append(candidates, intTypes[:4]...)
-	candidates = append(candidates, arrow.PrimitiveTypes.Float64)
+	candidates = append(candidates, arrow.PrimitiveTypes.Int8, arrow.PrimitiveTypes.Int16, arrow.PrimitiveTypes.Int32, arrow.PrimitiveTypes.Int64, arrow.PrimitiveTypes.Float64)
 	da, aok := a.Type.(arrow.DecimalType)
 	db, bok := b.Type.(arrow.DecimalType)
 	whole, scale := int32(0), int32(0)
@@ -144,25 +141,25 @@ func wider(a, b arrow.Field) (arrow.Field, bool) {
 	if aok || bok {
 		for _, f := range []arrow.Field{a, b} {
 			if w, s, ok := intKind(f.Type); ok {
-				whole = max(whole, digits(w, s))
+				whole = max(whole, Digits(w, s))
 			}
 		}
 		if whole+scale <= 38 {
-			candidates = append(candidates, decimalType(whole+scale, scale))
+			candidates = append(candidates, &arrow.Decimal128Type{Precision: whole + scale, Scale: scale})
 		}
 	}
 	for _, dt := range candidates {
 		f := a
 		f.Type = dt
-		if widens(a, f) && widens(b, f) {
+		if Widens(a, f) && Widens(b, f) {
 			return f, true
 		}
 	}
 	return a, false
 }
 
-// unionFields joins two lists of fields by name; new ones go to the end.
-func unionFields(a, b []arrow.Field) ([]arrow.Field, error) {
+// UnionFields joins two lists of fields by name; new ones go to the end.
+func UnionFields(a, b []arrow.Field) ([]arrow.Field, error) {
 	out := append([]arrow.Field(nil), a...)
 	at := map[string]int{}
 	for i, f := range out {
@@ -175,28 +172,11 @@ func unionFields(a, b []arrow.Field) ([]arrow.Field, error) {
 			out = append(out, f)
 			continue
 		}
-		u, err := union(out[i], f)
+		u, err := Union(out[i], f)
 		if err != nil {
 			return out, fmt.Errorf("%q %w", f.Name, err)
 		}
 		out[i] = u
 	}
 	return out, nil
-}
-
-// settle replaces the type of columns that hold nothing but null by string.
-func settle(f arrow.Field) arrow.Field {
-	switch t := f.Type.(type) {
-	case *arrow.NullType:
-		f.Type = arrow.BinaryTypes.String
-	case *arrow.ListType:
-		f.Type = arrow.ListOfField(settle(t.ElemField()))
-	case *arrow.StructType:
-		fields := make([]arrow.Field, t.NumFields())
-		for i, c := range t.Fields() {
-			fields[i] = settle(c)
-		}
-		f.Type = arrow.StructOf(fields...)
-	}
-	return f
 }
