@@ -22,7 +22,7 @@ func TestDirStore(t *testing.T) {
 		}
 		return storetest.Subject{
 			Store: objstore.NewDir(root), Bucket: "bucket",
-			Replace: func(t *testing.T, key string, body []byte) {
+			Overwrite: func(t *testing.T, key string, body []byte) {
 				if err := os.WriteFile(filepath.Join(root, "bucket", key), body, 0o644); err != nil {
 					t.Fatal(err)
 				}
@@ -81,8 +81,8 @@ func TestS3Store(t *testing.T) {
 				}
 				return storetest.Subject{
 					Store: srv.Store(t), Bucket: name, Versioned: bucket.versioned, SkipNames: skip,
-					Replace: func(t *testing.T, key string, body []byte) { srv.Put(t, name, key, body) },
-					Open:    func(t *testing.T, key string) int { return srv.OpenUploads(t, name, key) },
+					Overwrite: func(t *testing.T, key string, body []byte) { srv.Put(t, name, key, body) },
+					Open:      func(t *testing.T, key string) int { return srv.OpenUploads(t, name, key) },
 				}
 			})
 		})

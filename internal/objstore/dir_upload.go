@@ -281,6 +281,34 @@ func (d *dirStore) Put(ctx context.Context, ref Ref, body []byte, _ string, ifAb
 	return Info{}, err
 }
 
+// Replace holds a lock on the file that it replaces while it looks and renames: of two that would replace one file the second finds another.
+func (d *dirStore) Replace(ctx context.Context, was Info, body []byte, contentType string) (Info, error) {
+	const verb = "replace object"
+	path, err := d.path(was.Ref)
+	if err != nil {
+		return Info{}, err
+	}
+	f, st, err := openRegular(path)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
+		return Info{}, failf(fail.Input, was.Ref, "%s: %w: it is gone", verb, ErrChanged)
+	}
+	if err != nil {
+		return Info{}, dirError(was.Ref, verb, err)
+	}
+	defer f.Close() // and the lock with it
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil && !errors.Is(err, syscall.ENOTSUP) && !errors.Is(err, syscall.EINVAL) {
+		return Info{}, dirError(was.Ref, verb, err)
+	}
+	now, err := d.describe(ctx, was.Ref, f, st, isMD5.MatchString(was.ETag))
+	if err != nil {
+		return Info{}, err
+	}
+	if there, err := os.Stat(path); err != nil || !os.SameFile(there, st) || now.ETag != was.ETag {
+		return Info{}, changed(was.Ref, verb, Pin{ETag: was.ETag}, now)
+	}
+	return d.Put(ctx, was.Ref, body, contentType, false)
+}
+
 // AbortUploads removes the hidden files that were to become ref.
 func (d *dirStore) AbortUploads(ctx context.Context, ref Ref) (int, error) {
 	const verb = "abort uploads"

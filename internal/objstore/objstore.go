@@ -47,6 +47,9 @@ type Store interface {
 	// Put writes a whole small object (manifest, report). With ifAbsent it fails with ErrExists if the object is there, also
 	// in a race; a 409 conflict is retried inside.
 	Put(ctx context.Context, ref Ref, body []byte, contentType string, ifAbsent bool) (Info, error)
+	// Replace writes a whole small object over the version in was, found by its ETag. It fails with ErrChanged, and writes nothing, if
+	// another version is there or none, also in a race.
+	Replace(ctx context.Context, was Info, body []byte, contentType string) (Info, error)
 	// Upload begins a write that is invisible until Complete.
 	Upload(ctx context.Context, ref Ref, contentType string) (Upload, error)
 	// AbortUploads aborts the open uploads to exactly ref (those of dead attempts) and says how many there were.
@@ -75,7 +78,7 @@ var (
 	ErrExists = fail.Newf(fail.Data, "object exists already")
 	// ErrNotExist is wrapped by the error of Stat and ReadRange for a missing object.
 	ErrNotExist = fail.Newf(fail.Input, "object does not exist")
-	// ErrChanged is wrapped by the error for an object that is not the pinned version (any more).
+	// ErrChanged is wrapped by the error for an object that is not the pinned version (any more), or not the one to replace.
 	ErrChanged = fail.Newf(fail.Input, "object changed")
 	// ErrLost is wrapped by the error for an upload that another attempt aborted.
 	ErrLost = fail.Newf(fail.Temporary, "upload was aborted by another attempt")

@@ -61,6 +61,14 @@ func (r *router) Put(ctx context.Context, ref Ref, body []byte, contentType stri
 	return s.Put(ctx, ref, body, contentType, ifAbsent)
 }
 
+func (r *router) Replace(ctx context.Context, was Info, body []byte, contentType string) (Info, error) {
+	s, err := r.pick(was.Ref)
+	if err != nil {
+		return Info{}, err
+	}
+	return s.Replace(ctx, was, body, contentType)
+}
+
 func (r *router) Upload(ctx context.Context, ref Ref, contentType string) (Upload, error) {
 	s, err := r.pick(ref)
 	if err != nil {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -396,60 +395,6 @@ func listedKey(key string, encoding types.EncodingType) (string, error) {
 		return key, nil
 	}
 	return url.QueryUnescape(key)
-}
-
-// putTag is the metadata by which a write is known as ours when the answer to it was lost.
-const putTag = "sluice-write"
-
-func (s *s3Store) Put(ctx context.Context, ref Ref, body []byte, contentType string, ifAbsent bool) (Info, error) {
-	const verb = "put object"
-	if ref.Key == "" {
-		return Info{}, failf(fail.Usage, ref, "%s: it names a bucket and no object", verb)
-	}
-	if !ifAbsent {
-		return s.putReader(ctx, ref, bytes.NewReader(body), contentType)
-	}
-	tag := rand.Text()
-	counted, attempts := countAttempts(ctx)
-	in := &s3.PutObjectInput{
-		Bucket: &ref.Bucket, Key: &ref.Key, Body: bytes.NewReader(body), ContentLength: aws.Int64(int64(len(body))),
-		IfNoneMatch: aws.String("*"), Metadata: map[string]string{putTag: tag},
-	}
-	if contentType != "" {
-		in.ContentType = &contentType
-	}
-	out, err := s.client.PutObject(counted, in)
-	if err == nil {
-		return Info{Ref: ref, Size: int64(len(body)), ETag: etag(out.ETag), VersionID: aws.ToString(out.VersionId)}, nil
-	}
-	if statusOf(err) != 412 {
-		return Info{}, s3Error(ctx, ref, verb, err)
-	}
-	if attempts.Load() > 1 {
-		// An earlier request may have got through without its answer reaching us: then the object that is there is ours.
-		if info, ours, err := s.isOurs(ctx, ref, tag); err != nil || ours {
-			return info, err
-		}
-	}
-	return Info{}, failf(fail.Data, ref, "%s: %w", verb, ErrExists)
-}
-
-// isOurs says whether the object carries the tag of this write.
-func (s *s3Store) isOurs(ctx context.Context, ref Ref, tag string) (Info, bool, error) {
-	out, err := s.client.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &ref.Bucket, Key: &ref.Key})
-	if statusOf(err) == 404 {
-		return Info{}, false, nil
-	}
-	if err != nil {
-		return Info{}, false, s3Error(ctx, ref, "stat object", err)
-	}
-	if out.Metadata[putTag] != tag {
-		return Info{}, false, nil
-	}
-	return Info{
-		Ref: ref, Size: aws.ToInt64(out.ContentLength), ETag: etag(out.ETag),
-		VersionID: aws.ToString(out.VersionId), ModTime: aws.ToTime(out.LastModified),
-	}, true, nil
 }
 
 func (s *s3Store) Delete(ctx context.Context, ref Ref) error {

@@ -1,7 +1,9 @@
 package objstore
 
 import (
+	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"io"
 	"time"
@@ -118,4 +120,81 @@ func (c *countingReader) Read(p []byte) (int, error) {
 		c.err = err
 	}
 	return n, err
+}
+
+// putTag is the metadata by which a write is known as ours when the answer to it was lost.
+const putTag = "sluice-write"
+
+func (s *s3Store) Put(ctx context.Context, ref Ref, body []byte, contentType string, ifAbsent bool) (Info, error) {
+	const verb = "put object"
+	if ref.Key == "" {
+		return Info{}, failf(fail.Usage, ref, "%s: it names a bucket and no object", verb)
+	}
+	if !ifAbsent {
+		return s.putReader(ctx, ref, bytes.NewReader(body), contentType)
+	}
+	info, err := s.putIf(ctx, ref, body, contentType, func(in *s3.PutObjectInput) { in.IfNoneMatch = aws.String("*") })
+	if errors.Is(err, errPrecondition) {
+		err = failf(fail.Data, ref, "%s: %w", verb, ErrExists)
+	}
+	return info, err
+}
+
+func (s *s3Store) Replace(ctx context.Context, was Info, body []byte, contentType string) (Info, error) {
+	info, err := s.putIf(ctx, was.Ref, body, contentType, func(in *s3.PutObjectInput) { in.IfMatch = aws.String(`"` + was.ETag + `"`) })
+	if errors.Is(err, errPrecondition) {
+		err = failf(fail.Input, was.Ref, "replace object: %w: etag %s is not there any more", ErrChanged, was.ETag)
+	}
+	return info, err
+}
+
+// errPrecondition: the object was not as the request wanted it.
+var errPrecondition = errors.New("precondition failed")
+
+// putIf puts an object under a condition.
+func (s *s3Store) putIf(ctx context.Context, ref Ref, body []byte, contentType string, on func(*s3.PutObjectInput)) (Info, error) {
+	tag := rand.Text()
+	counted, attempts := countAttempts(ctx)
+	in := &s3.PutObjectInput{
+		Bucket: &ref.Bucket, Key: &ref.Key, Body: bytes.NewReader(body), ContentLength: aws.Int64(int64(len(body))),
+		Metadata: map[string]string{putTag: tag},
+	}
+	on(in)
+	if contentType != "" {
+		in.ContentType = &contentType
+	}
+	out, err := s.client.PutObject(counted, in)
+	if err == nil {
+		return Info{Ref: ref, Size: int64(len(body)), ETag: etag(out.ETag), VersionID: aws.ToString(out.VersionId)}, nil
+	}
+	// Under If-Match a missing object is 404 (S3 user guide, "How to prevent object overwrites with conditional writes"). So is a missing bucket.
+	missing := in.IfMatch != nil && statusOf(err) == 404 && codeOf(err) != "NoSuchBucket"
+	if statusOf(err) != 412 && !missing {
+		return Info{}, s3Error(ctx, ref, "put object", err)
+	}
+	if attempts.Load() > 1 {
+		// An earlier request may have got through without its answer reaching us: then the object that is there is ours.
+		if info, ours, err := s.isOurs(ctx, ref, tag); err != nil || ours {
+			return info, err
+		}
+	}
+	return Info{}, errPrecondition
+}
+
+// isOurs says whether the object carries the tag of this write.
+func (s *s3Store) isOurs(ctx context.Context, ref Ref, tag string) (Info, bool, error) {
+	out, err := s.client.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &ref.Bucket, Key: &ref.Key})
+	if statusOf(err) == 404 {
+		return Info{}, false, nil
+	}
+	if err != nil {
+		return Info{}, false, s3Error(ctx, ref, "stat object", err)
+	}
+	if out.Metadata[putTag] != tag {
+		return Info{}, false, nil
+	}
+	return Info{
+		Ref: ref, Size: aws.ToInt64(out.ContentLength), ETag: etag(out.ETag),
+		VersionID: aws.ToString(out.VersionId), ModTime: aws.ToTime(out.LastModified),
+	}, true, nil
 }

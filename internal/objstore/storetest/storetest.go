@@ -21,8 +21,8 @@ import (
 type Subject struct {
 	objstore.Store
 	Bucket string
-	// Replace overwrites an object past the store.
-	Replace func(t *testing.T, key string, body []byte)
+	// Overwrite replaces an object past the store.
+	Overwrite func(t *testing.T, key string, body []byte)
 	// Open counts the open uploads to key past the store.
 	Open func(t *testing.T, key string) int
 	// Versioned says that the bucket keeps what is replaced or deleted, so that a pinned version stays readable.
@@ -48,6 +48,8 @@ func Run(t *testing.T, open func(t *testing.T) Subject) {
 		{"list order and paging", testList},
 		{"conditional put", testPutIfAbsent},
 		{"conditional put race", testPutRace},
+		{"replace", testReplace},
+		{"replace race", testReplaceRace},
 		{"upload", testUpload},
 		{"upload is invisible until Complete", testInvisible},
 		{"upload of nothing", testEmptyUpload},
@@ -228,7 +230,7 @@ func testPins(t *testing.T, s Subject) {
 			t.Errorf("stat with the right pin %s: %+v, %v", etag, info, err)
 		}
 	}
-	s.Replace(t, "object", []byte("new one"))
+	s.Overwrite(t, "object", []byte("new one"))
 	_, err := s.Stat(t.Context(), s.Ref("object"), objstore.Pin{ETag: old.ETag})
 	isKind(t, "stat with the old pin", err, fail.Input, objstore.ErrChanged)
 	now := stat(t, s, "object")
@@ -266,7 +268,7 @@ func testReplaced(t *testing.T, s Subject) {
 	if _, err := io.ReadFull(r, head); err != nil {
 		t.Fatal(err)
 	}
-	s.Replace(t, "object", Bytes(3, len(body)))
+	s.Overwrite(t, "object", Bytes(3, len(body)))
 	rest, err := io.ReadAll(r)
 	got := append(head, rest...)
 	if s.Versioned {
@@ -364,6 +366,72 @@ func testPutRace(t *testing.T, s Subject) {
 					lost.Add(1)
 				default:
 					t.Errorf("put: %v", err)
+				}
+			})
+		}
+		close(begin)
+		wait.Wait()
+		if won.Load() != 1 || lost.Load() != 19 {
+			t.Errorf("%d won and %d lost", won.Load(), lost.Load())
+		}
+		info := stat(t, s, key)
+		same(t, "object", read(t, s, info, 0, info.Size), fmt.Appendf(nil, "%d", winner.Load()))
+	}
+}
+
+func testReplace(t *testing.T, s Subject) {
+	ref := s.Ref("dir/manifest.json")
+	first, err := s.Put(t.Context(), ref, []byte("first"), "application/json", true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := s.Replace(t.Context(), first, []byte("second!"), "application/json")
+	if err != nil || second.ETag == "" || second.ETag == first.ETag || second.Size != 7 || second.Ref != ref {
+		t.Fatalf("replace: %+v, %v", second, err)
+	}
+	_, err = s.Replace(t.Context(), first, []byte("third"), "application/json")
+	isKind(t, "replace of what is not there any more", err, fail.Input, objstore.ErrChanged)
+	now := stat(t, s, "dir/manifest.json")
+	if now.ETag != second.ETag {
+		t.Errorf("etag is %s, the replacement said %s", now.ETag, second.ETag)
+	}
+	same(t, "object", read(t, s, now, 0, now.Size), []byte("second!"))
+	if s.Versioned {
+		return // versitygw 1.8 takes the version under a delete marker for the object
+	}
+	if err := s.Delete(t.Context(), ref); err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.Replace(t.Context(), second, []byte("third"), "application/json")
+	isKind(t, "replace of what is gone", err, fail.Input, objstore.ErrChanged)
+	if got := keys(t, s, ""); len(got) != 0 {
+		t.Errorf("bucket holds %q", got)
+	}
+}
+
+func testReplaceRace(t *testing.T, s Subject) {
+	for round := range 3 {
+		key := fmt.Sprintf("manifest-%d", round)
+		first, err := s.Put(t.Context(), s.Ref(key), []byte("first"), "", true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var won, lost atomic.Int32
+		var winner atomic.Int64
+		var wait sync.WaitGroup
+		begin := make(chan struct{})
+		for i := range 20 {
+			wait.Go(func() {
+				<-begin
+				_, err := s.Replace(t.Context(), first, fmt.Appendf(nil, "%d", i), "")
+				switch {
+				case err == nil:
+					won.Add(1)
+					winner.Store(int64(i))
+				case errors.Is(err, objstore.ErrChanged):
+					lost.Add(1)
+				default:
+					t.Errorf("replace: %v", err)
 				}
 			})
 		}
