@@ -22,6 +22,8 @@ import (
 // before it cannot commit any more; and once one has committed, nobody claims.
 type claim struct {
 	Attempt string `json:"attempt"`
+	// Renewed counts up while the attempt is about to commit: who waits for it sees that it is alive.
+	Renewed int `json:"renewed,omitempty"`
 	// Manifest is set in the entry that commits: whoever finds it can write the manifest where it should be.
 	Manifest *Manifest `json:"manifest,omitempty"`
 }
@@ -124,19 +126,11 @@ func (a *account) folders(ctx context.Context, store objstore.Store) ([]string, 
 	return slices.Compact(all), nil
 }
 
-func (c *committer) putJSON(ctx context.Context, ref objstore.Ref, v any, ifAbsent bool) error {
-	b, err := json.MarshalIndent(v, "", "  ")
-	if err != nil {
-		return fail.Newf(fail.Internal, "encode %s: %w", ref, err)
-	}
-	_, err = c.store.Put(ctx, ref, append(b, '\n'), "application/json", ifAbsent)
-	return err
-}
-
 // announce says where this attempt will have files, before it has any.
 func (c *committer) announce(ctx context.Context, folders []string) error {
 	c.announced = true // before it is: the answer may be lost
-	if err := c.putJSON(ctx, announcementRef(c.dir, c.runID, c.attempt), announcement{folders}, false); err != nil {
+	c.folders = folders
+	if err := putJSON(ctx, c.store, announcementRef(c.dir, c.runID, c.attempt), announcement{folders}, false); err != nil {
 		return fmt.Errorf("write the list of partitions: %w", err)
 	}
 	return nil
@@ -145,7 +139,7 @@ func (c *committer) announce(ctx context.Context, folders []string) error {
 // enter puts entry n of the log and says whether it is this attempt's.
 func (c *committer) enter(ctx context.Context, n int, entry claim) (bool, error) {
 	ref := claimRef(c.dir, c.runID, n)
-	err := c.putJSON(ctx, ref, entry, true)
+	err := putJSON(ctx, c.store, ref, entry, true)
 	if !errors.Is(err, objstore.ErrExists) {
 		return err == nil, err
 	}
@@ -182,6 +176,7 @@ func (c *committer) claim(ctx context.Context) error {
 		}
 		if mine > 0 && mine == a.last {
 			c.claimed, c.account = mine, a
+			c.renewals = append(c.renewals, renewing(ctx, c.store, c.renew, a.claims[mine], func(times int) any { return claim{Attempt: c.attempt, Renewed: times} }))
 			return nil
 		}
 		if a.last > 0 {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/sluice-data/sluice/internal/fail"
 	"github.com/sluice-data/sluice/internal/objstore"
+	"github.com/sluice-data/sluice/internal/spec"
 	"github.com/sluice-data/sluice/pipeline"
 	"github.com/sluice-data/sluice/sinks"
 	"github.com/sluice-data/sluice/transforms"
@@ -38,14 +39,21 @@ type committer struct {
 	force bool
 	// partitioned says that files go to folders.
 	partitioned bool
+	mode        string // of the sink: append, replace_partitions or replace
+	onConflict  string
 	log         *slog.Logger
 	manifest    func(l *pipeline.Ledger, files, quar []FileRef) *Manifest
 	verify      func() ([]transforms.Finding, error) // what the steps found; an error commits nothing
 
 	attempt   string        // names this attempt among those at the run
-	lease     time.Duration // what an attempt that has claimed the run gets to commit
+	lease     time.Duration // what an attempt that has claimed the run gets to commit, or to renew its claim
+	renew     time.Duration // how often it does
+	renewals  []func()      // stop those that go on
 	waiting   func()        // is told when this attempt waits for another; may be nil
 	announced bool          // its folders
+	folders   []string      // which it announced
+	turn      int           // its number among the commits that replace files, once it has one
+	replaces  []Replaced    // what it found to replace then
 	claimed   int           // its entry in the log, once it has one
 	account   *account      // as it was right after the claim
 
@@ -55,6 +63,7 @@ type committer struct {
 var (
 	errCommittedElsewhere = fail.Newf(fail.Temporary, "another attempt committed this run")
 	errOverwritten        = fail.Newf(fail.Temporary, "another attempt at this run replaced a file before the commit")
+	errTurnLost           = fail.Newf(fail.Temporary, "this run's turn to replace files was given up for dead")
 	errSuperseded         = fail.Newf(fail.Temporary, "another attempt at this run took it over")
 )
 
@@ -82,8 +91,18 @@ func (c *committer) Commit(ctx context.Context, l *pipeline.Ledger) error {
 		if err = c.data.Flush(ctx); err != nil {
 			return errors.Join(err, c.Abort(ctx))
 		}
-		err = c.claim(ctx)
+		// A turn may be waited for, and who has claimed the run does not wait.
+		if err = c.takeTurn(ctx); err == nil {
+			err = c.claim(ctx)
+		}
 	}
+	sealed := false
+	defer func() {
+		c.stopRenewing()
+		if c.turn > 0 && !sealed {
+			c.table().endTurn(context.WithoutCancel(ctx), c.turn, "")
+		}
+	}()
 	var folders []string
 	if err == nil {
 		folders, err = c.places(ctx)
@@ -113,10 +132,16 @@ func (c *committer) Commit(ctx context.Context, l *pipeline.Ledger) error {
 	if m.Ledger == nil {
 		m.Ledger = []pipeline.StepCount{} // no steps: an empty account, not none
 	}
+	m.Turn, m.Replaces = c.turn, c.replaces
+	if m.Turn > 0 {
+		m.Mode = c.mode
+	}
 	if err := c.shutOut(ctx, m, folders); err != nil {
 		return err
 	}
+	sealed = true // from here on it may be: the answer may be lost
 	if err := c.seal(ctx, m); err != nil {
+		sealed = !errors.Is(err, errSuperseded)
 		return err
 	}
 	if !c.alone() {
@@ -135,9 +160,55 @@ func (c *committer) Commit(ctx context.Context, l *pipeline.Ledger) error {
 			return err
 		}
 	}
+	if err := c.table().clear(ctx, m); err != nil {
+		return fmt.Errorf("the run is committed, and what it replaces is still there; its next attempt deletes that: %w", err)
+	}
 	c.done = m
 	c.clear(ctx, !c.alone())
 	return nil
+}
+
+func (c *committer) stopRenewing() {
+	for _, stop := range c.renewals {
+		stop()
+	}
+	c.renewals = nil
+}
+
+func (c *committer) table() *output { return &output{store: c.store, dir: c.dir, log: c.log} }
+
+// takeTurn waits for this attempt's turn where it replaces files, and finds which.
+func (c *committer) takeTurn(ctx context.Context) error {
+	if c.mode == spec.Append {
+		return nil
+	}
+	t := turn{RunID: c.runID, Attempt: c.attempt, scope: scope{All: c.mode == spec.Replace, Folders: c.folders}}
+	if t.All {
+		t.Folders = nil
+	}
+	out := c.table()
+	var err error
+	var info objstore.Info
+	if c.turn, info, err = out.takeTurn(ctx, t); err != nil {
+		return err
+	}
+	c.renewals = append(c.renewals, renewing(ctx, c.store, c.renew, info, func(times int) any {
+		again := t
+		again.Renewed = times
+		return again
+	}))
+	if err = out.await(ctx, c.turn, t, c.onConflict, c.lease, c.waiting); err != nil {
+		return err
+	}
+	if c.replaces, err = out.replaceable(ctx, c.runID, c.mode, t.scope); err != nil {
+		return err
+	}
+	// One of a later turn, which took this one for dead, may have committed: it replaces this commit, and not the other way round.
+	later, err := out.turns(ctx)
+	c.replaces = slices.DeleteFunc(c.replaces, func(r Replaced) bool {
+		return slices.ContainsFunc(later, func(e takenTurn) bool { return e.n > c.turn && e.n == r.turn })
+	})
+	return err
 }
 
 // places are the folders where this attempt, others and the commit that is replaced may have files or open uploads.
@@ -175,6 +246,13 @@ func (c *committer) places(ctx context.Context) ([]string, error) {
 func (c *committer) shutOut(ctx context.Context, m *Manifest, folders []string) error {
 	if err := c.superseded(ctx, c.claimed); err != nil {
 		return err
+	}
+	if c.turn > 0 {
+		if mine, err := c.table().hasTurn(ctx, c.turn, c.attempt); err != nil {
+			return err
+		} else if !mine {
+			return errTurnLost
+		}
 	}
 	err := c.abortOthers(ctx, m, folders)
 	if c.claimed == 1 {
@@ -220,7 +298,7 @@ func (c *committer) publish(ctx context.Context, m *Manifest) error {
 	if _, err := c.store.Put(ctx, reportRef(ref), m.report(), "text/html; charset=utf-8", false); err != nil {
 		return fmt.Errorf("write report: %w", err)
 	}
-	err := c.putJSON(ctx, ref, m, !c.force)
+	err := putJSON(ctx, c.store, ref, m, !c.force)
 	if err == nil {
 		return nil
 	}

@@ -144,6 +144,10 @@ func (s *faultStore) Put(ctx context.Context, ref objstore.Ref, body []byte, typ
 	return call(s, "put "+ref.Key, func() (objstore.Info, error) { return s.Store.Put(ctx, ref, body, typ, ifAbsent) })
 }
 
+func (s *faultStore) Replace(ctx context.Context, was objstore.Info, body []byte, typ string) (objstore.Info, error) {
+	return call(s, "replace "+was.Key, func() (objstore.Info, error) { return s.Store.Replace(ctx, was, body, typ) })
+}
+
 func (s *faultStore) AbortUploads(ctx context.Context, ref objstore.Ref) (int, error) {
 	return call(s, "abort uploads "+ref.Key, func() (int, error) { return s.Store.AbortUploads(ctx, ref) })
 }

@@ -40,6 +40,11 @@ type Manifest struct {
 	PeakMemory  int64                `json:"peak_memory_bytes"`
 	CPU         float64              `json:"cpu_seconds"`
 	Stages      *Stages              `json:"stages,omitempty"` // up to the commit
+	// Mode is replace or replace_partitions where the commit takes the place of files; Turn is then its number among those that do, and Replaces
+	// are the files. They go after the commit.
+	Mode     string     `json:"mode,omitempty"`
+	Turn     int        `json:"turn,omitempty"`
+	Replaces []Replaced `json:"replaces,omitempty"`
 }
 
 // ManifestColumn is a column of the files, or a partition column, which is in the folders' names.

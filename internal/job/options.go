@@ -46,6 +46,7 @@ type hooks struct {
 	store     func(objstore.Store) objstore.Store
 	blockRows int64
 	mem       memory.Allocator
+	renew     time.Duration // how often a claim is renewed
 	patience  time.Duration // how long to wait for the commit of another attempt
 	waiting   func()        // is called when such a wait begins
 }

@@ -45,6 +45,13 @@ func (s *seenStore) Put(ctx context.Context, ref objstore.Ref, body []byte, typ 
 	return s.Store.Put(ctx, ref, body, typ, ifAbsent)
 }
 
+func (s *seenStore) Replace(ctx context.Context, was objstore.Info, body []byte, typ string) (objstore.Info, error) {
+	if err := s.before("replace " + was.Key); err != nil {
+		return objstore.Info{}, err
+	}
+	return s.Store.Replace(ctx, was, body, typ)
+}
+
 func (s *seenStore) Upload(ctx context.Context, ref objstore.Ref, typ string) (objstore.Upload, error) {
 	if err := s.before("upload " + ref.Key); err != nil {
 		return nil, err

@@ -400,6 +400,12 @@ func (p *plan) explain(b *binder) string {
 		fmt.Fprintf(&w, " level %d", s.Level)
 	}
 	fmt.Fprintf(&w, ", files of about %d bytes\n", s.TargetFileSize)
+	switch s.Mode {
+	case spec.Replace:
+		fmt.Fprintln(&w, "  mode  replace: the files of earlier runs go after the commit")
+	case spec.ReplacePartitions:
+		fmt.Fprintln(&w, "  mode  replace_partitions: the files of earlier runs in the partitions that this one has rows of go after the commit")
+	}
 	files, folders := divide(p.out, s.PartitionBy)
 	if len(folders) > 0 {
 		fmt.Fprintf(&w, "  in    folders of %s\n", describe(folders))

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/sluice-data/sluice/internal/fail"
@@ -22,13 +23,15 @@ const (
 
 // Receipt is the result of a run: the last line on stdout (DESIGN section 4).
 type Receipt struct {
-	RunID      string        `json:"run_id,omitempty"`
-	Name       string        `json:"name,omitempty"`
-	Status     Status        `json:"status"`
-	Input      []InputRef    `json:"input"`
-	Rows       Rows          `json:"rows"`
-	Bytes      Bytes         `json:"bytes"`
-	Files      []FileRef     `json:"files"`
+	RunID  string     `json:"run_id,omitempty"`
+	Name   string     `json:"name,omitempty"`
+	Status Status     `json:"status"`
+	Input  []InputRef `json:"input"`
+	Rows   Rows       `json:"rows"`
+	Bytes  Bytes      `json:"bytes"`
+	Files  []FileRef  `json:"files"`
+	// ReplacedBy are the runs that have taken the place of files of this one since, which are not among Files any more.
+	ReplacedBy []ReplacedBy  `json:"replaced_by,omitempty"`
 	Quarantine []FileRef     `json:"quarantine,omitempty"`
 	Manifest   string        `json:"manifest,omitempty"`
 	Lanes      int           `json:"lanes,omitempty"`
@@ -56,6 +59,13 @@ type FileRef struct {
 	ETag string `json:"etag,omitempty"`
 	// Partition is the partition columns' values as text, null for null.
 	Partition map[string]hive.Value `json:"partition,omitempty"`
+}
+
+// ReplacedBy is a run that has replaced files of another.
+type ReplacedBy struct {
+	RunID string `json:"run_id"`
+	Files int    `json:"files"` // how many
+	Rows  int64  `json:"rows"`  // in those
 }
 
 // Rows is the row account: read + added = filtered + rejected + deduplicated + folded + what went on; with no aggregate, what
@@ -102,6 +112,25 @@ func (r *Receipt) JSON() []byte {
 		panic(err) // a struct of strings and numbers always encodes
 	}
 	return b.Bytes()
+}
+
+// leaveOut takes the files out that runs have replaced since, by the key of each, and says which runs.
+func (r *Receipt) leaveOut(m *Manifest, by map[string]string) {
+	r.Files, r.ReplacedBy = nil, nil
+	for _, f := range m.Files {
+		id := by[f.Key]
+		if id == "" {
+			r.Files = append(r.Files, f)
+			continue
+		}
+		i := slices.IndexFunc(r.ReplacedBy, func(b ReplacedBy) bool { return b.RunID == id })
+		if i < 0 {
+			i = len(r.ReplacedBy)
+			r.ReplacedBy = append(r.ReplacedBy, ReplacedBy{RunID: id})
+		}
+		r.ReplacedBy[i].Files++
+		r.ReplacedBy[i].Rows += f.Rows
+	}
 }
 
 // Fail marks the receipt as failed with err.

@@ -104,7 +104,7 @@ func (j *job) run(ctx context.Context) (*Receipt, error) {
 					return nil, err
 				}
 			}
-			return m.receipt(ref), m.verify(ctx, j.store)
+			return j.already(ctx, m)
 		}
 	}
 	m, err := j.attempt(ctx, false)
@@ -125,7 +125,7 @@ func (j *job) run(ctx context.Context) (*Receipt, error) {
 		}
 		if other != nil {
 			j.opt.Log.Info("another attempt committed this run", "run_id", j.runID, "manifest", ref.String())
-			return other.receipt(ref), other.verify(ctx, j.store)
+			return j.already(ctx, other)
 		}
 	}
 	if err != nil {
@@ -136,10 +136,36 @@ func (j *job) run(ctx context.Context) (*Receipt, error) {
 	return rec, nil
 }
 
-// commitLease is what an attempt that has its data complete gets to commit, before others go on as if it were dead.
+// commitLease is what an attempt that has its data complete gets to commit, or to renew its claim, before others go on as if it were dead.
 const commitLease = 5 * time.Second
 
 func (j *job) lease() time.Duration { return cmp.Or(j.opt.test.patience, commitLease) }
+
+// already is what a run reports that is committed. It finishes what the commit replaces, and says what replaced the commit.
+func (j *job) already(ctx context.Context, m *Manifest) (*Receipt, error) {
+	rec := m.receipt(manifestRef(j.dir, j.runID))
+	out := &output{store: j.store, dir: j.dir, log: j.opt.Log}
+	if err := out.clear(ctx, m); err != nil {
+		return rec, err
+	}
+	by, err := out.replacements(ctx, m)
+	for err == nil {
+		rec.leaveOut(m, by)
+		if err = verifyFiles(ctx, j.store, m.RunID, rec.Files); fail.KindOf(err) != fail.Data || err == nil {
+			break
+		}
+		// A run may be replacing them just now: it says so before it does.
+		now, rerr := out.replacements(ctx, m)
+		if rerr != nil || len(now) == len(by) {
+			break
+		}
+		by, err = now, nil
+	}
+	for _, r := range rec.ReplacedBy {
+		j.opt.Log.Warn("another run has replaced files of this one since: its rows stand, and nothing is written", "run_id", m.RunID, "replaced_by", r.RunID, "files", r.Files, "rows", r.Rows)
+	}
+	return rec, err
+}
 
 // await waits for the commit of another attempt; nil if it does not come.
 func (j *job) await(ctx context.Context) (*Manifest, error) {
@@ -276,9 +302,6 @@ func (j *job) settleSink() error {
 			return later.at.Errorf("sink.%s is not available in this version", later.key)
 		}
 	}
-	if s.Mode != spec.Append {
-		return s.ModeAt.Errorf("sink.mode: %s is not available in this version", s.Mode)
-	}
 	var ok bool
 	if j.dest, ok = sinks.Lookup("parquet"); !ok {
 		return fail.Newf(fail.Internal, "the parquet sink is not built in")
@@ -335,6 +358,9 @@ func (j *job) attempt(ctx context.Context, fullScan bool) (*Manifest, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := j.checkForeign(ctx); err != nil {
+		return nil, errors.Join(err, p.close())
+	}
 	if err := j.loadReferences(ctx, b, p); err != nil {
 		return nil, errors.Join(err, p.close())
 	}
@@ -362,6 +388,18 @@ func (j *job) attempt(ctx context.Context, fullScan bool) (*Manifest, error) {
 		}
 	}
 	return c.done, nil
+}
+
+// checkForeign finds before the input is read that the table cannot be replaced. What stands in partitions is looked at when those are known.
+func (j *job) checkForeign(ctx context.Context) error {
+	if j.pipe.Sink.Mode != spec.Replace {
+		return nil
+	}
+	_, foreign, err := (&output{store: j.store, dir: j.dir, log: j.opt.Log}).standing(ctx, scope{All: true})
+	if err != nil {
+		return err
+	}
+	return refuseForeign(spec.Replace, foreign)
 }
 
 // What a partition's path has to leave room for: the file's name, with numbers of up to nine digits, or in a directory the hidden
@@ -392,7 +430,7 @@ func (j *job) committer(ctx context.Context, p *plan, in intakes) (*committer, e
 		return nil, err
 	}
 	c := &committer{data: data, dest: j.dest, attempt: rand.Text(), store: j.store, dir: j.dir, runID: j.runID, in: in, force: j.opt.Force, log: j.opt.Log, partitioned: len(s.PartitionBy) > 0,
-		lease: j.lease(), waiting: j.opt.test.waiting}
+		mode: s.Mode, onConflict: s.OnConflict, lease: j.lease(), renew: cmp.Or(j.opt.test.renew, commitLease/3), waiting: j.opt.test.waiting}
 	if c.quar, err = j.quarantine(); err != nil {
 		return nil, err
 	}

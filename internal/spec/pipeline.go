@@ -105,6 +105,15 @@ const (
 	Replace           = "replace"            // all go
 )
 
+// What a run that replaces files does about another that is about to replace some of the same part of the table.
+const (
+	Wait           = "wait"      // until that one has ended; then it replaces what that one wrote, too
+	FailOnConflict = "fail"      // ends with exit 75
+	LastWins       = "last_wins" // goes on: of the two the one that took its turn later stands
+)
+
+var onConflict = []string{Wait, FailOnConflict, LastWins}
+
 var sinkModes = []string{Append, ReplacePartitions, Replace}
 
 // Sink is the sink: block. URI is empty if not given.
@@ -115,6 +124,7 @@ type Sink struct {
 	URIErr         error  // a variable of the URI is not set: an error only if the URI is used
 	Mode           string // append, replace_partitions or replace
 	ModeAt         *Node  // nil if not given
+	OnConflict     string // wait, fail or last_wins, of a mode that replaces
 	PartitionBy    []string
 	PartitionAt    *Node
 	TargetFileSize int64 // bytes
@@ -400,14 +410,17 @@ func (p *Pipeline) readErrors(root *Node) error {
 
 func (p *Pipeline) readSink(root *Node) error {
 	s := &p.Sink
-	s.TargetFileSize, s.Codec, s.Mode = defaultFileBytes, "zstd", Append
+	s.TargetFileSize, s.Codec, s.Mode, s.OnConflict = defaultFileBytes, "zstd", Append, Wait
 	if s.At = root.Get("sink"); s.At == nil {
 		return nil
 	}
 	r := fields{n: s.At}
-	r.known("uri", "mode", "partition_by", "target_file_size", "parquet", "redshift", "glue")
+	r.known("uri", "mode", "on_conflict", "partition_by", "target_file_size", "parquet", "redshift", "glue")
 	s.URIAt = r.str("uri", &s.URI)
 	s.ModeAt = r.enum("mode", &s.Mode, sinkModes)
+	if at := r.enum("on_conflict", &s.OnConflict, onConflict); at != nil && s.Mode == Append {
+		r.fail(at.Errorf("on_conflict is for mode: replace and replace_partitions: runs that append are never in each other's way"))
+	}
 	s.Redshift, s.Glue = r.get("redshift"), r.get("glue")
 	if v := r.get("partition_by"); v != nil {
 		var err error
