@@ -89,6 +89,10 @@ func (m *memStore) Put(_ context.Context, ref objstore.Ref, body []byte, _ strin
 	return m.info(ref), m.call("put", ref)
 }
 
+func (m *memStore) Replace(ctx context.Context, was objstore.Info, body []byte, typ string) (objstore.Info, error) {
+	return m.Put(ctx, was.Ref, body, typ, false)
+}
+
 func (m *memStore) Upload(_ context.Context, ref objstore.Ref, _ string) (objstore.Upload, error) {
 	if err := m.call("upload", ref); err != nil {
 		return nil, err
