@@ -152,13 +152,12 @@ func (c *committer) Commit(ctx context.Context, l *pipeline.Ledger) error {
 			return err
 		}
 	}
-	if err := c.publish(ctx, m); err != nil {
-		return err
-	}
+	publish := c.publish
 	if c.force {
-		if err := c.yield(ctx, c.claimed+1); err != nil {
-			return err
-		}
+		publish = func(ctx context.Context, m *Manifest) error { return c.publishOver(ctx, m, c.claimed+1) }
+	}
+	if err := publish(ctx, m); err != nil {
+		return err
 	}
 	if err := c.table().clear(ctx, m); err != nil {
 		return fmt.Errorf("the run is committed, and what it replaces is still there; its next attempt deletes that: %w", err)
@@ -295,10 +294,10 @@ func (c *committer) precheck(l *pipeline.Ledger) error {
 func (c *committer) publish(ctx context.Context, m *Manifest) error {
 	ref := manifestRef(c.dir, m.RunID)
 	// The report goes first: once the manifest stands, nothing may be missing.
-	if _, err := c.store.Put(ctx, reportRef(ref), m.report(), "text/html; charset=utf-8", false); err != nil {
-		return fmt.Errorf("write report: %w", err)
+	if err := c.putReport(ctx, m); err != nil {
+		return err
 	}
-	err := putJSON(ctx, c.store, ref, m, !c.force)
+	err := putJSON(ctx, c.store, ref, m, true)
 	if err == nil {
 		return nil
 	}
@@ -318,38 +317,80 @@ func (c *committer) publish(ctx context.Context, m *Manifest) error {
 	return errCommittedElsewhere
 }
 
+func (c *committer) putReport(ctx context.Context, m *Manifest) error {
+	if _, err := c.store.Put(ctx, reportRef(manifestRef(c.dir, m.RunID)), m.report(), "text/html; charset=utf-8", false); err != nil {
+		return fmt.Errorf("write report: %w", err)
+	}
+	return nil
+}
+
 // same reports whether a, which may be nil, is the commit that b is.
 func same(a, b *Manifest) bool {
 	return a != nil && a.CommittedAt.Equal(b.CommittedAt) &&
 		slices.EqualFunc(a.Files, b.Files, func(a, b FileRef) bool { return a.URI == b.URI && a.ETag == b.ETag })
 }
 
-// yield looks, after a forced commit with entry n has been published over whatever was there, whether that was a later one: then that is
-// published again, for the files are its own.
-func (c *committer) yield(ctx context.Context, n int) error {
-	for done := n; ; {
-		a, err := readAccount(ctx, c.store, c.dir, c.runID)
+// publishOver writes the manifest m, which entry n of the log commits, over whatever stands there, unless a later entry commits: then that one's, for the files are its
+// own, and errSuperseded. It replaces only the manifest that was there before its look at the log, so of several at once none brings back an earlier one.
+func (c *committer) publishOver(ctx context.Context, m *Manifest, n int) error {
+	ref := manifestRef(c.dir, m.RunID)
+	for first := n; ; {
+		was, err := c.store.Stat(ctx, ref, objstore.Pin{})
+		there := err == nil
+		if err != nil && !errors.Is(err, objstore.ErrNotExist) {
+			return fmt.Errorf("look for an earlier commit: %w", err)
+		}
+		later, at, err := c.laterCommit(ctx, n)
 		if err != nil {
 			return err
 		}
-		var later *claim
-		for i := a.last; i > done && later == nil; i-- {
-			if e, err := readClaim(ctx, c.store, claimRef(c.dir, c.runID, i)); err != nil {
+		if later != nil {
+			m, n = later, at
+		}
+		if there {
+			stands, err := readManifest(ctx, c.store, ref)
+			if err != nil && fail.KindOf(err) != fail.Data { // one that says nothing is written over
 				return err
-			} else if e != nil && e.Manifest != nil {
-				later, done = e, i
+			}
+			if err == nil && same(stands, m) {
+				if n > first {
+					return errSuperseded
+				}
+				return nil
 			}
 		}
-		if later == nil {
-			if done > n {
-				return errSuperseded
-			}
-			return nil
-		}
-		if err := c.publish(ctx, later.Manifest); err != nil {
+		if err := c.putReport(ctx, m); err != nil {
 			return err
 		}
+		b, err := encodeJSON(ref, m)
+		if err != nil {
+			return err
+		}
+		if there {
+			_, err = c.store.Replace(ctx, was, b, "application/json")
+		} else {
+			_, err = c.store.Put(ctx, ref, b, "application/json", true)
+		}
+		if err != nil && !errors.Is(err, objstore.ErrChanged) && !errors.Is(err, objstore.ErrExists) && !errors.Is(err, objstore.ErrLost) {
+			return fmt.Errorf("write manifest: %w", err)
+		}
 	}
+}
+
+// laterCommit is the last commit in the log after entry n, and its number; nil if there is none.
+func (c *committer) laterCommit(ctx context.Context, n int) (*Manifest, int, error) {
+	a, err := readAccount(ctx, c.store, c.dir, c.runID)
+	if err != nil {
+		return nil, 0, err
+	}
+	for i := a.last; i > n; i-- {
+		if e, err := readClaim(ctx, c.store, claimRef(c.dir, c.runID, i)); err != nil {
+			return nil, 0, err
+		} else if e != nil && e.Manifest != nil {
+			return e.Manifest, i, nil
+		}
+	}
+	return nil, 0, nil
 }
 
 // tidy deletes completed objects that other attempts left and the committed one, whose manifest m is, does not have.

@@ -3,6 +3,7 @@ package job
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -12,7 +13,7 @@ import (
 
 // puts says whether a call writes the object of that name.
 func puts(call, name string) bool {
-	return strings.HasPrefix(call, "put ") && strings.HasSuffix(call, "/"+name)
+	return (strings.HasPrefix(call, "put ") || strings.HasPrefix(call, "replace ")) && strings.HasSuffix(call, "/"+name)
 }
 
 // A forced run comes and goes while another is about to put its manifest: the one that stands is that of the files, and who put the
@@ -42,6 +43,56 @@ func TestOverlappingForcedRuns(t *testing.T) {
 		}
 		o.check(t)
 	}
+}
+
+// Of two forced runs that overlap the one that commits later in the log also has its manifest stand when the other one is killed as soon as it has tried to write its own, and
+// when it is itself killed before it could.
+func TestForcedRunsAreKilled(t *testing.T) {
+	t.Run("the earlier, after its manifest", func(t *testing.T) {
+		o := newOverlap(t)
+		if _, err := o.run(t.Context(), 2, nil); err != nil {
+			t.Fatal(err)
+		}
+		var second *Receipt
+		tried := false
+		_, err := o.force(t.Context(), 1, func(call string) error {
+			if tried {
+				return errKilled
+			}
+			if puts(call, "manifest.json") {
+				var err error
+				tried = true
+				if second, err = o.force(t.Context(), 2, nil); err != nil || second.Status != Committed {
+					t.Errorf("the second forced run: %s, %v", second.Status, err)
+				}
+			}
+			return nil
+		})
+		if err == nil {
+			t.Error("the first forced run was not killed")
+		}
+		o.check(t)
+		if rec, err := o.run(t.Context(), 2, nil); err != nil || !slices.EqualFunc(rec.Files, second.Files, func(a, b FileRef) bool { return a.ETag == b.ETag }) {
+			t.Errorf("%s, %v", rec.JSON(), err)
+		}
+	})
+	t.Run("the later, before its manifest", func(t *testing.T) {
+		o := newOverlap(t)
+		if _, err := o.run(t.Context(), 2, nil); err != nil {
+			t.Fatal(err)
+		}
+		dead := false
+		if _, err := o.force(t.Context(), 1, func(call string) error {
+			if dead = dead || puts(call, "manifest.json"); dead {
+				return errKilled
+			}
+			return nil
+		}); err == nil {
+			t.Error("the forced run was not killed")
+		}
+		o.check(t)
+		o.check(t)
+	})
 }
 
 // A forced run that another takes over has committed nothing, and does not pass the commit that it was to replace off as its own.

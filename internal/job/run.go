@@ -161,10 +161,31 @@ func (j *job) already(ctx context.Context, m *Manifest) (*Receipt, error) {
 		}
 		by, err = now, nil
 	}
+	if fail.KindOf(err) == fail.Data && err != nil {
+		if over, rerr := j.overwritten(ctx, m); rerr != nil || over != nil {
+			if rerr != nil {
+				return rec, rerr
+			}
+			return j.already(ctx, over)
+		}
+	}
 	for _, r := range rec.ReplacedBy {
 		j.opt.Log.Warn("another run has replaced files of this one since: its rows stand, and nothing is written", "run_id", m.RunID, "replaced_by", r.RunID, "files", r.Files, "rows", r.Rows)
 	}
 	return rec, err
+}
+
+// overwritten is the commit of a forced run that was killed before it could write its manifest over m; nil if there is none. It is published.
+func (j *job) overwritten(ctx context.Context, m *Manifest) (*Manifest, error) {
+	c := &committer{store: j.store, dir: j.dir, runID: j.runID, log: j.opt.Log}
+	last, n, err := c.laterCommit(ctx, 0)
+	if err != nil || last == nil || same(m, last) {
+		return nil, err
+	}
+	if err := c.publishOver(ctx, last, n); err != nil && !errors.Is(err, errSuperseded) {
+		return nil, err
+	}
+	return readManifest(ctx, j.store, manifestRef(j.dir, j.runID))
 }
 
 // await waits for the commit of another attempt; nil if it does not come.
