@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/apache/arrow/go/v17/arrow"
 
@@ -28,6 +29,15 @@ type Target struct {
 	// Open checks the block's keys and values against the rows' schema. It reaches out to nothing: errors are of kind Usage, at
 	// their place in the pipeline file.
 	Open func(req TargetRequest) (Delivery, error)
+	// Failed, where a target has it, tells it that the run failed, with the receipt that says why. No columns may be known (Schema is nil).
+	// It is called once at the end of an attempt, also where another attempt may succeed; what it returns is logged and changes nothing.
+	Failed func(ctx context.Context, req TargetRequest, f Failure) error
+}
+
+// Failure is a run that failed.
+type Failure struct {
+	Err     error
+	Receipt []byte // as JSON
 }
 
 // Rank is a target's turn.
@@ -43,16 +53,16 @@ const (
 // TargetRequest is what a target gets to open a delivery.
 type TargetRequest struct {
 	At *spec.Node // the block, not yet read
-	// Schema is that of the rows, partition columns among them. The files have its fields but for those of PartitionBy, in order; what
-	// PartitionBy names is in the folders' names only.
+	// Schema is that of the rows: the columns of the files in their order, then those of PartitionBy, which are in the folders' names only.
 	Schema      *arrow.Schema
 	PartitionBy []string
 	Store       objstore.Store
 	Dir         objstore.Ref // sink.uri as a prefix: Key is "" or ends in "/"
-	RunID       string
-	Pipeline    string // its name
-	Version     string // of the engine
-	Mode        string // sink.mode: append, replace_partitions or replace
+	RunID       string       // "RUN_ID" where a plan is explained that has no input yet
+	Pipeline    string       // its name
+	Version     string       // of the engine
+	Mode        string       // sink.mode: append, replace_partitions or replace
+	Getenv      func(string) string
 	Log         *slog.Logger
 }
 
@@ -60,30 +70,29 @@ type TargetRequest struct {
 type Delivery interface {
 	// Explain is what Deliver is going to do, for people to read and to run by hand: whole SQL statements or requests, in order.
 	Explain() []string
-	// Preflight holds the target against the rows' schema before the input is read, and changes nothing there. What a value must keep
-	// to so that the target takes it comes back as constraints: they are held against each row while it streams.
+	// Preflight holds the target against the rows' schema before the rows are read, and changes nothing there. What a value must keep
+	// to so that the target takes it comes back as constraints: they are held against each row while it streams. It is not called for a
+	// run that is found committed.
 	Preflight(ctx context.Context) ([]Constraint, error)
-	// Deliver brings the commit to the target exactly once, however often it is called for one run and wherever an earlier call was
-	// killed. It returns a line about what it did, for the receipt.
+	// Deliver brings the commit to the target exactly once, however often it is called for one commit, by attempts that may overlap, and
+	// wherever an earlier call was killed. It returns a line about what it did, for the receipt.
 	Deliver(ctx context.Context, c Commit) (string, error)
 	// Close gives up connections. A delivery that was only explained is closed, too.
 	Close() error
 }
 
-// Constraint is what a target demands of the values of one column.
-type Constraint struct {
-	Column   string
-	MaxBytes int    // octets a text or binary value may have; 0 for any number
-	NotNull  bool   // null is refused
-	Because  string // "column city of stg.trips is varchar(20)", for the reason of a bad row
-}
-
 // Commit is a run that is committed: its files stand and its manifest names them.
 type Commit struct {
-	RunID    string
+	RunID string
+	// At is when it was committed. A run is committed anew only by --force: a target that holds an earlier commit of the run has to put this one in
+	// its place, or refuse it.
+	At       time.Time
 	Manifest objstore.Ref
 	Files    []File
 	Rows     int64
+	// Read reads the files back: it calls emit with their rows, columns as in TargetRequest.Schema, in the order of the files. The records are lent
+	// for the call.
+	Read func(ctx context.Context, emit func(arrow.Record) error) error
 	// Replaced says that the files took the place of those that stood in their folders (replace_partitions) or below Dir (replace).
 	Replaced bool
 	// Again says that the target was told of the commit before, of an Always target.

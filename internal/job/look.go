@@ -13,10 +13,11 @@ import (
 	"github.com/sluice-data/sluice/transforms"
 )
 
-// Validate checks the pipeline file; with an input given it binds every step to the input's real schema, else to the
-// declared one. It reads only heads, and says in one line what it checked.
+// Validate checks the pipeline file; with an input given it binds every step to the input's real schema and holds the targets against the
+// rows as a run does, else it binds to the declared columns and asks no target. It reads only heads, and says in one line what it checked.
 func Validate(ctx context.Context, opt Options) (string, error) {
 	j := &job{opt: &opt, started: time.Now(), progress: &pipeline.Progress{}}
+	defer j.closeTargets()
 	p, b, err := j.look(ctx)
 	if err != nil {
 		return "", err
@@ -27,12 +28,16 @@ func Validate(ctx context.Context, opt Options) (string, error) {
 	case p.source == nil:
 		return j.pipe.File + ": valid, bound to its declared columns", nil
 	}
+	if err := j.preflight(ctx, b, p); err != nil {
+		return "", errors.Join(err, p.close())
+	}
 	return j.pipe.File + ": valid, bound to " + j.infos[0].Ref.String(), p.close()
 }
 
 // Explain prints the plan, bound as Validate does it.
 func Explain(ctx context.Context, opt Options) (string, error) {
 	j := &job{opt: &opt, started: time.Now(), progress: &pipeline.Progress{}}
+	defer j.closeTargets()
 	p, b, err := j.look(ctx)
 	if err != nil {
 		return "", err
@@ -40,7 +45,7 @@ func Explain(ctx context.Context, opt Options) (string, error) {
 	if p == nil {
 		return "", fail.Newf(fail.Usage, "explain needs a schema to bind to: declare schema.columns or give an input").In(j.pipe.File)
 	}
-	return p.explain(b), p.close()
+	return p.explain(b) + j.explainTargets(), p.close()
 }
 
 // look binds the plan to the input's schema, or to the declared one if no input is given (its source is then nil). The
@@ -92,13 +97,19 @@ func (j *job) look(ctx context.Context) (*plan, *binder, error) {
 	return p, b, nil
 }
 
-// checkSink holds the plan's schema against the destination, which writes nothing before its first row.
+// checkSink holds the plan's schema against the destination, which writes nothing before its first row, and opens the targets.
 func (j *job) checkSink(ctx context.Context, p *plan, in intakes) error {
 	c, err := j.committer(ctx, p, in)
 	if err != nil {
 		return err
 	}
-	return c.Abort(ctx)
+	if err := c.Abort(ctx); err != nil || j.dir == (objstore.Ref{}) {
+		return err
+	}
+	if j.runID = "RUN_ID"; len(j.infos) > 0 {
+		j.nameRun()
+	}
+	return j.openTargets(columnsOf(p.out, j.pipe.Sink.PartitionBy))
 }
 
 // declared binds p to the declared columns of the input, of which there is none, and to the columns of its unions.

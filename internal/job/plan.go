@@ -43,6 +43,8 @@ type binder struct {
 	format sources.Format
 	table  transforms.Table // of a partitioned sink
 	unions []*united
+	// demands are what the targets demand of the rows; none until they were asked.
+	demands []transforms.Demand
 
 	relock  bool            // the lock is written anew: what it says now does not count
 	settled bool            // pipe's schema is what lock and drift make of it
@@ -287,6 +289,13 @@ func (b *binder) boundWith(env transforms.Env, in *arrow.Schema, keep []map[stri
 		for _, more := range bd.Then {
 			next(more)
 		}
+	}
+	if len(b.demands) > 0 { // before rows are gathered by partition, and lose their places in the input
+		bd, err := transforms.BindDemands(b.demands, in)
+		if err != nil {
+			return nil, err
+		}
+		next(bd)
 	}
 	if len(b.pipe.Sink.PartitionBy) > 0 {
 		bd, err := transforms.BindPartition(env, b.pipe.Sink.PartitionAt, in, b.table)

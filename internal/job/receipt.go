@@ -34,6 +34,7 @@ type Receipt struct {
 	ReplacedBy []ReplacedBy  `json:"replaced_by,omitempty"`
 	Quarantine []FileRef     `json:"quarantine,omitempty"`
 	Manifest   string        `json:"manifest,omitempty"`
+	Deliveries []DeliveryRef `json:"deliveries,omitempty"` // as far as it came
 	Lanes      int           `json:"lanes,omitempty"`
 	Stages     *Stages       `json:"stages,omitempty"`
 	CPU        float64       `json:"cpu_seconds,omitempty"`

@@ -41,12 +41,14 @@ type job struct {
 	dest     sinks.Destination
 	dir      objstore.Ref // sink.uri as a prefix
 	runID    string
+	targets  []delivery // as far as they are open
 }
 
 // Run carries out one run and returns its receipt, also when it failed (with the error beside it).
 func Run(ctx context.Context, opt Options) (*Receipt, error) {
 	j := &job{opt: &opt, started: time.Now(), progress: &pipeline.Progress{}}
 	defer j.refs.close()
+	defer j.closeTargets()
 	var rec *Receipt
 	err := fail.Guard("run", func() (err error) { // a panic before the engine's own guards: while the head is looked at, say
 		rec, err = j.run(ctx)
@@ -71,6 +73,7 @@ func Run(ctx context.Context, opt Options) (*Receipt, error) {
 	}
 	if err != nil {
 		rec.Fail(err)
+		j.tellFailure(ctx, rec, err)
 	}
 	return rec, err
 }
@@ -133,7 +136,7 @@ func (j *job) run(ctx context.Context) (*Receipt, error) {
 	}
 	rec := m.receipt(ref)
 	rec.Status = Committed
-	return rec, nil
+	return rec, j.deliver(ctx, m, rec)
 }
 
 // commitLease is what an attempt that has its data complete gets to commit, or to renew its claim, before others go on as if it were dead.
@@ -141,7 +144,8 @@ const commitLease = 5 * time.Second
 
 func (j *job) lease() time.Duration { return cmp.Or(j.opt.test.patience, commitLease) }
 
-// already is what a run reports that is committed. It finishes what the commit replaces, and says what replaced the commit.
+// already is what a run reports that is committed. It finishes what the commit replaces, says what replaced the commit,
+// and brings it to the targets that do not have it yet.
 func (j *job) already(ctx context.Context, m *Manifest) (*Receipt, error) {
 	rec := m.receipt(manifestRef(j.dir, j.runID))
 	out := &output{store: j.store, dir: j.dir, log: j.opt.Log}
@@ -172,7 +176,10 @@ func (j *job) already(ctx context.Context, m *Manifest) (*Receipt, error) {
 	for _, r := range rec.ReplacedBy {
 		j.opt.Log.Warn("another run has replaced files of this one since: its rows stand, and nothing is written", "run_id", m.RunID, "replaced_by", r.RunID, "files", r.Files, "rows", r.Rows)
 	}
-	return rec, err
+	if err != nil {
+		return rec, err
+	}
+	return rec, j.deliver(ctx, m, rec)
 }
 
 // overwritten is the commit of a forced run that was killed before it could write its manifest over m; nil if there is none. It is published.
@@ -224,7 +231,7 @@ func (j *job) prepare(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if j.pipe, err = spec.Load(o.Pipeline, text, j.req.vars); err != nil {
+	if j.pipe, err = spec.Load(o.Pipeline, text, j.req.vars, targetNames()...); err != nil {
 		return err
 	}
 	if j.pipe.Steps, err = statement(j.pipe, nil); err != nil {
@@ -315,14 +322,6 @@ func (j *job) resolve(ctx context.Context) (err error) {
 // settleSink checks the sink: block and computes the run id.
 func (j *job) settleSink() error {
 	s := &j.pipe.Sink
-	for _, later := range []struct {
-		key string
-		at  *spec.Node
-	}{{"redshift", s.Redshift}, {"glue", s.Glue}} {
-		if later.at != nil {
-			return later.at.Errorf("sink.%s is not available in this version", later.key)
-		}
-	}
 	var ok bool
 	if j.dest, ok = sinks.Lookup("parquet"); !ok {
 		return fail.Newf(fail.Internal, "the parquet sink is not built in")
@@ -345,8 +344,13 @@ func (j *job) settleSink() error {
 			return err
 		}
 	}
-	j.runID = runID(j.pipe.Canonical(), j.pipe.Name, inputRefs(j.infos), j.unions, j.refs.lookups(), "")
+	j.nameRun()
 	return nil
+}
+
+// nameRun computes the run's id, of what is known of the inputs.
+func (j *job) nameRun() {
+	j.runID = runID(j.pipe.Canonical(), j.pipe.Name, inputRefs(j.infos), j.unions, j.refs.lookups(), "")
 }
 
 // folder reads uri as a folder and writes it in one way, whether it ended in a slash or not: the run's id is made of it.
@@ -380,6 +384,9 @@ func (j *job) attempt(ctx context.Context, fullScan bool) (*Manifest, error) {
 		return nil, err
 	}
 	if err := j.checkForeign(ctx); err != nil {
+		return nil, errors.Join(err, p.close())
+	}
+	if err := j.preflight(ctx, b, p); err != nil {
 		return nil, errors.Join(err, p.close())
 	}
 	if err := j.loadReferences(ctx, b, p); err != nil {

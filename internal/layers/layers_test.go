@@ -42,6 +42,7 @@ var only = map[string][]string{
 	"github.com/aws/smithy-go":                                {"internal/objstore", "internal/s3test"},
 	"github.com/parquet-go/parquet-go":                        {"sources/parquet", "sinks/parquet", "internal/badcorpus"},
 	"github.com/goccy/go-yaml":                                {"internal/spec"},
+	"github.com/jackc/pgx/v5":                                 {"internal/pgtest"},
 	"github.com/spf13/pflag":                                  {"cmd/worker"},
 	"github.com/KimMachineGun/automemlimit":                   {"internal/memlimit"},
 	"github.com/apache/arrow/go/v17/parquet":                  {}, // hides failed footers, panics in goroutines (docs/adr/0003)

@@ -134,6 +134,10 @@ func write() string {
 		d, _ := sinks.Lookup(name)
 		section(&w, d.Name, d.Doc, "", d.Example)
 	}
+	w.WriteString("\n## Targets\n\nWhat gets the files once they are committed, in the order of their turns.\n")
+	for _, t := range sinks.Targets() {
+		section(&w, t.Name, t.Doc, "", t.Example)
+	}
 	return w.String()
 }
 

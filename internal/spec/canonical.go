@@ -20,8 +20,7 @@ func (p *Pipeline) Canonical() []byte {
 		"source": p.Source.identity(), "schema": p.Schema.identity(),
 		"errors": map[string]any{"given": p.Errors.At != nil, "quarantine": p.Errors.Quarantine, "max_rate": p.Errors.MaxRate, "max_rows": p.Errors.MaxRows},
 		"steps":  steps,
-		"sink": map[string]any{"uri": p.Sink.URI, "partition_by": append([]string{}, p.Sink.PartitionBy...), "target_file_size": p.Sink.TargetFileSize,
-			"codec": p.Sink.Codec, "level": p.Sink.Level, "redshift": p.Sink.Redshift.canonical(), "glue": p.Sink.Glue.canonical()},
+		"sink":   p.Sink.identity(),
 	}
 	if s := p.Schema; s.Lock != "" || s.Drift != (Drift{}) { // absent without: run ids stay
 		doc["drift"] = map[string]any{"lock": s.Lock, "drift": s.Drift}
@@ -48,6 +47,21 @@ func (p *Pipeline) Canonical() []byte {
 // identity is the source as JSON values, for the run id.
 func (s *Source) identity() any {
 	return map[string]any{"uri": s.URI, "format": s.Format, "compression": s.Compression, "csv": s.CSV}
+}
+
+// identity is the sink as JSON values, for the run id. The two targets that are there without being asked for keep the ids of runs without targets
+// as they were.
+func (s *Sink) identity() any {
+	out := map[string]any{"uri": s.URI, "partition_by": append([]string{}, s.PartitionBy...), "target_file_size": s.TargetFileSize,
+		"codec": s.Codec, "level": s.Level, "redshift": nil, "glue": nil}
+	for _, t := range s.Targets {
+		block := map[string]any{}
+		for _, e := range t.Value.entries {
+			block[e.Key] = e.Value.canonical()
+		}
+		out[t.Key] = block
+	}
+	return out
 }
 
 // identity is the schema as JSON values, for the run id.

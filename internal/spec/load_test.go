@@ -100,7 +100,7 @@ tests:
 `
 
 func TestLoadFull(t *testing.T) {
-	p, err := Load("p.yaml", []byte(full), nil)
+	p, err := Load("p.yaml", []byte(full), nil, "glue", "redshift", "other")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,7 +127,7 @@ func TestLoadFull(t *testing.T) {
 	if len(p.Steps) != 3 || p.Steps[0].Name != "filter" || p.Steps[2].Node.Get("measures") == nil {
 		t.Errorf("steps: %+v", p.Steps)
 	}
-	if s := p.Sink; s.TargetFileSize != 256_000_000 || s.Codec != "zstd" || s.Level != 3 || s.Redshift == nil || s.Glue == nil || s.PartitionBy[0] != "day" {
+	if s := p.Sink; s.TargetFileSize != 256_000_000 || s.Codec != "zstd" || s.Level != 3 || len(s.Targets) != 2 || s.Targets[0].Key != "redshift" || s.Targets[1].Value.Get("database") == nil || s.PartitionBy[0] != "day" {
 		t.Errorf("sink: %+v", s)
 	}
 	if p.Tests == nil {
@@ -149,7 +149,7 @@ func TestDefaults(t *testing.T) {
 func TestCanonical(t *testing.T) {
 	canon := func(text string) string {
 		t.Helper()
-		p, err := Load("p.yaml", []byte(text), testVars)
+		p, err := Load("p.yaml", []byte(text), testVars, "redshift", "glue")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -183,6 +183,8 @@ func TestCanonical(t *testing.T) {
 		"a check":            strings.Replace(full, "total >= 0", "total > 0", 1),
 		"an order of derive": strings.Replace(full, "{trips: count(*), p95: \"approx_quantile(total, 0.95)\"}", "{p95: \"approx_quantile(total, 0.95)\", trips: count(*)}", 1),
 		"null values":        strings.Replace(full, "NA, ", "", 1),
+		"a target":           strings.Replace(full, "  glue: {database: curated}\n", "", 1),
+		"a target's setting": strings.Replace(full, "database: curated", "database: other", 1),
 	}
 	for what, text := range other {
 		if canon(text) == base {

@@ -129,14 +129,13 @@ type Sink struct {
 	PartitionAt    *Node
 	TargetFileSize int64 // bytes
 	Codec          string
-	Level          int   // 0 = the codec's default
-	Redshift       *Node // kept for the caller, which says what it can do with it
-	Glue           *Node
+	Level          int     // 0 = the codec's default
+	Targets        []Entry // blocks of the targets that Load was told of, as they are in the file
 }
 
-// Load reads a pipeline file and replaces its variables by vars: --set values and those of the event. Errors are *fail.Error of kind Usage
-// with line and column.
-func Load(file string, text []byte, vars map[string]string) (*Pipeline, error) {
+// Load reads a pipeline file and replaces its variables by vars: --set values and those of the event. targets are the names of the
+// blocks that sink: may have beside its own keys. Errors are *fail.Error of kind Usage with line and column.
+func Load(file string, text []byte, vars map[string]string, targets ...string) (*Pipeline, error) {
 	root, err := Parse(file, text)
 	if err != nil {
 		return nil, err
@@ -149,10 +148,13 @@ func Load(file string, text []byte, vars map[string]string) (*Pipeline, error) {
 		return nil, err
 	}
 	p := &Pipeline{File: file, Root: root, Tests: root.Get("tests")}
-	for _, read := range []func(*Node) error{p.readHead, p.readSource, p.readSchema, p.readLookups, p.readErrors, p.readSteps, p.readSink, p.readTests} {
+	for _, read := range []func(*Node) error{p.readHead, p.readSource, p.readSchema, p.readLookups, p.readErrors, p.readSteps, p.readTests} {
 		if err := read(root); err != nil {
 			return nil, err
 		}
+	}
+	if err := p.readSink(root, targets); err != nil {
+		return nil, err
 	}
 	p.Source.URIErr, p.Sink.URIErr = late["source"], late["sink"]
 	return p, nil
@@ -408,20 +410,28 @@ func (p *Pipeline) readErrors(root *Node) error {
 	return r.err
 }
 
-func (p *Pipeline) readSink(root *Node) error {
+func (p *Pipeline) readSink(root *Node, targets []string) error {
 	s := &p.Sink
 	s.TargetFileSize, s.Codec, s.Mode, s.OnConflict = defaultFileBytes, "zstd", Append, Wait
 	if s.At = root.Get("sink"); s.At == nil {
 		return nil
 	}
 	r := fields{n: s.At}
-	r.known("uri", "mode", "on_conflict", "partition_by", "target_file_size", "parquet", "redshift", "glue")
+	r.known(append([]string{"uri", "mode", "on_conflict", "partition_by", "target_file_size", "parquet"}, targets...)...)
 	s.URIAt = r.str("uri", &s.URI)
 	s.ModeAt = r.enum("mode", &s.Mode, sinkModes)
 	if at := r.enum("on_conflict", &s.OnConflict, onConflict); at != nil && s.Mode == Append {
 		r.fail(at.Errorf("on_conflict is for mode: replace and replace_partitions: runs that append are never in each other's way"))
 	}
-	s.Redshift, s.Glue = r.get("redshift"), r.get("glue")
+	for _, e := range s.At.entries {
+		switch {
+		case !slices.Contains(targets, e.Key):
+		case e.Value.kind != mapping:
+			r.fail(e.At.Errorf("sink.%s wants a mapping of its settings, found %s", e.Key, e.Value.what()))
+		default:
+			s.Targets = append(s.Targets, e)
+		}
+	}
 	if v := r.get("partition_by"); v != nil {
 		var err error
 		s.PartitionAt = v

@@ -1,0 +1,267 @@
+package job
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/apache/arrow/go/v17/arrow"
+
+	"github.com/sluice-data/sluice/internal/fail"
+	"github.com/sluice-data/sluice/internal/objstore"
+	"github.com/sluice-data/sluice/internal/spec"
+	"github.com/sluice-data/sluice/pipeline"
+	"github.com/sluice-data/sluice/sinks"
+	"github.com/sluice-data/sluice/transforms"
+)
+
+// A run's targets get its files once these are committed, one after the other. What a target has been given is noted beside the manifest, in
+// _runs/<run_id>/delivered-<name>.json, so that an attempt which finds the run committed goes on with the next. A note that is missing
+// costs a repetition, which targets make nothing of; a note that is there belongs to the commit that it names.
+
+// delivery is a target of the run, opened.
+type delivery struct {
+	sinks.Delivery
+	target sinks.Target
+	schema *arrow.Schema
+}
+
+// delivered is the note of a delivery that is done.
+type delivered struct {
+	Target      string    `json:"target"`
+	RunID       string    `json:"run_id"`
+	CommittedAt time.Time `json:"committed_at"` // of the manifest: --force makes another
+	DeliveredAt time.Time `json:"delivered_at"`
+	Detail      string    `json:"detail"`
+}
+
+// How a delivery ended.
+const (
+	Delivered        = "delivered"
+	AlreadyDelivered = "already_delivered"
+	FailedDelivery   = "failed"
+	Skipped          = "skipped" // other runs have replaced files of this one since: what stands is theirs to deliver
+)
+
+// DeliveryRef is a target and what became of it.
+type DeliveryRef struct {
+	Name    string  `json:"name"`
+	Status  string  `json:"status"`
+	Detail  string  `json:"detail,omitempty"`
+	Seconds float64 `json:"seconds"`
+}
+
+func noteRef(dir objstore.Ref, runID, target string) objstore.Ref {
+	return runRef(dir, runID, "delivered-"+target+".json")
+}
+
+// targetNames are the blocks that sink: may have.
+func targetNames() []string {
+	var out []string
+	for _, t := range sinks.Targets() {
+		out = append(out, t.Name)
+	}
+	return out
+}
+
+// targetRequest is what a target gets, with the columns of the rows, which may be nil.
+func (j *job) targetRequest(block *spec.Node, s *arrow.Schema) sinks.TargetRequest {
+	return sinks.TargetRequest{At: block, Schema: s, PartitionBy: j.pipe.Sink.PartitionBy, Store: j.store, Dir: j.dir, RunID: j.runID,
+		Pipeline: j.pipe.Name, Version: j.opt.Version, Mode: j.pipe.Sink.Mode, Getenv: j.opt.Getenv, Log: j.opt.Log}
+}
+
+// openTargets opens the targets of the sink: block, in the order of their turns, in place of those that are open.
+func (j *job) openTargets(columns []ManifestColumn) error {
+	j.closeTargets()
+	if len(j.pipe.Sink.Targets) == 0 {
+		return nil
+	}
+	s, err := rowSchema(columns)
+	if err != nil {
+		return err
+	}
+	for _, t := range sinks.Targets() {
+		for _, block := range j.pipe.Sink.Targets {
+			if block.Key != t.Name {
+				continue
+			}
+			d, err := t.Open(j.targetRequest(block.Value, s))
+			if err != nil {
+				return fail.Wrap(fail.Usage, err)
+			}
+			j.targets = append(j.targets, delivery{d, t, s})
+		}
+	}
+	return nil
+}
+
+func (j *job) closeTargets() {
+	for _, t := range j.targets {
+		if err := t.Close(); err != nil {
+			j.opt.Log.Warn("a target was not closed", "target", t.target.Name, "error", err.Error())
+		}
+	}
+	j.targets = nil
+}
+
+// preflight opens the targets for the plan's rows and holds them against these. What they demand becomes a step of the plan.
+func (j *job) preflight(ctx context.Context, b *binder, p *plan) error {
+	if err := j.openTargets(columnsOf(p.out, j.pipe.Sink.PartitionBy)); err != nil || len(j.targets) == 0 {
+		return err
+	}
+	b.demands = nil
+	for _, t := range j.targets {
+		var found []sinks.Constraint
+		err := fail.Guard("preflight of "+t.target.Name, func() (err error) {
+			found, err = t.Preflight(ctx)
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("preflight of sink.%s: %w", t.target.Name, err)
+		}
+		for _, c := range found {
+			b.demands = append(b.demands, transforms.Demand{Column: c.Column, Of: "sink." + t.target.Name, Because: c.Because, Check: c.Check})
+		}
+	}
+	if len(b.demands) == 0 {
+		return nil
+	}
+	in := p.read
+	if p.source != nil {
+		in = p.source.Schema()
+	}
+	return b.steps(p, in)
+}
+
+// deliver brings the commit m to the targets that do not have it yet, and says so in rec. It ends with the first that fails.
+func (j *job) deliver(ctx context.Context, m *Manifest, rec *Receipt) error {
+	if len(j.pipe.Sink.Targets) == 0 {
+		return nil
+	}
+	if len(j.targets) == 0 || rec.Status == AlreadyCommitted { // another attempt's commit may have other columns than this one's rows
+		if err := j.openTargets(m.Schema); err != nil {
+			return err
+		}
+	}
+	files, err := committedFiles(m)
+	if err != nil {
+		return err
+	}
+	for _, t := range j.targets {
+		c := sinks.Commit{RunID: m.RunID, At: m.CommittedAt, Manifest: manifestRef(j.dir, m.RunID), Files: slices.Clone(files), Rows: m.Rows.Written,
+			Replaced: m.Mode != "", Receipt: rec.JSON()}
+		c.Read = func(ctx context.Context, emit func(arrow.Record) error) error {
+			return j.readBack(ctx, files, t.schema, emit)
+		}
+		started := time.Now()
+		d := DeliveryRef{Name: t.target.Name}
+		err := j.deliverTo(ctx, t, c, rec, &d)
+		d.Seconds = time.Since(started).Seconds()
+		if err != nil {
+			d.Status, d.Detail = FailedDelivery, fail.Shorten(err.Error())
+			err = fmt.Errorf("the run is committed, but not delivered to sink.%s; the next attempt goes on there: %w", t.target.Name, err)
+		}
+		rec.Deliveries = append(rec.Deliveries, d)
+		if err != nil {
+			return err
+		}
+		j.opt.Log.Info("delivered", "target", d.Name, "status", d.Status, "detail", d.Detail, "seconds", d.Seconds)
+	}
+	return nil
+}
+
+// deliverTo is deliver for one target.
+func (j *job) deliverTo(ctx context.Context, t delivery, c sinks.Commit, rec *Receipt, d *DeliveryRef) error {
+	ref := noteRef(j.dir, c.RunID, t.target.Name)
+	d.Status = Delivered
+	if rec.Status == AlreadyCommitted { // an earlier attempt may have left a note
+		note, err := readNote(ctx, j.store, ref)
+		if err != nil {
+			return err
+		}
+		if note != nil && note.CommittedAt.Equal(c.At) {
+			d.Status, d.Detail = AlreadyDelivered, note.Detail
+			if !t.target.Always {
+				return nil
+			}
+			c.Again = true
+		} else if len(rec.ReplacedBy) > 0 {
+			d.Status, d.Detail = Skipped, "run "+rec.ReplacedBy[0].RunID+" has replaced files of this one"
+			return nil
+		}
+	}
+	err := fail.Guard("delivery to "+t.target.Name, func() (err error) {
+		d.Detail, err = t.Deliver(ctx, c)
+		return err
+	})
+	if err != nil || c.Again {
+		return err
+	}
+	b, err := json.MarshalIndent(delivered{t.target.Name, c.RunID, c.At, time.Now().UTC(), d.Detail}, "", "  ")
+	if err != nil {
+		return fail.Newf(fail.Internal, "encode %s: %w", ref, err)
+	}
+	if _, err := j.store.Put(ctx, ref, append(b, '\n'), "application/json", false); err != nil {
+		return fmt.Errorf("note the delivery: %w", err)
+	}
+	return nil
+}
+
+// readNote is the note at ref; nil if there is none, or none that can be read.
+func readNote(ctx context.Context, store objstore.Store, ref objstore.Ref) (*delivered, error) {
+	info, err := store.Stat(ctx, ref, objstore.Pin{})
+	var b []byte
+	if err == nil {
+		b, err = readObject(ctx, store, info)
+	}
+	if gone(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look for an earlier delivery: %w", err)
+	}
+	note := &delivered{}
+	if json.Unmarshal(b, note) != nil {
+		return nil, nil // the delivery is repeated, and makes nothing of it
+	}
+	return note, nil
+}
+
+// tellFailure tells the targets that want to know that the run failed.
+func (j *job) tellFailure(ctx context.Context, rec *Receipt, err error) {
+	if j.pipe == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), pipeline.AbortTimeout)
+	defer cancel()
+	for _, t := range sinks.Targets() {
+		for _, block := range j.pipe.Sink.Targets {
+			if block.Key != t.Name || t.Failed == nil {
+				continue
+			}
+			told := fail.Guard("notice of the failure to "+t.Name, func() error {
+				return t.Failed(ctx, j.targetRequest(block.Value, nil), sinks.Failure{Err: err, Receipt: rec.JSON()})
+			})
+			if told != nil {
+				j.opt.Log.Warn("a target was not told of the failure", "target", t.Name, "error", told.Error())
+			}
+		}
+	}
+}
+
+// explainTargets is what the targets are going to do, for the plan.
+func (j *job) explainTargets() string {
+	var out strings.Builder
+	for _, t := range j.targets {
+		fmt.Fprintf(&out, "target  %s\n", t.target.Name)
+		for _, text := range t.Explain() {
+			for line := range strings.Lines(strings.TrimRight(text, "\n") + "\n") {
+				out.WriteString("  " + line)
+			}
+		}
+	}
+	return out.String()
+}
