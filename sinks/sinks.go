@@ -9,14 +9,17 @@ import (
 
 	"github.com/sluice-data/sluice/internal/hive"
 	"github.com/sluice-data/sluice/internal/objstore"
+	"github.com/sluice-data/sluice/internal/spec"
 	"github.com/sluice-data/sluice/pipeline"
 )
 
 // Destination is a place rows go to, as it registers itself.
 type Destination struct {
-	Name    string // "parquet"
+	Name    string // "parquet": of sink.format
 	Doc     string // one paragraph for the reference
 	Example string // a sink: block
+	// Options reads the block of its name, nil if there is none. Errors are of kind Usage, at their place in the pipeline file.
+	Options func(n *spec.Node) (Options, error)
 	// Open checks the schema and the options and returns the bound sink. Nothing is written before the sink's first Write.
 	Open func(ctx context.Context, req Request) (Sink, error)
 	// Tidy deletes the completed objects of a run below dir, in the folders given ("" without partitions), whose keys are not in
@@ -35,16 +38,14 @@ type Request struct {
 	RunID       string       // names the run's objects
 	// TargetFileSize is the size in bytes a file should have, about; 0 is the destination's default.
 	TargetFileSize int64
-	Parquet        ParquetOptions
-	KeyValue       map[string]string // metadata for the footer of each file
-	CreatedBy      string            // "sluice version x.y.z (build …)", for the footer
+	// Options are what the destination's own Options made of its block; nil for its defaults.
+	Options   Options
+	KeyValue  map[string]string // metadata of each file, where its format has a place for it
+	CreatedBy string            // "sluice version x.y.z (build …)", likewise
 }
 
-// ParquetOptions is the parquet: block of a sink.
-type ParquetOptions struct {
-	Compression string // zstd | snappy | gzip | lz4 | none; "" = zstd
-	Level       int    // of zstd (1 to 22) and gzip (1 to 9); 0 = the codec's default
-}
+// Options are the options of a destination, as read: what a plan shows of them, and what of them is in a run's id.
+type Options = spec.SinkOptions
 
 // Sink is a bound destination.
 type Sink interface {

@@ -404,10 +404,7 @@ func (p *plan) explain(b *binder) string {
 		}
 	}
 	s := b.pipe.Sink
-	fmt.Fprintf(&w, "sink    parquet %s, %s", s.URI, s.Codec)
-	if s.Level > 0 {
-		fmt.Fprintf(&w, " level %d", s.Level)
-	}
+	fmt.Fprintf(&w, "sink    %s %s, %s", s.Format, s.URI, s.Options)
 	fmt.Fprintf(&w, ", files of about %d bytes\n", s.TargetFileSize)
 	switch s.Mode {
 	case spec.Replace:

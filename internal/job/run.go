@@ -322,9 +322,8 @@ func (j *job) resolve(ctx context.Context) (err error) {
 // settleSink checks the sink: block and computes the run id.
 func (j *job) settleSink() error {
 	s := &j.pipe.Sink
-	var ok bool
-	if j.dest, ok = sinks.Lookup("parquet"); !ok {
-		return fail.Newf(fail.Internal, "the parquet sink is not built in")
+	if err := j.findDestination(); err != nil {
+		return err
 	}
 	if s.URIErr != nil && j.opt.Output == "" {
 		return s.URIErr
@@ -451,7 +450,7 @@ func (j *job) limits() hive.Limits {
 func (j *job) committer(ctx context.Context, p *plan, in intakes) (*committer, error) {
 	s := j.pipe.Sink
 	data, err := j.dest.Open(ctx, sinks.Request{Schema: p.out, PartitionBy: s.PartitionBy, Store: j.store, Dir: j.dir, RunID: j.runID, TargetFileSize: s.TargetFileSize,
-		Parquet:   sinks.ParquetOptions{Compression: s.Codec, Level: s.Level},
+		Options:   s.Options,
 		KeyValue:  map[string]string{"sluice.run_id": j.runID, "sluice.pipeline": j.pipe.Name},
 		CreatedBy: "sluice version " + j.opt.Version})
 	if err != nil {

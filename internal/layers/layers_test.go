@@ -20,20 +20,23 @@ var floors = []struct {
 	{"command", []string{"cmd/", "deploy/"}},
 	{"job", []string{"internal/job"}},
 	{"part", []string{"sources/", "transforms", "sinks/"}},
+	{"files", []string{"sinks/files"}}, // what the formats of files have in common
 	{"registry", []string{"sources", "sinks"}},
 	{"engine", []string{"pipeline"}},
 	{"small", []string{"internal/"}},
 }
 
+// floorOf is that of the longest prefix.
 func floorOf(pkg string) int {
+	floor, longest := -1, 0
 	for i, f := range floors {
 		for _, p := range f.prefixes {
-			if pkg == p || strings.HasPrefix(pkg, p) && (strings.HasSuffix(p, "/") || strings.HasPrefix(pkg, p+"/")) {
-				return i
+			if len(p) > longest && (pkg == p || strings.HasPrefix(pkg, p) && (strings.HasSuffix(p, "/") || strings.HasPrefix(pkg, p+"/"))) {
+				floor, longest = i, len(p)
 			}
 		}
 	}
-	return -1
+	return floor
 }
 
 // only lists the packages that alone may import the key.

@@ -3,6 +3,7 @@ package spec
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 
 	"github.com/sluice-data/sluice/internal/schema"
 )
@@ -53,7 +54,13 @@ func (s *Source) identity() any {
 // as they were.
 func (s *Sink) identity() any {
 	out := map[string]any{"uri": s.URI, "partition_by": append([]string{}, s.PartitionBy...), "target_file_size": s.TargetFileSize,
-		"codec": s.Codec, "level": s.Level, "redshift": nil, "glue": nil}
+		"redshift": nil, "glue": nil}
+	if s.Format != "parquet" {
+		out["format"] = s.Format
+	}
+	if s.Options != nil {
+		maps.Copy(out, s.Options.Identity())
+	}
 	for _, t := range s.Targets {
 		block := map[string]any{}
 		for _, e := range t.Value.entries {

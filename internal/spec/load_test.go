@@ -127,7 +127,8 @@ func TestLoadFull(t *testing.T) {
 	if len(p.Steps) != 3 || p.Steps[0].Name != "filter" || p.Steps[2].Node.Get("measures") == nil {
 		t.Errorf("steps: %+v", p.Steps)
 	}
-	if s := p.Sink; s.TargetFileSize != 256_000_000 || s.Codec != "zstd" || s.Level != 3 || len(s.Targets) != 2 || s.Targets[0].Key != "redshift" || s.Targets[1].Value.Get("database") == nil || s.PartitionBy[0] != "day" {
+	if s := p.Sink; s.TargetFileSize != 256_000_000 || s.Format != "parquet" || s.Block("parquet") == nil || s.Check("parquet", "redshift", "glue") != nil || s.Check("parquet") == nil ||
+		len(s.Targets) != 2 || s.Targets[0].Key != "redshift" || s.Targets[1].Value.Get("database") == nil || s.PartitionBy[0] != "day" {
 		t.Errorf("sink: %+v", s)
 	}
 	if p.Tests == nil {
@@ -140,7 +141,7 @@ func TestDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p.Schema.Mode != "infer" || p.Source.Compression != "auto" || p.Errors.At != nil || p.Sink.TargetFileSize != 256_000_000 || p.Sink.Codec != "zstd" {
+	if p.Schema.Mode != "infer" || p.Source.Compression != "auto" || p.Errors.At != nil || p.Sink.TargetFileSize != 256_000_000 || p.Sink.Format != "parquet" || p.Sink.Block("parquet") != nil {
 		t.Errorf("%+v", p)
 	}
 }

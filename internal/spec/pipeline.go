@@ -127,14 +127,43 @@ type Sink struct {
 	OnConflict     string // wait, fail or last_wins, of a mode that replaces
 	PartitionBy    []string
 	PartitionAt    *Node
-	TargetFileSize int64 // bytes
-	Codec          string
-	Level          int     // 0 = the codec's default
+	TargetFileSize int64   // bytes
 	Targets        []Entry // blocks of the targets that Load was told of, as they are in the file
+	// Format is the kind of file; FormatAt is nil if it is not given. Which there are, who writes them knows, and what their blocks mean.
+	Format   string
+	FormatAt *Node
+	Options  SinkOptions // what the format made of its block; nil until it is asked
+}
+
+// SinkOptions are the options of a sink's format.
+type SinkOptions interface {
+	String() string // as a plan shows them
+	// Identity are the keys and values for the run's id. Options that are left out have those of their defaults, or none.
+	Identity() map[string]any
+}
+
+// sinkKeys are those of a sink: block that are the same for every format and target.
+var sinkKeys = []string{"uri", "mode", "on_conflict", "partition_by", "target_file_size", "format"}
+
+// Check reports a key that is neither a sink's own nor the name of a block.
+func (s *Sink) Check(blocks ...string) error {
+	if s.At == nil {
+		return nil
+	}
+	_, err := s.At.Map(append(slices.Clip(sinkKeys), blocks...)...)
+	return err
+}
+
+// Block is what is under the name of a format or target; nil if nothing is.
+func (s *Sink) Block(name string) *Node {
+	if s.At == nil {
+		return nil
+	}
+	return s.At.Get(name)
 }
 
 // Load reads a pipeline file and replaces its variables by vars: --set values and those of the event. targets are the names of the
-// blocks that sink: may have beside its own keys. Errors are *fail.Error of kind Usage with line and column.
+// blocks of sink: that are targets; who knows the formats checks its keys, by Sink.Check. Errors are *fail.Error of kind Usage with line and column.
 func Load(file string, text []byte, vars map[string]string, targets ...string) (*Pipeline, error) {
 	root, err := Parse(file, text)
 	if err != nil {
@@ -412,13 +441,15 @@ func (p *Pipeline) readErrors(root *Node) error {
 
 func (p *Pipeline) readSink(root *Node, targets []string) error {
 	s := &p.Sink
-	s.TargetFileSize, s.Codec, s.Mode, s.OnConflict = defaultFileBytes, "zstd", Append, Wait
+	s.TargetFileSize, s.Format, s.Mode, s.OnConflict = defaultFileBytes, "parquet", Append, Wait
 	if s.At = root.Get("sink"); s.At == nil {
 		return nil
 	}
 	r := fields{n: s.At}
-	r.known(append([]string{"uri", "mode", "on_conflict", "partition_by", "target_file_size", "parquet"}, targets...)...)
-	s.URIAt = r.str("uri", &s.URI)
+	if _, err := s.At.Map(); err != nil {
+		return err
+	}
+	s.URIAt, s.FormatAt = r.str("uri", &s.URI), r.str("format", &s.Format)
 	s.ModeAt = r.enum("mode", &s.Mode, sinkModes)
 	if at := r.enum("on_conflict", &s.OnConflict, onConflict); at != nil && s.Mode == Append {
 		r.fail(at.Errorf("on_conflict is for mode: replace and replace_partitions: runs that append are never in each other's way"))
@@ -457,24 +488,6 @@ func (p *Pipeline) readSink(root *Node, targets []string) error {
 			}
 		}
 	}
-	if v := r.get("parquet"); v != nil && r.err == nil {
-		r2 := fields{n: v}
-		r2.known("compression", "level")
-		r2.enum("compression", &s.Codec, ParquetCodecs)
-		if lv := r2.get("level"); lv != nil {
-			k, err := lv.Int()
-			r2.fail(err)
-			if most := map[string]int64{"zstd": 22, "gzip": 9}[s.Codec]; err == nil && r2.err == nil && (k < 1 || k > most) {
-				if most == 0 {
-					r2.fail(lv.Errorf("compression %s has no levels", s.Codec))
-				} else {
-					r2.fail(lv.Errorf("level of %s must be 1 to %d", s.Codec, most))
-				}
-			}
-			s.Level = int(k)
-		}
-		r.fail(r2.err)
-	}
 	return r.err
 }
 
@@ -489,68 +502,4 @@ func (p *Pipeline) readTests(*Node) error {
 		}
 	}
 	return err
-}
-
-// fields reads a mapping's values and keeps the first error.
-type fields struct {
-	n   *Node
-	err error
-}
-
-func (r *fields) fail(err error) {
-	if r.err == nil && err != nil {
-		r.err = err
-	}
-}
-
-func (r *fields) known(keys ...string) {
-	_, err := r.n.Map(keys...)
-	r.fail(err)
-}
-
-func (r *fields) get(key string) *Node { return r.n.Get(key) }
-
-// str reads a scalar that is not empty into dst and returns its node, nil if absent.
-func (r *fields) str(key string, dst *string) *Node {
-	v := r.get(key)
-	if v == nil || r.err != nil {
-		return v
-	}
-	s, err := v.Str()
-	if r.fail(err); err != nil {
-		return nil
-	}
-	if strings.TrimSpace(s) == "" {
-		r.fail(v.Errorf("%s is empty", key))
-	}
-	*dst = s
-	return v
-}
-
-func (r *fields) enum(key string, dst *string, known []string) *Node {
-	var s string
-	v := r.str(key, &s)
-	if v == nil || r.err != nil {
-		return v
-	}
-	*dst = s
-	r.fail(oneOf(v, key, s, known))
-	return v
-}
-
-// oneByte reads an option that is one ASCII character; "\t" and tab mean the tab.
-func (r *fields) oneByte(key string, dst *string, mayBeEmpty bool) {
-	v := r.get(key)
-	if v == nil || r.err != nil {
-		return
-	}
-	s, err := v.Str()
-	r.fail(err)
-	if s == `\t` || s == "tab" {
-		s = "\t"
-	}
-	if err == nil && !(mayBeEmpty && s == "") && (len(s) != 1 || s[0] >= 0x80 || s == "\n" || s == "\r" || s == "\x00") {
-		r.fail(v.Errorf("%s must be one ASCII character, found %q", key, s))
-	}
-	*dst = s
 }

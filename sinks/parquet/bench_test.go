@@ -13,7 +13,7 @@ import (
 	"github.com/apache/arrow/go/v17/arrow/memory"
 
 	"github.com/sluice-data/sluice/internal/schema"
-	"github.com/sluice-data/sluice/sinks"
+	"github.com/sluice-data/sluice/sinks/files"
 )
 
 var tripNotes = []string{"airport", "hotel", "late", "north", "bridge", "queue", "cash only", "left lane", "baby seat", "rain",
@@ -113,9 +113,9 @@ func BenchmarkEncode(b *testing.B) {
 	const rows = 122_880
 	rec := trips(memory.DefaultAllocator, 3, rows)
 	defer rec.Release()
-	for _, c := range []sinks.ParquetOptions{{Compression: "zstd", Level: 3}, {Compression: "zstd", Level: 1}, {Compression: "snappy"}, {Compression: "lz4"}, {Compression: "none"}} {
+	for _, c := range []Options{{Compression: "zstd", Level: 3}, {Compression: "zstd", Level: 1}, {Compression: "snappy"}, {Compression: "lz4"}, {Compression: "none"}} {
 		b.Run(fmt.Sprintf("%s-%d", c.Compression, c.Level), func(b *testing.B) {
-			s, err := New(sinks.Request{Schema: rec.Schema(), Parquet: c})
+			s, err := newWriter(files.Request{Schema: rec.Schema(), Options: c})
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -152,7 +152,7 @@ func BenchmarkEncodeColumn(b *testing.B) {
 				schema := arrow.NewSchema([]arrow.Field{f}, nil)
 				one := array.NewRecord(schema, []arrow.Array{rec.Column(i)}, rows)
 				defer one.Release()
-				s, err := New(sinks.Request{Schema: schema, Parquet: sinks.ParquetOptions{Compression: codec}})
+				s, err := newWriter(files.Request{Schema: schema, Options: Options{Compression: codec}})
 				if err != nil {
 					b.Fatal(err)
 				}
@@ -185,7 +185,7 @@ func BenchmarkEncodeNested(b *testing.B) {
 	s := arrow.NewSchema([]arrow.Field{{Name: "items", Type: arrow.ListOf(item), Nullable: true}}, nil)
 	rec := m.record(memory.DefaultAllocator, s, 50_000)
 	defer rec.Release()
-	sink, err := New(sinks.Request{Schema: s, Parquet: sinks.ParquetOptions{Compression: "none"}})
+	sink, err := newWriter(files.Request{Schema: s, Options: Options{Compression: "none"}})
 	if err != nil {
 		b.Fatal(err)
 	}

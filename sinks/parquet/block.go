@@ -7,7 +7,7 @@ import (
 	"github.com/parquet-go/parquet-go/format"
 )
 
-// block is an encoded row group: pipeline.Block. It is a handle of its own for each row group, so that a second Release
+// block is an encoded row group: files.Block. It is a handle of its own for each row group, so that a second Release
 // cannot touch buffers that are in use again.
 type block struct {
 	rows int64
@@ -46,6 +46,8 @@ type pageAt struct {
 }
 
 func (b *block) Rows() int64 { return b.rows }
+
+func (b *block) Size() int64 { return int64(len(b.body.buf)) }
 
 func (b *block) Release() {
 	if b.done.CompareAndSwap(false, true) {

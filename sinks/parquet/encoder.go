@@ -14,13 +14,12 @@ import (
 	"github.com/parquet-go/parquet-go/format"
 
 	"github.com/sluice-data/sluice/internal/fail"
-	"github.com/sluice-data/sluice/pipeline"
+	"github.com/sluice-data/sluice/sinks/files"
 )
 
 // encoder turns records into the column chunks of a row group. One lane owns it. The bytes it makes depend on the records
 // alone, not on what it encoded before.
 type encoder struct {
-	schema *arrow.Schema
 	leaves []leaf
 	codec  *compressor
 	pool   *blockPool
@@ -48,24 +47,21 @@ type page struct {
 	head               int // bytes of the body before the values
 }
 
-func newEncoder(s *arrow.Schema, leaves []leaf, set settings, pool *blockPool, held *atomic.Int64) (*encoder, error) {
+func newEncoder(leaves []leaf, set settings, pool *blockPool, held *atomic.Int64) (*encoder, error) {
 	codec, err := newCompressor(set.codec, set.level)
 	if err != nil {
 		return nil, err
 	}
-	e := &encoder{schema: s, leaves: leaves, codec: codec, pool: pool, held: held}
+	e := &encoder{leaves: leaves, codec: codec, pool: pool, held: held}
 	e.thrift = thrift.NewEncoder(e.proto.NewWriter(&e.header))
 	return e, nil
 }
 
 // Encode makes one row group of the records, which it borrows. Errors are of kind Data when a value cannot be held
 // exactly by the column's Parquet type.
-func (e *encoder) Encode(ctx context.Context, recs []arrow.Record) (pipeline.Block, error) {
+func (e *encoder) Encode(ctx context.Context, recs []arrow.Record) (files.Block, error) {
 	rows := int64(0)
 	for _, rec := range recs {
-		if err := checkSchema(e.schema, rec.Schema()); err != nil {
-			return nil, err
-		}
 		rows += rec.NumRows()
 	}
 	if rows > math.MaxInt32 {

@@ -12,7 +12,7 @@ import (
 	"github.com/apache/arrow/go/v17/arrow/memory"
 
 	"github.com/sluice-data/sluice/internal/schema"
-	"github.com/sluice-data/sluice/sinks"
+	"github.com/sluice-data/sluice/sinks/files"
 )
 
 // manyRows are the rows of a row group of a thousand columns.
@@ -64,7 +64,7 @@ func BenchmarkEncodeFew(b *testing.B) {
 			name, one = f.Name, array.NewRecord(arrow.NewSchema([]arrow.Field{f}, nil), []arrow.Array{rec.Column(i)}, manyRows)
 		}
 		b.Run(name, func(b *testing.B) {
-			s, err := New(sinks.Request{Schema: one.Schema()})
+			s, err := newWriter(files.Request{Schema: one.Schema()})
 			if err != nil {
 				b.Fatal(err)
 			}

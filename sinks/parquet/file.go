@@ -2,32 +2,25 @@ package parquet
 
 import (
 	"bytes"
-	"context"
 	"encoding/binary"
+	"io"
 	"sort"
 
 	"github.com/parquet-go/parquet-go/encoding/thrift"
 	"github.com/parquet-go/parquet-go/format"
 
 	"github.com/sluice-data/sluice/internal/fail"
-	"github.com/sluice-data/sluice/internal/hive"
-	"github.com/sluice-data/sluice/internal/objstore"
+	"github.com/sluice-data/sluice/sinks/files"
 )
 
 const magic = "PAR1"
 
-// file is a Parquet file that is being uploaded. Until its upload is completed nobody sees it.
+// file is a Parquet file in the making.
 type file struct {
-	ref       objstore.Ref
-	folder    string                // of its partition
-	partition map[string]hive.Value // its values
-	ended     bool                  // no block goes to it any more
-	waiting   []*block              // not yet written
-	held      int64                 // bytes of those
-	upload    objstore.Upload       // nil until it is begun
-	off       int64                 // bytes written
-	rows      int64
-	groups    []format.RowGroup
+	w      *writer
+	off    int64 // bytes written
+	rows   int64
+	groups []format.RowGroup
 	// the page index of the groups' chunks, which goes behind the data
 	columnIndex []byte
 	indexEnds   []int // of each chunk's column index in columnIndex
@@ -36,40 +29,28 @@ type file struct {
 	memory      int64
 
 	// what the finished file must read back as
-	finished  bool
 	groupRows []int64
 	tail      int64 // where page index and footer begin
-	info      objstore.Info
-	completed bool
 }
 
-// has reports whether any rows went to the file.
-func (f *file) has() bool { return f.rows > 0 || len(f.waiting) > 0 }
-
-// release gives up the blocks that wait.
-func (f *file) release() {
-	for _, b := range f.waiting {
-		b.Release()
-	}
-	f.waiting, f.held = nil, 0
+// Room says whether the file may have n row groups more.
+func (f *file) Room(n int) bool {
+	return len(f.groups)+n <= maxRowGroups && (len(f.groups)+n)*len(f.w.leaves) <= maxChunks
 }
 
-func (f *file) write(b []byte) error {
-	n, err := f.upload.Write(b)
+func (f *file) Memory() int64 { return f.memory }
+
+func (f *file) write(to io.Writer, b []byte) error {
+	n, err := to.Write(b)
 	f.off += int64(n)
-	if err != nil {
-		return fail.Wrap(fail.Temporary, err)
-	}
-	if n != len(b) {
-		return fail.Newf(fail.Internal, "write %d bytes to the upload: it took %d", len(b), n).In(f.ref.String())
-	}
-	return nil
+	return err
 }
 
-// append writes a row group.
-func (f *file) append(leaves []leaf, b *block) error {
+// Append writes a row group.
+func (f *file) Append(to io.Writer, row files.Block) error {
+	b, leaves := row.(*block), f.w.leaves
 	if f.off == 0 {
-		if err := f.write([]byte(magic)); err != nil {
+		if err := f.write(to, []byte(magic)); err != nil {
 			return err
 		}
 	}
@@ -107,13 +88,13 @@ func (f *file) append(leaves []leaf, b *block) error {
 	f.groups = append(f.groups, g)
 	f.groupRows = append(f.groupRows, b.rows)
 	f.rows += b.rows
-	return f.write(b.body.buf)
+	return f.write(to, b.body.buf)
 }
 
-// finish writes page index and footer and sends all to the store. After it, completing the upload is all there is to do.
-func (f *file) finish(ctx context.Context, elements []format.SchemaElement, leaves int, keyValue map[string]string, createdBy string) error {
+// Finish writes page index and footer.
+func (f *file) Finish(to io.Writer) error {
 	if f.off == 0 {
-		if err := f.write([]byte(magic)); err != nil {
+		if err := f.write(to, []byte(magic)); err != nil {
 			return err
 		}
 	}
@@ -125,28 +106,24 @@ func (f *file) finish(ctx context.Context, elements []format.SchemaElement, leav
 			return err
 		}
 	}
-	meta := format.FileMetaData{Version: 2, Schema: elements, NumRows: f.rows, RowGroups: f.groups, CreatedBy: createdBy}
-	for range leaves {
+	meta := format.FileMetaData{Version: 2, Schema: f.w.elements, NumRows: f.rows, RowGroups: f.groups, CreatedBy: f.w.req.CreatedBy}
+	for range f.w.leaves {
 		meta.ColumnOrders = append(meta.ColumnOrders, format.ColumnOrder{Value: &format.TypeDefinedOrder{}})
 	}
-	for k, v := range keyValue {
+	for k, v := range f.w.req.KeyValue {
 		meta.KeyValueMetadata = append(meta.KeyValueMetadata, format.KeyValue{Key: k, Value: v})
 	}
 	sort.Slice(meta.KeyValueMetadata, func(i, j int) bool { return meta.KeyValueMetadata[i].Key < meta.KeyValueMetadata[j].Key })
 	footer, err := thrift.Marshal(&thrift.CompactProtocol{}, &meta)
 	if err != nil {
-		return fail.Newf(fail.Internal, "encode footer: %w", err).In(f.ref.String())
+		return fail.Newf(fail.Internal, "encode footer: %w", err)
 	}
 	out = append(out, footer...)
 	out = binary.LittleEndian.AppendUint32(out, uint32(len(footer)))
 	out = append(out, magic...)
-	if err := f.write(out); err != nil {
+	if err := f.write(to, out); err != nil {
 		return err
 	}
-	if err := f.upload.Flush(ctx); err != nil {
-		return fail.Wrap(fail.Temporary, err)
-	}
-	f.finished = true
 	f.groups, f.columnIndex, f.indexEnds, f.pages, f.memory = nil, nil, nil, nil, 0
 	return nil
 }
@@ -182,7 +159,7 @@ func (f *file) offsetIndexes(out []byte) ([]byte, error) {
 			leaf++
 			buf.Reset()
 			if err := enc.Encode(&x); err != nil {
-				return nil, fail.Newf(fail.Internal, "encode offset index: %w", err).In(f.ref.String())
+				return nil, fail.Newf(fail.Internal, "encode offset index: %w", err)
 			}
 			col := &f.groups[g].Columns[i]
 			col.OffsetIndexOffset = f.tail + int64(len(out))

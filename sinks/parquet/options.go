@@ -1,18 +1,19 @@
 package parquet
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/parquet-go/parquet-go/format"
 
 	"github.com/sluice-data/sluice/internal/fail"
+	"github.com/sluice-data/sluice/internal/spec"
 	"github.com/sluice-data/sluice/sinks"
 )
 
 const (
-	defaultFileSize = 256 << 20
-	defaultZstd     = 3
-	defaultGzip     = 6
+	defaultZstd = 3
+	defaultGzip = 6
 
 	// A page is what a reader skips by the page index. These bounds are those of the other writers.
 	maxPageRows  = 20_000
@@ -30,11 +31,50 @@ const (
 	maxRowGroups = 1<<15 - 1
 )
 
+// Options is the parquet: block of a sink.
+type Options struct {
+	Compression string // one of spec.ParquetCodecs; "" = zstd
+	Level       int    // of zstd (1 to 22) and gzip (1 to 9); 0 = the codec's default
+}
+
+func (o Options) String() string {
+	if o.Level == 0 {
+		return o.Compression
+	}
+	return fmt.Sprintf("%s level %d", o.Compression, o.Level)
+}
+
+// Identity has both options always: run ids stay.
+func (o Options) Identity() map[string]any {
+	return map[string]any{"codec": o.Compression, "level": o.Level}
+}
+
+// readOptions reads the block.
+func readOptions(n *spec.Node) (sinks.Options, error) {
+	o := Options{Compression: spec.ParquetCodecs[0]}
+	if n == nil {
+		return o, nil
+	}
+	r := spec.Read(n, "compression", "level")
+	r.Enum("compression", &o.Compression, spec.ParquetCodecs)
+	if at := r.Int("level", &o.Level); at != nil && r.Err() == nil {
+		switch most := levels[o.Compression]; {
+		case most == 0:
+			return nil, at.Errorf("compression %s has no levels", o.Compression)
+		case o.Level < 1 || o.Level > most:
+			return nil, at.Errorf("level of %s must be 1 to %d", o.Compression, most)
+		}
+	}
+	return o, r.Err()
+}
+
+// levels are the highest ones.
+var levels = map[string]int{"zstd": 22, "gzip": 9}
+
 // settings are the checked options of a sink.
 type settings struct {
-	codec    format.CompressionCodec
-	level    int
-	fileSize int64
+	codec format.CompressionCodec
+	level int
 }
 
 var codecs = map[string]format.CompressionCodec{
@@ -43,9 +83,8 @@ var codecs = map[string]format.CompressionCodec{
 }
 
 // settle fills in the defaults and refuses what cannot be done.
-func settle(req sinks.Request) (settings, error) {
-	o := req.Parquet
-	s := settings{level: o.Level, fileSize: req.TargetFileSize}
+func settle(o Options) (settings, error) {
+	s := settings{level: o.Level}
 	name := strings.ToLower(o.Compression)
 	if name == "" {
 		name = "zstd"
@@ -72,10 +111,6 @@ func settle(req sinks.Request) (settings, error) {
 		return s, fail.Newf(fail.Usage, "parquet compression %s has no level (level is %d)", name, o.Level)
 	case s.level < 0 || s.level > most:
 		return s, fail.Newf(fail.Usage, "level %d of parquet compression %s is not in 1 to %d", o.Level, name, most)
-	case s.fileSize < 0:
-		return s, fail.Newf(fail.Usage, "target file size is negative: %d", s.fileSize)
-	case s.fileSize == 0:
-		s.fileSize = defaultFileSize
 	}
 	return s, nil
 }

@@ -15,6 +15,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/sluice-data/sluice/internal/objstore"
+	"github.com/sluice-data/sluice/internal/objstore/storetest"
 	"github.com/sluice-data/sluice/pipeline"
 	"github.com/sluice-data/sluice/sinks"
 )
@@ -315,9 +316,9 @@ func checkFile(t tester, data []byte, recs []arrow.Record) *pq.File {
 // writeFile encodes each group of records as one row group and commits; it returns the one file's bytes.
 func writeFile(t tester, req sinks.Request, groups ...[]arrow.Record) []byte {
 	t.Helper()
-	store := newMemStore()
+	store := storetest.NewMemory()
 	req.Store, req.Dir, req.RunID = store, objstore.Ref{Bucket: "b", Key: "out/"}, "0123456789abcdef"
-	s, err := New(req)
+	s, err := newSink(req)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -348,7 +349,7 @@ func writeFile(t tester, req sinks.Request, groups ...[]arrow.Record) []byte {
 	if len(s.Files()) != 1 {
 		t.Fatalf("wrote %d files, want 1", len(s.Files()))
 	}
-	return store.objects["out/part-0123456789abcdef-00000.parquet"]
+	return store.Objects["out/part-0123456789abcdef-00000.parquet"]
 }
 
 // tester is what testing.T and rapid.T have in common here.

@@ -21,27 +21,27 @@ func TestNewRefuses(t *testing.T) {
 	of := func(dt arrow.DataType) []arrow.Field { return []arrow.Field{{Name: "a", Type: dt, Nullable: true}} }
 	for _, c := range []struct {
 		fields []arrow.Field
-		opt    sinks.ParquetOptions
+		opt    Options
 		size   int64
 		want   string
 	}{
-		{nil, sinks.ParquetOptions{}, 0, "at least one column"},
-		{of(arrow.Null), sinks.ParquetOptions{}, 0, `column "a": the column holds nothing but nulls and has no type`},
-		{of(arrow.ListOf(arrow.Null)), sinks.ParquetOptions{}, 0, `column "a.list.element": the column holds nothing but nulls`},
-		{of(arrow.FixedWidthTypes.Duration_s), sinks.ParquetOptions{}, 0, "cannot hold values of type duration"},
-		{of(arrow.StructOf()), sinks.ParquetOptions{}, 0, "no struct without fields"},
-		{of(arrow.StructOf(arrow.Field{Name: "x", Type: arrow.PrimitiveTypes.Int8}, arrow.Field{Name: "x", Type: arrow.PrimitiveTypes.Int8})), sinks.ParquetOptions{}, 0, `two struct fields are named "x"`},
-		{append(ok, ok...), sinks.ParquetOptions{}, 0, `two columns are named "a"`},
-		{of(&arrow.FixedSizeBinaryType{}), sinks.ParquetOptions{}, 0, "no binary of width 0"},
-		{of(&arrow.Decimal128Type{Precision: 5, Scale: -2}), sinks.ParquetOptions{}, 0, "scale must be 0 to the precision"},
-		{of(&arrow.DictionaryType{IndexType: arrow.PrimitiveTypes.Int8, ValueType: arrow.ListOf(arrow.PrimitiveTypes.Int8)}), sinks.ParquetOptions{}, 0, "cannot hold values of type list"},
-		{ok, sinks.ParquetOptions{Compression: "zip"}, 0, `unknown parquet compression "zip": use zstd, snappy, gzip, lz4 or none`},
-		{ok, sinks.ParquetOptions{Compression: "snappy", Level: 3}, 0, "snappy has no level"},
-		{ok, sinks.ParquetOptions{Level: 23}, 0, "level 23 of parquet compression zstd is not in 1 to 22"},
-		{ok, sinks.ParquetOptions{Compression: "gzip", Level: -1}, 0, "level -1 of parquet compression gzip is not in 1 to 9"},
-		{ok, sinks.ParquetOptions{}, -1, "target file size is negative"},
+		{nil, Options{}, 0, "at least one column"},
+		{of(arrow.Null), Options{}, 0, `column "a": the column holds nothing but nulls and has no type`},
+		{of(arrow.ListOf(arrow.Null)), Options{}, 0, `column "a.list.element": the column holds nothing but nulls`},
+		{of(arrow.FixedWidthTypes.Duration_s), Options{}, 0, "cannot hold values of type duration"},
+		{of(arrow.StructOf()), Options{}, 0, "no struct without fields"},
+		{of(arrow.StructOf(arrow.Field{Name: "x", Type: arrow.PrimitiveTypes.Int8}, arrow.Field{Name: "x", Type: arrow.PrimitiveTypes.Int8})), Options{}, 0, `two struct fields are named "x"`},
+		{append(ok, ok...), Options{}, 0, `two columns are named "a"`},
+		{of(&arrow.FixedSizeBinaryType{}), Options{}, 0, "no binary of width 0"},
+		{of(&arrow.Decimal128Type{Precision: 5, Scale: -2}), Options{}, 0, "scale must be 0 to the precision"},
+		{of(&arrow.DictionaryType{IndexType: arrow.PrimitiveTypes.Int8, ValueType: arrow.ListOf(arrow.PrimitiveTypes.Int8)}), Options{}, 0, "cannot hold values of type list"},
+		{ok, Options{Compression: "zip"}, 0, `unknown parquet compression "zip": use zstd, snappy, gzip, lz4 or none`},
+		{ok, Options{Compression: "snappy", Level: 3}, 0, "snappy has no level"},
+		{ok, Options{Level: 23}, 0, "level 23 of parquet compression zstd is not in 1 to 22"},
+		{ok, Options{Compression: "gzip", Level: -1}, 0, "level -1 of parquet compression gzip is not in 1 to 9"},
+		{ok, Options{}, -1, "target file size is negative"},
 	} {
-		_, err := New(sinks.Request{Schema: arrow.NewSchema(c.fields, nil), Parquet: c.opt, TargetFileSize: c.size})
+		_, err := newSink(sinks.Request{Schema: arrow.NewSchema(c.fields, nil), Options: c.opt, TargetFileSize: c.size})
 		if err == nil || !strings.Contains(err.Error(), c.want) || fail.KindOf(err) != fail.Usage {
 			t.Errorf("want %q (usage), got %v", c.want, err)
 		}
@@ -90,7 +90,7 @@ func TestEncodeRefusesValues(t *testing.T) {
 		s := arrow.NewSchema([]arrow.Field{c.field}, nil)
 		rec := array.NewRecord(s, []arrow.Array{arr}, 1)
 		arr.Release()
-		sink, err := New(sinks.Request{Schema: s})
+		sink, err := newSink(sinks.Request{Schema: s})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -112,7 +112,7 @@ func TestEncodeRefusesValues(t *testing.T) {
 func TestEncodeRefusesOtherSchema(t *testing.T) {
 	mem := memory.NewCheckedAllocator(memory.DefaultAllocator)
 	defer mem.AssertSize(t, 0)
-	sink, err := New(sinks.Request{Schema: arrow.NewSchema([]arrow.Field{{Name: "a", Type: arrow.PrimitiveTypes.Int64}}, nil)})
+	sink, err := newSink(sinks.Request{Schema: arrow.NewSchema([]arrow.Field{{Name: "a", Type: arrow.PrimitiveTypes.Int64}}, nil)})
 	if err != nil {
 		t.Fatal(err)
 	}

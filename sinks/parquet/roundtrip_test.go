@@ -17,6 +17,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/sluice-data/sluice/sinks"
+	"github.com/sluice-data/sluice/sinks/files"
 )
 
 // Every type comes back as it was, with no, some and only nulls, few and many different values, over page borders.
@@ -85,7 +86,7 @@ func TestPageBorders(t *testing.T) {
 				m := maker{r: rand.New(rand.NewPCG(7, uint64(rows))), nulls: 0.2, distinct: 30_000}
 				rec := m.record(mem, s, rows)
 				defer rec.Release()
-				f := checkFile(t, writeFile(t, sinks.Request{Schema: s, Parquet: sinks.ParquetOptions{Compression: codec}}, []arrow.Record{rec}), []arrow.Record{rec})
+				f := checkFile(t, writeFile(t, sinks.Request{Schema: s, Options: Options{Compression: codec}}, []arrow.Record{rec}), []arrow.Record{rec})
 				for i, x := range f.OffsetIndexes() {
 					if want := (rows + maxPageRows - 1) / maxPageRows; len(x.PageLocations) != want {
 						t.Errorf("column %d has %d pages, want %d", i, len(x.PageLocations), want)
@@ -146,7 +147,7 @@ func TestSameInputSameBytes(t *testing.T) {
 		if rec == a {
 			before = [][]arrow.Record{{other}, {rec}, {other}, {rec}}
 		}
-		s, err := New(sinks.Request{Schema: rec.Schema()})
+		s, err := newWriter(files.Request{Schema: rec.Schema()})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -187,7 +188,7 @@ func TestLZ4(t *testing.T) {
 	rec := trips(mem, 1, 30_000)
 	defer rec.Release()
 	pages := func(codec string) (bodies, stored [][]byte) {
-		data := writeFile(t, sinks.Request{Schema: rec.Schema(), Parquet: sinks.ParquetOptions{Compression: codec}}, []arrow.Record{rec})
+		data := writeFile(t, sinks.Request{Schema: rec.Schema(), Options: Options{Compression: codec}}, []arrow.Record{rec})
 		f, err := pq.OpenFile(bytes.NewReader(data), int64(len(data)))
 		if err != nil {
 			t.Fatal(err)

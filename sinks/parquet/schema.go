@@ -1,7 +1,6 @@
 package parquet
 
 import (
-	"fmt"
 	"math/big"
 	"slices"
 	"strings"
@@ -315,21 +314,3 @@ func decimalWidth(precision int32) int {
 	most.Sub(most, big.NewInt(1))
 	return (most.BitLen() + 1 + 7) / 8
 }
-
-// checkSchema reports where a record's schema is not the sink's.
-func checkSchema(want, have *arrow.Schema) error {
-	if want == have {
-		return nil
-	}
-	if want.NumFields() != have.NumFields() {
-		return fail.Newf(fail.Internal, "encode parquet: record has %d columns, the sink %d", have.NumFields(), want.NumFields())
-	}
-	for i, f := range want.Fields() {
-		if g := have.Field(i); g.Name != f.Name || !arrow.TypeEqual(f.Type, g.Type) {
-			return fail.Newf(fail.Internal, "encode parquet: column %d of the record is %s, the sink's is %s", i, describe(g), describe(f))
-		}
-	}
-	return nil
-}
-
-func describe(f arrow.Field) string { return fmt.Sprintf("%q (%s)", f.Name, f.Type) }

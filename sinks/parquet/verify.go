@@ -4,42 +4,42 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
-	"io"
 	"reflect"
 
 	"github.com/parquet-go/parquet-go/encoding/thrift"
 	"github.com/parquet-go/parquet-go/format"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/sluice-data/sluice/internal/fail"
-	"github.com/sluice-data/sluice/internal/objstore"
+	"github.com/sluice-data/sluice/sinks/files"
 )
 
-// verify reads the completed file's footer and page index back from the store, in two ranged reads side by side, and compares them with
-// what was written. It returns the footer's number of rows; any difference is a Data error.
-func (f *file) verify(ctx context.Context, store objstore.Store, elements []format.SchemaElement) (int64, error) {
-	bad := func(msg string, args ...any) error {
-		return fail.Newf(fail.Data, "read back what was written: %w", fmt.Errorf(msg, args...)).In(f.ref.String())
-	}
-	if f.info.Size != f.off {
-		return 0, bad("the object has %d bytes, %d were written", f.info.Size, f.off)
-	}
+// Verify reads the footer and page index back, in two ranged reads side by side, and compares them with what was written.
+func (f *file) Verify(ctx context.Context, r files.Reader) (int64, error) {
+	bad := fmt.Errorf
 	parts := [...][2]int64{{0, int64(len(magic))}, {f.tail, f.off - f.tail}}
 	src := make(sections, len(parts))
-	if err := each(len(parts), len(parts), func(i int) error {
-		b, err := readRange(ctx, store, f.info, parts[i][0], parts[i][1])
-		src[i] = section{parts[i][0], b}
-		return err
-	}); err != nil {
+	var g errgroup.Group
+	for i, p := range parts {
+		g.Go(func() error {
+			return fail.Guard("read back", func() error {
+				b, err := r.ReadRange(ctx, p[0], p[1])
+				src[i] = section{p[0], b}
+				return err
+			})
+		})
+	}
+	if err := g.Wait(); err != nil {
 		return 0, err
 	}
 	meta, err := src.footer(f.off)
 	if err != nil {
-		return 0, bad("%w", err)
+		return 0, err
 	}
 	if meta.NumRows != f.rows {
 		return 0, bad("the footer says %d rows, %d were written", meta.NumRows, f.rows)
 	}
-	if !reflect.DeepEqual([]format.SchemaElement(meta.Schema), elements) {
+	if !reflect.DeepEqual([]format.SchemaElement(meta.Schema), f.w.elements) {
 		return 0, bad("the schema is not the one that was written")
 	}
 	if len(meta.RowGroups) != len(f.groupRows) {
@@ -106,24 +106,6 @@ func checkChunk(m *format.ColumnMetaData, pages []format.PageLocation, at, rows 
 		return 0, fmt.Errorf("pages end at byte %d, the chunk at %d", end, start+m.TotalCompressedSize)
 	}
 	return end, nil
-}
-
-// readRange reads n bytes at off, all of them.
-func readRange(ctx context.Context, store objstore.Store, info objstore.Info, off, n int64) (b []byte, err error) {
-	body, err := store.ReadRange(ctx, info, off, n)
-	if err != nil {
-		return nil, err
-	}
-	defer func() {
-		if cerr := body.Close(); err == nil && cerr != nil {
-			err = fail.Wrap(fail.Temporary, cerr)
-		}
-	}()
-	b = make([]byte, n)
-	if _, err := io.ReadFull(body, b); err != nil {
-		return nil, fail.Wrap(fail.Temporary, err)
-	}
-	return b, nil
 }
 
 // sections are the parts of a file that were read back.

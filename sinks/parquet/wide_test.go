@@ -13,6 +13,7 @@ import (
 	"github.com/apache/arrow/go/v17/arrow/memory"
 	"github.com/parquet-go/parquet-go/format"
 
+	"github.com/sluice-data/sluice/internal/objstore/storetest"
 	"github.com/sluice-data/sluice/sinks"
 )
 
@@ -36,7 +37,7 @@ func TestFooterIsBounded(t *testing.T) {
 	for i := range recs {
 		recs[i] = rec
 	}
-	s, l, err := attempt(t.Context(), newMemStore(), recs, 1<<40)
+	s, l, err := attempt(t.Context(), storetest.NewMemory(), recs, 1<<40)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package parquet
+package files
 
 import (
 	"context"
@@ -51,7 +51,7 @@ func (s *sender) send(n int64, f func(ctx context.Context) error) error {
 		return err
 	}
 	if err := s.room.Acquire(s.ctx, n); err != nil {
-		return fail.Newf(fail.Temporary, "write parquet: %w", context.Cause(s.ctx))
+		return fail.Newf(fail.Temporary, "write files: %w", context.Cause(s.ctx))
 	}
 	s.g.Go(func() error {
 		defer s.room.Release(n)

@@ -1,4 +1,4 @@
-package parquet
+package storetest
 
 import (
 	"bytes"
@@ -17,51 +17,52 @@ import (
 	"github.com/sluice-data/sluice/internal/objstore"
 )
 
-// memStore keeps objects in memory, records every call and fails at the one it is told to.
-type memStore struct {
+// Memory is a store for tests of those who write: it keeps objects in memory, records every call and fails at the one it is told to.
+type Memory struct {
 	mu      sync.Mutex
-	objects map[string][]byte
-	open    map[*memUpload]bool
-	calls   []string
-	failAt  int // number of the call that fails; -1 = none
-	err     error
-	slow    time.Duration // what an abort takes
+	Objects map[string][]byte      // by key
+	Open    map[*MemoryUpload]bool // uploads
+	Calls   []string
+	FailAt  int // number of the call that fails; -1 = none
+	Err     error
+	Slow    time.Duration // what an abort takes
 }
 
-func newMemStore() *memStore {
-	return &memStore{objects: map[string][]byte{}, open: map[*memUpload]bool{}, failAt: -1}
+// NewMemory is an empty one.
+func NewMemory() *Memory {
+	return &Memory{Objects: map[string][]byte{}, Open: map[*MemoryUpload]bool{}, FailAt: -1}
 }
 
-func (m *memStore) call(name string, ref objstore.Ref) error {
+func (m *Memory) call(name string, ref objstore.Ref) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.calls = append(m.calls, name+" "+ref.Key[strings.LastIndexByte(ref.Key, '/')+1:])
-	if len(m.calls)-1 == m.failAt {
-		return m.err
+	m.Calls = append(m.Calls, name+" "+ref.Key[strings.LastIndexByte(ref.Key, '/')+1:])
+	if len(m.Calls)-1 == m.FailAt {
+		return m.Err
 	}
 	return nil
 }
 
-func (m *memStore) info(ref objstore.Ref) objstore.Info {
-	b := m.objects[ref.Key]
+func (m *Memory) info(ref objstore.Ref) objstore.Info {
+	b := m.Objects[ref.Key]
 	return objstore.Info{Ref: ref, Size: int64(len(b)), ETag: fmt.Sprintf("%x", md5.Sum(b))}
 }
 
-func (m *memStore) Stat(_ context.Context, ref objstore.Ref, _ objstore.Pin) (objstore.Info, error) {
+func (m *Memory) Stat(_ context.Context, ref objstore.Ref, _ objstore.Pin) (objstore.Info, error) {
 	return m.info(ref), m.call("stat", ref)
 }
 
-func (m *memStore) ReadRange(_ context.Context, info objstore.Info, off, n int64) (io.ReadCloser, error) {
+func (m *Memory) ReadRange(_ context.Context, info objstore.Info, off, n int64) (io.ReadCloser, error) {
 	if err := m.call("read", info.Ref); err != nil {
 		return nil, err
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	b := m.objects[info.Key]
+	b := m.Objects[info.Key]
 	return io.NopCloser(bytes.NewReader(b[min(off, int64(len(b))):min(off+n, int64(len(b)))])), nil
 }
 
-func (m *memStore) List(_ context.Context, prefix objstore.Ref) iter.Seq2[objstore.Info, error] {
+func (m *Memory) List(_ context.Context, prefix objstore.Ref) iter.Seq2[objstore.Info, error] {
 	return func(yield func(objstore.Info, error) bool) {
 		if err := m.call("list", prefix); err != nil {
 			yield(objstore.Info{}, err)
@@ -69,7 +70,7 @@ func (m *memStore) List(_ context.Context, prefix objstore.Ref) iter.Seq2[objsto
 		}
 		var found []objstore.Info
 		m.mu.Lock()
-		for k := range m.objects {
+		for k := range m.Objects {
 			if strings.HasPrefix(k, prefix.Key) {
 				found = append(found, m.info(objstore.Ref{Bucket: prefix.Bucket, Key: k}))
 			}
@@ -84,71 +85,72 @@ func (m *memStore) List(_ context.Context, prefix objstore.Ref) iter.Seq2[objsto
 	}
 }
 
-func (m *memStore) Put(_ context.Context, ref objstore.Ref, body []byte, _ string, _ bool) (objstore.Info, error) {
-	m.objects[ref.Key] = body
+func (m *Memory) Put(_ context.Context, ref objstore.Ref, body []byte, _ string, _ bool) (objstore.Info, error) {
+	m.Objects[ref.Key] = body
 	return m.info(ref), m.call("put", ref)
 }
 
-func (m *memStore) Replace(ctx context.Context, was objstore.Info, body []byte, typ string) (objstore.Info, error) {
+func (m *Memory) Replace(ctx context.Context, was objstore.Info, body []byte, typ string) (objstore.Info, error) {
 	return m.Put(ctx, was.Ref, body, typ, false)
 }
 
-func (m *memStore) Upload(_ context.Context, ref objstore.Ref, _ string) (objstore.Upload, error) {
+func (m *Memory) Upload(_ context.Context, ref objstore.Ref, _ string) (objstore.Upload, error) {
 	if err := m.call("upload", ref); err != nil {
 		return nil, err
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	u := &memUpload{store: m, ref: ref}
-	m.open[u] = true
+	u := &MemoryUpload{store: m, ref: ref}
+	m.Open[u] = true
 	return u, nil
 }
 
-func (m *memStore) AbortUploads(_ context.Context, ref objstore.Ref) (int, error) {
+func (m *Memory) AbortUploads(_ context.Context, ref objstore.Ref) (int, error) {
 	if err := m.call("abort-uploads", ref); err != nil {
 		return 0, err
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	n := 0
-	for u := range m.open {
+	for u := range m.Open {
 		if u.ref == ref {
-			delete(m.open, u)
+			delete(m.Open, u)
 			n++
 		}
 	}
 	return n, nil
 }
 
-func (m *memStore) Delete(_ context.Context, ref objstore.Ref) error {
+func (m *Memory) Delete(_ context.Context, ref objstore.Ref) error {
 	if err := m.call("delete", ref); err != nil {
 		return err
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	delete(m.objects, ref.Key)
+	delete(m.Objects, ref.Key)
 	return nil
 }
 
-type memUpload struct {
-	store   *memStore
+// MemoryUpload is an upload to a Memory.
+type MemoryUpload struct {
+	store   *Memory
 	ref     objstore.Ref
-	buf     []byte
+	Body    []byte
 	flushed bool
 }
 
-func (u *memUpload) Write(b []byte) (int, error) {
+func (u *MemoryUpload) Write(b []byte) (int, error) {
 	if u.flushed {
 		return 0, fail.Newf(fail.Internal, "write after flush")
 	}
 	if err := u.store.call("write", u.ref); err != nil {
 		return 0, err
 	}
-	u.buf = append(u.buf, b...)
+	u.Body = append(u.Body, b...)
 	return len(b), nil
 }
 
-func (u *memUpload) Flush(ctx context.Context) error {
+func (u *MemoryUpload) Flush(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return fail.Newf(fail.Temporary, "flush: %w", err)
 	}
@@ -156,7 +158,7 @@ func (u *memUpload) Flush(ctx context.Context) error {
 	return u.store.call("flush", u.ref)
 }
 
-func (u *memUpload) Complete(ctx context.Context) (objstore.Info, error) {
+func (u *MemoryUpload) Complete(ctx context.Context) (objstore.Info, error) {
 	if err := ctx.Err(); err != nil {
 		return objstore.Info{}, fail.Newf(fail.Temporary, "complete: %w", err)
 	}
@@ -165,24 +167,24 @@ func (u *memUpload) Complete(ctx context.Context) (objstore.Info, error) {
 	}
 	u.store.mu.Lock()
 	defer u.store.mu.Unlock()
-	if !u.store.open[u] {
+	if !u.store.Open[u] {
 		return objstore.Info{}, fail.Newf(fail.Temporary, "complete: %w", objstore.ErrLost)
 	}
-	delete(u.store.open, u)
-	u.store.objects[u.ref.Key] = u.buf
+	delete(u.store.Open, u)
+	u.store.Objects[u.ref.Key] = u.Body
 	return u.store.info(u.ref), nil
 }
 
-func (u *memUpload) Abort(ctx context.Context) error {
+func (u *MemoryUpload) Abort(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return fail.Newf(fail.Temporary, "abort under a cancelled context: %w", err)
 	}
 	if err := u.store.call("abort", u.ref); err != nil {
 		return err
 	}
-	time.Sleep(u.store.slow)
+	time.Sleep(u.store.Slow)
 	u.store.mu.Lock()
 	defer u.store.mu.Unlock()
-	delete(u.store.open, u)
+	delete(u.store.Open, u)
 	return nil
 }

@@ -1,9 +1,8 @@
-package parquet
+package files
 
 import (
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -13,6 +12,7 @@ import (
 	"github.com/apache/arrow/go/v17/arrow/memory"
 
 	"github.com/sluice-data/sluice/internal/fail"
+	"github.com/sluice-data/sluice/internal/objstore/storetest"
 	"github.com/sluice-data/sluice/pipeline"
 	"github.com/sluice-data/sluice/sinks"
 )
@@ -33,21 +33,14 @@ func zoneRecord(mem memory.Allocator, zone string, n int) arrow.Record {
 }
 
 // partitioned runs one attempt over records of a partition each.
-func partitioned(t *testing.T, store *memStore, recs []arrow.Record, target int64, by ...string) (*Sink, *pipeline.Ledger, error) {
+func partitioned(t *testing.T, store *storetest.Memory, recs []arrow.Record, target int64, by ...string) (*Sink, *pipeline.Ledger, error) {
 	t.Helper()
 	ctx, l := t.Context(), &pipeline.Ledger{}
-	s, err := New(sinks.Request{Schema: recs[0].Schema(), PartitionBy: by, Store: store, Dir: dir, RunID: runID, TargetFileSize: target})
+	s, err := New(lines, sinks.Request{Schema: recs[0].Schema(), PartitionBy: by, Store: store, Dir: dir, RunID: runID, TargetFileSize: target})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return s, l, publish(ctx, s, l, recs)
-}
-
-// idle reports the blocks that are not back in the pool.
-func (p *blockPool) idle(made int) int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return made - len(p.free)
 }
 
 // Each partition's rows are in files of its own folder, without the partition columns, numbered from 0.
@@ -66,7 +59,7 @@ func TestPartitions(t *testing.T) {
 		{0, []string{"zone=a b/ 0 1000", "zone=c%2Fd/ 0 500", "zone=__HIVE_DEFAULT_PARTITION__/ 0 500"}},
 		{1, []string{"zone=a b/ 0 500", "zone=a b/ 1 500", "zone=c%2Fd/ 0 500", "zone=__HIVE_DEFAULT_PARTITION__/ 0 500"}},
 	} {
-		store := newMemStore()
+		store := storetest.NewMemory()
 		s, l, err := partitioned(t, store, recs, c.target, "zone")
 		if err != nil || l.Written != 2000 {
 			t.Fatalf("%d rows: %v", l.Written, err)
@@ -75,13 +68,12 @@ func TestPartitions(t *testing.T) {
 		for _, f := range s.Files() {
 			folder := f.Ref.Key[len("out/") : strings.LastIndexByte(f.Ref.Key, '/')+1]
 			var n int
-			if _, err := fmt.Sscanf(f.Ref.Key[len("out/")+len(folder):], "part-"+runID+"-%05d.parquet", &n); err != nil {
+			if _, err := fmt.Sscanf(f.Ref.Key[len("out/")+len(folder):], "part-"+runID+"-%05d.lines", &n); err != nil {
 				t.Fatal(f.Ref.Key, err)
 			}
 			got = append(got, fmt.Sprintf("%s %d %d", folder, n, f.Rows))
-			file := open(t, store.objects[f.Ref.Key])
-			if cols := file.Schema().Columns(); len(cols) != 1 || cols[0][0] != "n" {
-				t.Errorf("%s has columns %v", f.Ref.Key, cols)
+			if head, _, _ := strings.Cut(string(store.Objects[f.Ref.Key]), "\n"); head != "n" {
+				t.Errorf("%s has columns %v", f.Ref.Key, head)
 			}
 			zone := f.Partition["zone"]
 			if want := map[string]string{"zone=a b/": "a b", "zone=c%2Fd/": "c/d"}[folder]; zone.Text != want || zone.Null != (want == "") {
@@ -94,7 +86,7 @@ func TestPartitions(t *testing.T) {
 		if folders := s.folders; !slices.Equal(folders, []string{"zone=a b/", "zone=c%2Fd/", "zone=__HIVE_DEFAULT_PARTITION__/"}) {
 			t.Errorf("folders %q", folders)
 		}
-		if n := s.pool.idle(1); n > 0 {
+		if n := s.writer.(*lineWriter).made.Load(); n > 0 {
 			t.Errorf("%d blocks are not released", n)
 		}
 	}
@@ -104,39 +96,22 @@ func TestPartitions(t *testing.T) {
 func TestPartitionsOfNothing(t *testing.T) {
 	rec := zoneRecord(memory.DefaultAllocator, "a", 0)
 	defer rec.Release()
-	store := newMemStore()
-	if s, l, err := partitioned(t, store, []arrow.Record{rec}, 0, "zone"); err != nil || l.Written != 0 || len(s.Files()) != 0 || len(store.objects) != 0 {
-		t.Fatalf("%v, %d objects", err, len(store.objects))
+	store := storetest.NewMemory()
+	if s, l, err := partitioned(t, store, []arrow.Record{rec}, 0, "zone"); err != nil || l.Written != 0 || len(s.Files()) != 0 || len(store.Objects) != 0 {
+		t.Fatalf("%v, %d objects", err, len(store.Objects))
 	}
 }
 
 // A file that is large is not held back until its end.
 func TestLargePartition(t *testing.T) {
-	rng := rand.New(rand.NewPCG(1, 2))
-	b := array.NewRecordBuilder(memory.DefaultAllocator, arrow.NewSchema([]arrow.Field{byZone.Field(0), {Name: "blob", Type: arrow.BinaryTypes.Binary}}, nil))
-	defer b.Release()
-	var recs []arrow.Record
-	for range 3 {
-		for range 3000 {
-			v := make([]byte, 1000)
-			for i := range v {
-				v[i] = byte(rng.Uint32())
-			}
-			b.Field(0).(*array.StringBuilder).Append("a")
-			b.Field(1).(*array.BinaryBuilder).Append(v)
-		}
-		recs = append(recs, b.NewRecord())
-		defer recs[len(recs)-1].Release()
-	}
-	store := newMemStore()
-	s, l, err := partitioned(t, store, recs, 0, "zone")
-	if err != nil || l.Written != 9000 || len(s.Files()) != 1 {
+	rec := zoneRecord(memory.DefaultAllocator, "a", 700_000)
+	defer rec.Release()
+	store := storetest.NewMemory()
+	s, l, err := partitioned(t, store, []arrow.Record{rec, rec, rec}, 0, "zone")
+	if err != nil || l.Written != 2_100_000 || len(s.Files()) != 1 {
 		t.Fatalf("%d rows in %d files: %v", l.Written, len(s.Files()), err)
 	}
-	if n := len(open(t, store.objects[s.Files()[0].Ref.Key]).RowGroups()); n != 3 {
-		t.Errorf("%d row groups, want 3", n)
-	}
-	if first, last := slices.Index(store.calls, "write part-"+runID+"-00000.parquet"), len(store.calls); first < 0 || first > last/2 {
+	if first, last := slices.Index(store.Calls, "write part-"+runID+"-00000.lines"), len(store.Calls); first < 0 || first > last/2 {
 		t.Errorf("the first byte was sent at call %d of %d", first, last)
 	}
 }
@@ -153,24 +128,24 @@ func TestPartitionFailureAtEveryCall(t *testing.T) {
 	}
 	lost := errors.New("lost")
 	for n := 0; ; n++ {
-		store := newMemStore()
-		store.failAt, store.err = n, lost
+		store := storetest.NewMemory()
+		store.FailAt, store.Err = n, lost
 		s, l, err := partitioned(t, store, recs, 1, "zone")
 		if err == nil {
-			if len(store.calls) > n {
-				t.Fatalf("call %d (%s) failed and nobody noticed", n, store.calls[n])
+			if len(store.Calls) > n {
+				t.Fatalf("call %d (%s) failed and nobody noticed", n, store.Calls[n])
 			}
 			if n < 25 || l.Written != 250 || len(s.Files()) != 5 {
 				t.Fatalf("passed after %d calls with %d rows in %d files", n, l.Written, len(s.Files()))
 			}
 			return
 		}
-		where := fmt.Sprintf("call %d (%s)", n, store.calls[n])
+		where := fmt.Sprintf("call %d (%s)", n, store.Calls[n])
 		if !errors.Is(err, lost) {
 			t.Errorf("%s: error became %v", where, err)
 		}
-		if len(store.open) != 0 {
-			t.Errorf("%s: %d uploads left open", where, len(store.open))
+		if len(store.Open) != 0 {
+			t.Errorf("%s: %d uploads left open", where, len(store.Open))
 		}
 		if s.Files() != nil || l.Written != 0 {
 			t.Errorf("%s: %d files, %d rows are said to be written", where, len(s.Files()), l.Written)
@@ -181,7 +156,7 @@ func TestPartitionFailureAtEveryCall(t *testing.T) {
 			}
 		}
 		// The next attempt has one file less in each folder, and knows of one that it has nothing for.
-		store.failAt = -1
+		store.FailAt = -1
 		next, _, err := partitioned(t, store, recs[:1], 0, "zone")
 		if err != nil {
 			t.Fatal(err)
@@ -190,8 +165,8 @@ func TestPartitionFailureAtEveryCall(t *testing.T) {
 		if err := clearAfter(t, next, gone); err != nil {
 			t.Errorf("%s: clearing: %v", where, err)
 		}
-		if len(store.objects) != 1 || len(store.open) != 0 {
-			t.Errorf("%s: %d objects and %d uploads survive the clearing", where, len(store.objects), len(store.open))
+		if len(store.Objects) != 1 || len(store.Open) != 0 {
+			t.Errorf("%s: %d objects and %d uploads survive the clearing", where, len(store.Objects), len(store.Open))
 		}
 	}
 }
@@ -201,7 +176,7 @@ func TestMixedPartitions(t *testing.T) {
 	a, b := zoneRecord(memory.DefaultAllocator, "a", 2), zoneRecord(memory.DefaultAllocator, "b", 2)
 	defer a.Release()
 	defer b.Release()
-	s, err := New(sinks.Request{Schema: byZone, PartitionBy: []string{"zone"}, Store: newMemStore(), Dir: dir, RunID: runID})
+	s, err := New(lines, sinks.Request{Schema: byZone, PartitionBy: []string{"zone"}, Store: storetest.NewMemory(), Dir: dir, RunID: runID})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -237,7 +212,7 @@ func concat(t *testing.T, as ...arrow.Array) arrow.Array {
 
 func TestPartitionColumnsAreChecked(t *testing.T) {
 	for want, by := range map[string][]string{"want one column": {"nowhere"}, "named once": {"zone", "zone"}, "every column": {"n", "zone"}} {
-		_, err := New(sinks.Request{Schema: byZone, PartitionBy: by, Store: newMemStore(), Dir: dir, RunID: runID})
+		_, err := New(lines, sinks.Request{Schema: byZone, PartitionBy: by, Store: storetest.NewMemory(), Dir: dir, RunID: runID})
 		if fail.KindOf(err) != fail.Usage || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v: %v, want one about %q", by, err, want)
 		}

@@ -1,4 +1,4 @@
-package parquet
+package files
 
 import (
 	"context"
@@ -12,12 +12,15 @@ import (
 	"github.com/sluice-data/sluice/internal/objstore"
 )
 
+// prefixOf is what the names of a run's files begin with.
+func prefixOf(runID string) string { return "part-" + runID + "-" }
+
 // tidy deletes a run's completed objects in the folders, but for those in keep.
-func tidy(ctx context.Context, store objstore.Store, dir objstore.Ref, runID string, folders []string, keep map[string]bool) error {
+func (f Format) tidy(ctx context.Context, store objstore.Store, dir objstore.Ref, runID string, folders []string, keep map[string]bool) error {
 	return inAll(folders, func(folder string) error {
-		prefix := dir.Join(folder + "part-" + runID + "-")
+		prefix := dir.Join(folder + prefixOf(runID))
 		var first error
-		for info, err := range parts(ctx, store, prefix) {
+		for info, err := range f.parts(ctx, store, prefix) {
 			if err == nil && !keep[info.Key] {
 				err = store.Delete(ctx, info.Ref)
 			}
@@ -32,22 +35,22 @@ func tidy(ctx context.Context, store objstore.Store, dir objstore.Ref, runID str
 // AbortOthers aborts the open uploads of other attempts, in this one's folders and those given.
 func (s *Sink) AbortOthers(ctx context.Context, folders []string) error {
 	gap := 1
-	if s.parts != nil && s.set.fileSize < 2*wholeFile {
+	if s.parts != nil && s.size < 2*wholeFile {
 		gap = filesAtOnce // files of a folder may have been sent side by side, in any order
 	}
 	places := s.places(folders)
 	atOnce := max(2, filesAtOnce/max(1, len(places)))
 	return inAll(places, func(folder string) error {
 		have := s.numbers[folder]
-		prefix := s.req.Dir.Join(folder + "part-" + s.req.RunID + "-")
+		prefix := s.req.Dir.Join(folder + prefixOf(s.req.RunID))
 		var unlisted error
-		for info, err := range parts(ctx, s.req.Store, prefix) {
+		for info, err := range s.format.parts(ctx, s.req.Store, prefix) {
 			if unlisted = err; err == nil {
-				n, _ := partNumber(info.Key, prefix.Key)
+				n, _ := s.format.number(info.Key, prefix.Key)
 				have = max(have, n+1)
 			}
 		}
-		part := func(n int) objstore.Ref { return part(s.req.Dir, folder, s.req.RunID, n) }
+		part := func(n int) objstore.Ref { return s.part(folder, n) }
 		return errors.Join(unlisted, abortParts(ctx, s.req.Store, part, have, gap, atOnce))
 	})
 }
@@ -80,13 +83,13 @@ func (s *Sink) places(folders []string) []string {
 }
 
 // parts are the completed parts below prefix.
-func parts(ctx context.Context, store objstore.Store, prefix objstore.Ref) iter.Seq2[objstore.Info, error] {
+func (f Format) parts(ctx context.Context, store objstore.Store, prefix objstore.Ref) iter.Seq2[objstore.Info, error] {
 	return func(yield func(objstore.Info, error) bool) {
 		for info, err := range store.List(ctx, prefix) {
 			if errors.Is(err, objstore.ErrNotExist) {
 				return // nor does anything below it
 			}
-			if _, ok := partNumber(info.Key, prefix.Key); (ok || err != nil) && !yield(info, err) {
+			if _, ok := f.number(info.Key, prefix.Key); (ok || err != nil) && !yield(info, err) {
 				return
 			}
 		}
@@ -119,11 +122,14 @@ func abortParts(ctx context.Context, store objstore.Store, part func(n int) objs
 	return first
 }
 
-// partNumber is n of a key that part made, below the given prefix; else -1.
-func partNumber(key, prefix string) (int, bool) {
-	digits, ok := strings.CutSuffix(strings.TrimPrefix(key, prefix), ".parquet")
-	if n, err := strconv.Atoi(digits); ok && len(digits) >= 5 && err == nil && n >= 0 {
-		return n, true
+// number is n of a key that part made, below the given prefix.
+func (f Format) number(key, prefix string) (int, bool) {
+	name := strings.TrimPrefix(key, prefix)
+	for _, ext := range f.Extensions {
+		digits, ok := strings.CutSuffix(name, ext)
+		if n, err := strconv.Atoi(digits); ok && len(digits) >= 5 && err == nil && n >= 0 {
+			return n, true
+		}
 	}
 	return -1, false
 }

@@ -1,10 +1,7 @@
-package parquet
+package files
 
 import (
-	"context"
-
 	"github.com/apache/arrow/go/v17/arrow"
-	"github.com/apache/arrow/go/v17/arrow/array"
 
 	"github.com/sluice-data/sluice/internal/fail"
 	"github.com/sluice-data/sluice/internal/hive"
@@ -77,7 +74,7 @@ func (p *partitioning) folder(rec arrow.Record) (string, []hive.Value, error) {
 	}
 	path := hive.Folder(p.names, first)
 	if other := hive.Folder(p.names, last); other != path {
-		return "", nil, fail.Newf(fail.Internal, "write parquet: a record has rows of %s and of %s", path, other)
+		return "", nil, fail.Newf(fail.Internal, "write files: a record has rows of %s and of %s", path, other)
 	}
 	return path, first, nil
 }
@@ -101,53 +98,3 @@ func (s *Sink) Apart(a, b arrow.Record) bool {
 }
 
 var _ pipeline.Divider = (*Sink)(nil)
-
-// partitionEncoder takes the partition columns off the records and gives their values to the block.
-type partitionEncoder struct {
-	*encoder
-	parts *partitioning
-}
-
-// partitionBlock is a row group of one partition.
-type partitionBlock struct {
-	*block
-	folder string
-	values []hive.Value
-}
-
-func (e *partitionEncoder) Encode(ctx context.Context, recs []arrow.Record) (pipeline.Block, error) {
-	out := &partitionBlock{}
-	inner := make([]arrow.Record, 0, len(recs))
-	defer func() {
-		for _, r := range inner {
-			r.Release()
-		}
-	}()
-	for _, rec := range recs {
-		if err := checkSchema(e.parts.whole, rec.Schema()); err != nil {
-			return nil, err
-		}
-		if rec.NumRows() == 0 {
-			continue
-		}
-		path, values, err := e.parts.folder(rec)
-		if err != nil {
-			return nil, err
-		}
-		if out.values != nil && path != out.folder {
-			return nil, fail.Newf(fail.Internal, "write parquet: a block has rows of %s and of %s", out.folder, path)
-		}
-		out.folder, out.values = path, values
-		cols := make([]arrow.Array, len(e.parts.rest))
-		for i, c := range e.parts.rest {
-			cols[i] = rec.Column(c)
-		}
-		inner = append(inner, array.NewRecord(e.parts.files, cols, rec.NumRows()))
-	}
-	b, err := e.encoder.Encode(ctx, inner)
-	if err != nil {
-		return nil, err
-	}
-	out.block = b.(*block)
-	return out, nil
-}

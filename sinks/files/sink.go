@@ -1,6 +1,4 @@
-// Package parquet is the destination that writes Parquet files: a column-chunk encoder of its own, straight from Arrow
-// arrays, over parquet-go's format and thrift packages, and parquet-go's reader to verify what the store gives back.
-package parquet
+package files
 
 import (
 	"context"
@@ -9,7 +7,6 @@ import (
 
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/memory"
-	"github.com/parquet-go/parquet-go/format"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/sluice-data/sluice/internal/fail"
@@ -19,40 +16,20 @@ import (
 	"github.com/sluice-data/sluice/sinks"
 )
 
-func init() {
-	sinks.Register(sinks.Destination{
-		Name: "parquet",
-		Doc: "Parquet files part-<run id>-<nnnnn>.parquet below uri, in row order, each of about target_file_size. They are " +
-			"uploaded while the run goes on and become visible together at its commit, after which each footer is read back. " +
-			"With partition_by each partition's rows are in a folder of their own, day=2024-01-01/, and the partition columns are in the folders' names only.",
-		Example: "sink:\n  uri: s3://curated/trips_daily/\n  target_file_size: 256MB\n  parquet: {compression: zstd, level: 3}\n",
-		Open: func(_ context.Context, req sinks.Request) (sinks.Sink, error) {
-			s, err := New(req)
-			if err != nil {
-				return nil, err
-			}
-			return s, nil
-		},
-		Tidy: tidy,
-	})
-}
-
-const contentType = "application/vnd.apache.parquet"
+const defaultFileSize = 256 << 20
 
 // abortsAtOnce is how many uploads are given up at the same time: a run may have thousands open, and seconds to go.
 const abortsAtOnce = 16
 
-// Sink writes row groups to files in row order. Its uploads stay open until Commit.
+// Sink writes blocks to files in row order. Its uploads stay open until Commit.
 type Sink struct {
-	req      sinks.Request
-	set      settings
-	elements []format.SchemaElement
-	leaves   []leaf
-	schema   *arrow.Schema // of the files
-	parts    *partitioning // nil: all rows go to one folder
+	format Format
+	req    sinks.Request
+	size   int64         // that a file should have
+	schema *arrow.Schema // of the files
+	writer Writer
+	parts  *partitioning // nil: all rows go to one folder
 
-	pool     blockPool
-	encoders atomic.Int64 // bytes the encoders hold
 	metadata atomic.Int64 // bytes of footers in the making
 
 	files     []*file // the last one is being written unless finished
@@ -67,37 +44,38 @@ type Sink struct {
 
 var _ sinks.Sink = (*Sink)(nil)
 
-// New checks the schema and the options. Errors are of kind Usage: a type Parquet has no place for (null, duration, union
-// …), names used twice, an unknown codec or level. Nothing is written yet.
-func New(req sinks.Request) (*Sink, error) {
-	set, err := settle(req)
-	if err != nil {
-		return nil, err
+// New checks the schema and the options. Errors are of kind Usage. Nothing is written yet.
+func New(f Format, req sinks.Request) (*Sink, error) {
+	switch {
+	case req.TargetFileSize < 0:
+		return nil, fail.Newf(fail.Usage, "target file size is negative: %d", req.TargetFileSize)
+	case req.TargetFileSize == 0:
+		req.TargetFileSize = defaultFileSize
 	}
 	parts, err := newPartitioning(req)
 	if err != nil {
 		return nil, err
 	}
-	s := &Sink{req: req, set: set, schema: req.Schema, parts: parts, numbers: map[string]int{}}
+	s := &Sink{format: f, req: req, size: req.TargetFileSize, schema: req.Schema, parts: parts, numbers: map[string]int{}}
 	if parts != nil {
 		s.schema = parts.files
 	}
-	if s.elements, s.leaves, err = buildSchema(s.schema); err != nil {
+	if s.writer, err = f.Open(Request{Schema: s.schema, Options: req.Options, KeyValue: req.KeyValue, CreatedBy: req.CreatedBy}); err != nil {
 		return nil, err
 	}
 	return s, nil
 }
 
-// NewEncoder makes the encoder of one lane. It takes its memory from reused buffers of its own, not from mem.
-func (s *Sink) NewEncoder(memory.Allocator) (pipeline.Encoder, error) {
-	e, err := newEncoder(s.schema, s.leaves, s.set, &s.pool, &s.encoders)
-	if err != nil || s.parts == nil {
-		return e, err
+// NewEncoder makes the encoder of one lane.
+func (s *Sink) NewEncoder(mem memory.Allocator) (pipeline.Encoder, error) {
+	e, err := s.writer.NewEncoder(mem)
+	if err != nil {
+		return nil, err
 	}
-	return &partitionEncoder{e, s.parts}, nil
+	return &encoder{format: s.format.Name, schema: s.req.Schema, parts: s.parts, to: e}, nil
 }
 
-// Write appends b's row group to the current file, or to a new one where that brings the file nearer to its target size, or
+// Write appends b to the current file, or to a new one where that brings the file nearer to its target size, or
 // where another partition begins. It releases b. A block without rows leaves no trace.
 func (s *Sink) Write(ctx context.Context, b pipeline.Block) error {
 	kept := false
@@ -106,26 +84,20 @@ func (s *Sink) Write(ctx context.Context, b pipeline.Block) error {
 			b.Release()
 		}
 	}()
-	at := &partitionBlock{}
-	switch b := b.(type) {
-	case *block:
-		at.block = b
-	case *partitionBlock:
-		at = b
-	}
+	at, ok := b.(*block)
 	switch {
-	case at.block == nil || (at.values != nil) != (s.parts != nil) && at.rows > 0:
-		return fail.Newf(fail.Internal, "write parquet: block is a %T", b)
+	case !ok:
+		return fail.Newf(fail.Internal, "write %s: block is a %T", s.format.Name, b)
 	case s.ended, s.flushed:
-		return fail.Newf(fail.Internal, "write parquet: the sink has ended")
-	case at.rows == 0:
+		return fail.Newf(fail.Internal, "write %s: the sink has ended", s.format.Name)
+	case at.Rows() == 0:
 		return nil
 	}
 	if err := ctx.Err(); err != nil {
-		return fail.Newf(fail.Temporary, "write parquet: %w", err)
+		return fail.Newf(fail.Temporary, "write %s: %w", s.format.Name, err)
 	}
 	f := s.current()
-	if f != nil && (f.folder != at.folder || f.has() && s.full(f, int64(len(at.body.buf)))) {
+	if f != nil && (f.folder != at.folder || f.has() && s.full(f, at.Size())) {
 		if err := s.finish(ctx, f); err != nil {
 			return err
 		}
@@ -140,10 +112,10 @@ func (s *Sink) Write(ctx context.Context, b pipeline.Block) error {
 		}
 	}
 	if s.parts == nil {
-		return s.append(f, at.block)
+		return s.append(f, at.Block)
 	}
-	f.waiting = append(f.waiting, at.block)
-	f.held += int64(len(at.body.buf))
+	f.waiting = append(f.waiting, at.Block)
+	f.held += at.Size()
 	kept = true
 	if f.upload == nil && f.held < wholeFile {
 		return nil
@@ -175,18 +147,20 @@ func (s *Sink) flush(ctx context.Context, f *file) error {
 	return nil
 }
 
-func (s *Sink) append(f *file, b *block) error {
-	before := f.memory
-	err := f.append(s.leaves, b)
-	s.metadata.Add(f.memory - before)
+func (s *Sink) append(f *file, b Block) error {
+	before := f.content.Memory()
+	err := f.content.Append(f, b)
+	s.metadata.Add(f.content.Memory() - before)
+	if err == nil {
+		f.rows += b.Rows()
+	}
 	return err
 }
 
-// full says whether f has all the row groups it may have, or is nearer to the target size without n bytes more.
+// full says whether f has all the blocks it may have, or is nearer to the target size without n bytes more.
 func (s *Sink) full(f *file, n int64) bool {
 	size := f.off + f.held
-	groups := len(f.groups) + len(f.waiting)
-	return groups >= maxRowGroups || (groups+1)*len(s.leaves) > maxChunks || size+n-s.set.fileSize > s.set.fileSize-size
+	return !f.content.Room(len(f.waiting)+1) || size+n-s.size > s.size-size
 }
 
 // current is the file being written, or nil.
@@ -198,8 +172,8 @@ func (s *Sink) current() *file {
 }
 
 // next begins a file in b's folder.
-func (s *Sink) next(b *partitionBlock) *file {
-	f := &file{folder: b.folder, ref: part(s.req.Dir, b.folder, s.req.RunID, s.numbers[b.folder])}
+func (s *Sink) next(b *block) *file {
+	f := &file{folder: b.folder, ref: s.part(b.folder, s.numbers[b.folder]), content: s.writer.NewFile()}
 	if s.parts != nil {
 		f.partition = make(map[string]hive.Value, len(b.values))
 		for i, v := range b.values {
@@ -216,7 +190,7 @@ func (s *Sink) next(b *partitionBlock) *file {
 
 // open begins f's upload.
 func (s *Sink) open(ctx context.Context, f *file) error {
-	up, err := s.req.Store.Upload(ctx, f.ref, contentType)
+	up, err := s.req.Store.Upload(ctx, f.ref, s.writer.ContentType())
 	if err != nil {
 		return err
 	}
@@ -225,8 +199,8 @@ func (s *Sink) open(ctx context.Context, f *file) error {
 }
 
 // part is the object of the run's nth file in a folder.
-func part(dir objstore.Ref, folder, runID string, n int) objstore.Ref {
-	return dir.Join(fmt.Sprintf("%spart-%s-%05d.parquet", folder, runID, n))
+func (s *Sink) part(folder string, n int) objstore.Ref {
+	return s.req.Dir.Join(fmt.Sprintf("%s%s%05d%s", folder, prefixOf(s.req.RunID), n, s.writer.Extension()))
 }
 
 // finish ends f: all of it goes to the store, in the background where there may be many.
@@ -244,22 +218,23 @@ func (s *Sink) finish(ctx context.Context, f *file) error {
 	return err
 }
 
-// close writes f's footer and waits until the store has all of it.
+// close writes what f ends with and waits until the store has all of it.
 func (s *Sink) close(ctx context.Context, f *file) error {
-	held := f.memory
-	if err := f.finish(ctx, s.elements, len(s.leaves), s.req.KeyValue, s.req.CreatedBy); err != nil {
-		return err
+	held := f.content.Memory()
+	err := f.content.Finish(f)
+	s.metadata.Add(f.content.Memory() - held)
+	if err != nil {
+		return fail.Wrap(fail.Internal, err)
 	}
-	s.metadata.Add(-held)
-	return nil
+	return fail.Wrap(fail.Temporary, f.upload.Flush(ctx))
 }
 
-// Commit completes all uploads, reads every footer back from the store and sets l.Written to the rows found there. A run
+// Commit completes all uploads, reads every file back from the store and sets l.Written to the rows found there. A run
 // without rows leaves one file with none. On error the uploads that are still open are aborted; files that were completed
 // already are not deleted, because another attempt of the run has files of the same names: what commits clears them.
 func (s *Sink) Commit(ctx context.Context, l *pipeline.Ledger) error {
 	if s.ended {
-		return fail.Newf(fail.Internal, "commit parquet: the sink has ended")
+		return fail.Newf(fail.Internal, "commit %s: the sink has ended", s.format.Name)
 	}
 	var files []sinks.File
 	err := s.Flush(ctx)
@@ -295,7 +270,7 @@ func (s *Sink) Flush(ctx context.Context) error {
 
 func (s *Sink) flushAll(ctx context.Context) error {
 	if len(s.files) == 0 && s.parts == nil {
-		if err := s.open(ctx, s.next(&partitionBlock{})); err != nil {
+		if err := s.open(ctx, s.next(&block{})); err != nil {
 			return err
 		}
 	}
@@ -321,7 +296,7 @@ func (s *Sink) publish(ctx context.Context) ([]sinks.File, error) {
 	if err := each(len(s.files), atOnce, func(i int) error {
 		f := s.files[i]
 		if err := ctx.Err(); err != nil {
-			return fail.Newf(fail.Temporary, "commit parquet: %w", err).In(f.ref.String())
+			return fail.Newf(fail.Temporary, "commit %s: %w", s.format.Name, err).In(f.ref.String())
 		}
 		info, err := f.upload.Complete(ctx)
 		if err != nil {
@@ -335,7 +310,7 @@ func (s *Sink) publish(ctx context.Context) ([]sinks.File, error) {
 	out := make([]sinks.File, len(s.files))
 	err := each(len(s.files), atOnce, func(i int) error {
 		f := s.files[i]
-		rows, err := f.verify(ctx, s.req.Store, s.elements)
+		rows, err := f.verify(ctx, s.req.Store)
 		out[i] = sinks.File{URI: f.ref.String(), Ref: f.ref, Size: f.info.Size, Rows: rows, ETag: f.info.ETag, Partition: f.partition}
 		return err
 	})
@@ -378,4 +353,4 @@ func (s *Sink) Files() []sinks.File { return s.published }
 
 // Memory is about how many bytes encoders, blocks and footers in the making hold. The uploads' own part buffers come on
 // top. It may be called at any time.
-func (s *Sink) Memory() int64 { return s.encoders.Load() + s.pool.held.Load() + s.metadata.Load() }
+func (s *Sink) Memory() int64 { return s.writer.Memory() + s.metadata.Load() }
