@@ -16,15 +16,19 @@ import (
 	"github.com/sluice-data/sluice/internal/expr"
 	"github.com/sluice-data/sluice/internal/spec"
 	"github.com/sluice-data/sluice/pipeline"
+	"github.com/sluice-data/sluice/transforms/internal/join"
 )
 
 func init() {
 	Register(Def{
 		Name: "assert",
-		Doc: "Holds the rows that come by to a list of expectations: not_null (a column or several), accepted_values, range (min, max), regex, expression, row_count (min, max) and " +
+		Doc: "Holds the rows that come by to a list of expectations: not_null (a column or several), accepted_values, range (min, max), regex, expression, referential " +
+			"(the values of a column are those of a column of a reference table, given as for lookup: {zone_id: {uri: s3://ref/zones.csv, column: id}}; the column's name may be left out where it is the same), " +
+			"unique (no two rows have the same value in a column or, of a list, in all of them together; it brings the rows together as dedupe does), row_count (min, max) and " +
 			"freshness (the newest value of a column is no older than a time span before now()). severity says what follows when one is broken: fail (the default; the run commits nothing), " +
-			"quarantine (the row is rejected; not for row_count and freshness), or warn (it stands in the manifest and the log). Null satisfies all but not_null. What was found is in the manifest's checks.",
+			"quarantine (the row is rejected, of unique all but the first; not for row_count and freshness), or warn (it stands in the manifest and the log). Null satisfies all but not_null. What was found is in the manifest's checks.",
 		Example: "- assert: [{not_null: [trip_id]}, {range: {fare: {min: 0, max: 1000}}, severity: warn}, {row_count: {min: 1}}]",
+		Tables:  assertTables,
 		Bind:    bindAssert,
 	})
 }
@@ -52,23 +56,39 @@ func bindAssert(env Env, n *spec.Node, in *arrow.Schema) (Bound, error) {
 	if len(items) == 0 {
 		return Bound{}, n.Errorf("assert needs at least one expectation")
 	}
-	b := assertBinder{env: env, in: in, a: &assert{schema: in, now: env.Expr.Now}}
+	b := assertBinder{env: env, in: in, a: &assert{in: in, out: everything(in), now: env.Expr.Now}}
 	for _, it := range items {
 		if err := b.item(it); err != nil {
 			return Bound{}, err
 		}
 	}
+	var all []Bound
+	if len(b.a.all) > 0 { // what is asked of single rows comes first: there they still know where they are from
+		all = append(all, b.a.bound())
+	}
+	all = append(all, b.last...)
+	all[0].Then = all[1:]
+	return all[0], nil
+}
+
+// bound is the step as it is bound.
+func (a *assert) bound() Bound {
 	var used, says []string
-	for _, x := range b.a.all {
-		if x.cond != nil {
-			used = append(used, x.cond.Columns()...)
+	for _, x := range a.all {
+		for _, p := range []*expr.Program{x.cond, x.newest} {
+			if p != nil {
+				used = append(used, p.Columns()...)
+			}
+		}
+		if x.ref != nil {
+			used = append(used, x.ref.key.prog.Columns()...)
 		}
 		if x.column >= 0 {
-			used = append(used, in.Field(x.column).Name)
+			used = append(used, a.in.Field(x.column).Name)
 		}
 		says = append(says, x.text+" ("+x.severity+")")
 	}
-	return Bound{Step: b.a, Needs: also(used), Explain: "assert " + strings.Join(says, ", "), Verify: b.a.findings}, nil
+	return Bound{Step: a, Needs: also(used), Explain: "assert " + strings.Join(says, ", "), Verify: a.findings}
 }
 
 // assertBinder reads the expectations.
@@ -76,9 +96,11 @@ type assertBinder struct {
 	env Env
 	in  *arrow.Schema
 	a   *assert
+	// last are the steps of those about rows together, behind all others.
+	last []Bound
 }
 
-var expectations = []string{"not_null", "accepted_values", "range", "regex", "expression", "row_count", "freshness"}
+var expectations = []string{"not_null", "unique", "accepted_values", "range", "regex", "expression", "referential", "row_count", "freshness"}
 
 func (b *assertBinder) item(it *spec.Node) error {
 	entries, err := it.Map(append([]string{"name", "severity"}, expectations...)...)
@@ -120,6 +142,10 @@ func (b *assertBinder) item(it *spec.Node) error {
 		return b.columns(kind.Value, func(at *spec.Node, i int, name string) error {
 			return b.condition(x, at, i, "not_null "+name, expr.QuoteName(name)+" IS NOT NULL")
 		})
+	case "unique":
+		more, err := b.unique(x, kind.Value)
+		b.last = append(b.last, more...)
+		return err
 	case "expression":
 		if x.cond, err = compileBool(b.env, kind.Value, b.in); err != nil {
 			return err
@@ -140,6 +166,8 @@ func (b *assertBinder) item(it *spec.Node) error {
 		name := b.in.Field(i).Name
 		col := expr.QuoteName(name)
 		switch kind.Key {
+		case "referential":
+			return b.referential(x, e, i)
 		case "freshness":
 			return b.freshness(x, e.Value, i, name)
 		case "regex":
@@ -317,6 +345,7 @@ type expectation struct {
 	cond                 *expr.Program // true or null where a row satisfies it; nil for those about all rows
 	rows                 bool          // row_count
 	least, most          string        // of row_count
+	ref                  *reference    // of referential
 	newest               *expr.Program // of freshness: seconds since the epoch
 	age                  time.Duration
 }
@@ -332,9 +361,10 @@ type tally struct {
 
 // assert is the step; its tallies are shared by its lanes.
 type assert struct {
-	schema *arrow.Schema
-	now    time.Time
-	all    []expectation
+	in  *arrow.Schema
+	out view
+	now time.Time
+	all []expectation
 
 	mu      sync.Mutex // the lanes add what a batch came to; never held while computing
 	count   int64
@@ -347,14 +377,22 @@ func (a *assert) add(x expectation) {
 }
 
 func (a *assert) Name() string          { return "assert" }
-func (a *assert) Schema() *arrow.Schema { return a.schema }
+func (a *assert) Schema() *arrow.Schema { return a.out.schema }
 func (a *assert) NewStage(mem memory.Allocator) (pipeline.Stage, error) {
-	return &assertStage{a, mem}, nil
+	s := &assertStage{a: a, mem: mem, probes: make([]*join.Probe, len(a.all))}
+	for i, x := range a.all {
+		if x.ref != nil {
+			s.probes[i] = x.ref.index.NewProbe()
+		}
+	}
+	return s, nil
 }
 
 type assertStage struct {
-	a   *assert
-	mem memory.Allocator
+	a      *assert
+	mem    memory.Allocator
+	probes []*join.Probe // of the referential ones
+	ids    []int32
 }
 
 func (s *assertStage) Close() {}
@@ -374,6 +412,15 @@ func (s *assertStage) Apply(_ context.Context, b pipeline.Batch, rej *pipeline.R
 				bad = append(bad, broken...)
 			}
 			found[i].of(b, broken)
+		case x.ref != nil:
+			broken, err := s.absent(x, s.probes[i], b)
+			if err != nil {
+				return pipeline.Batch{}, err
+			}
+			if x.severity == "quarantine" {
+				bad = append(bad, broken...)
+			}
+			found[i].of(b, broken)
 		case x.newest != nil:
 			if err := s.newest(x, b, &found[i]); err != nil {
 				return pipeline.Batch{}, err
@@ -386,10 +433,12 @@ func (s *assertStage) Apply(_ context.Context, b pipeline.Batch, rej *pipeline.R
 		s.a.tallies[i].add(found[i])
 	}
 	s.a.mu.Unlock()
+	rec := s.a.out.of(b.Rec)
 	if left := bad.reject(b, n, rej); left != nil {
-		return keep(b, b.Rec, left, s.mem)
+		defer rec.Release()
+		return keep(b, rec, left, s.mem)
 	}
-	return pass(b), nil
+	return with(b, rec), nil
 }
 
 // broken are the rows that do not satisfy x; one for which its condition fails is among them.
@@ -402,7 +451,7 @@ func (s *assertStage) broken(x expectation, b pipeline.Batch) (refusals, error) 
 	r := rule{text: x.title()}
 	shown := ok
 	if x.column >= 0 {
-		r.column, shown = s.a.schema.Field(x.column).Name, b.Rec.Column(x.column)
+		r.column, shown = s.a.in.Field(x.column).Name, b.Rec.Column(x.column)
 	}
 	var bad refusals
 	for _, e := range errs {

@@ -7,11 +7,8 @@ import (
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/memory"
 
-	"github.com/sluice-data/sluice/internal/fail"
 	"github.com/sluice-data/sluice/internal/spec"
 	"github.com/sluice-data/sluice/pipeline"
-	"github.com/sluice-data/sluice/transforms/internal/extsort"
-	"github.com/sluice-data/sluice/transforms/internal/orderkey"
 )
 
 func init() {
@@ -85,117 +82,28 @@ func allColumns(env Env, n *spec.Node, in *arrow.Schema, k *keyPart) error {
 
 // dedupe finds by the keys which rows stay, and gives them from where all rows wait in the order of the input.
 type dedupe struct {
-	parts  []*keyPart
-	last   bool
-	out    view
-	rows   *extsort.Sorter // in the order of the input
-	keys   *extsort.Sorter // each with its row's number
-	budget int64
+	*repeats
+	last bool
 }
 
 var _ pipeline.Sieve = (*dedupe)(nil)
 
 func newDedupe(env Env, parts []*keyPart, last bool, out view) (*dedupe, error) {
-	f := &dedupe{parts: parts, last: last, out: out, budget: env.MemoryBudget}
-	var plans []*orderkey.Plan
-	for i, k := range parts {
-		plan := orderkey.New
-		if i == 0 {
-			plan = orderkey.NewEqual
-		}
-		p, err := plan(k.cols)
-		if err != nil {
-			return nil, err
-		}
-		plans = append(plans, p)
-	}
-	var err error
-	if f.rows, err = extsort.New(extsort.Config{Step: "dedupe", Schema: out.schema, Budget: env.MemoryBudget / 2, TempDir: env.TempDir}); err != nil {
-		return nil, err
-	}
-	f.keys, err = extsort.New(extsort.Config{Step: "dedupe", Schema: arrow.NewSchema(nil, nil), Keys: plans, Numbered: true, Budget: env.MemoryBudget / 2, TempDir: env.TempDir})
-	return f, err
+	r, err := newRepeats(env, "dedupe", parts, out)
+	return &dedupe{r, last}, err
 }
 
-func (f *dedupe) Name() string          { return "dedupe" }
 func (f *dedupe) Schema() *arrow.Schema { return f.out.schema }
 func (f *dedupe) Drops() pipeline.Cause { return pipeline.Deduplicated }
 
-func (f *dedupe) NewPartial(mem memory.Allocator) (pipeline.Partial, error) {
-	return &dedupePartial{f: f, mem: mem, rows: f.rows.NewLane(mem), keys: f.keys.NewLane(mem)}, nil
-}
-
-// dedupePartial is one lane of a dedupe.
-type dedupePartial struct {
-	f          *dedupe
-	mem        memory.Allocator
-	rows, keys *extsort.Lane
-}
-
-func (p *dedupePartial) Begin(number int64) {
-	p.rows.Begin(number)
-	p.keys.Begin(number)
-}
-func (p *dedupePartial) Rows() int64 { return p.rows.Rows() }
-func (p *dedupePartial) Close() {
-	p.rows.Close()
-	p.keys.Close()
-}
-
-func (p *dedupePartial) Add(ctx context.Context, b pipeline.Batch, rej *pipeline.Rejects) error {
-	k, err := evalKeys(p.f.parts, p.f.out, b, p.mem, rej)
-	if err != nil {
-		return err
-	}
-	defer k.release()
-	if err := p.keys.Add(ctx, k.by, nil, k.n); err != nil {
-		return err
-	}
-	return p.rows.Add(ctx, nil, k.rec.Columns(), k.n)
-}
-
 func (f *dedupe) Drain(ctx context.Context, mem memory.Allocator, parts []pipeline.Partial) (pipeline.Drain, error) {
-	lanes, err := lanesOf("dedupe", parts, func(p *dedupePartial) *dedupePartial { return p })
+	lanes, err := lanesOf("dedupe", parts, func(p *repeatsPartial) *repeatsPartial { return p })
 	if err != nil {
 		return nil, err
 	}
-	closeRows := func() {
-		for _, p := range lanes {
-			p.Close()
-		}
-	}
-	keys, rows := make([]*extsort.Lane, len(lanes)), make([]*extsort.Lane, len(lanes))
-	stay, bytes := make([]bits, len(lanes)), int64(0)
-	for i, p := range lanes {
-		keys[i], rows[i] = p.keys, p.rows
-		bytes += p.rows.Rows() / 8
-	}
-	if f.budget > 0 && bytes > f.budget/4 {
-		closeRows()
-		return nil, fail.Newf(fail.Usage, "dedupe: to know which of so many rows stay takes %d bytes, a bit for each: give the run more memory", bytes)
-	}
-	for i, p := range lanes {
-		stay[i] = make(bits, (p.rows.Rows()+63)/64)
-	}
-	var now struct { // the row that stays, as far as is known
-		lane   int
-		number int64
-		there  bool
-	}
-	err = f.keys.Each(ctx, keys, func(shared, lane int, number int64) {
-		if shared == 0 && now.there {
-			stay[now.lane].set(now.number)
-		}
-		if shared == 0 || f.last {
-			now.lane, now.number, now.there = lane, number, true
-		}
-	})
+	stay, rows, err := f.stay(ctx, lanes, f.last)
 	if err != nil {
-		closeRows()
 		return nil, err
-	}
-	if now.there {
-		stay[now.lane].set(now.number)
 	}
 	d, err := f.rows.Drain(ctx, mem, rows, func(_, lane int, number int64) bool { return stay[lane].has(number) })
 	if err != nil {
@@ -203,9 +111,3 @@ func (f *dedupe) Drain(ctx context.Context, mem memory.Allocator, parts []pipeli
 	}
 	return d, nil
 }
-
-// bits is a set of numbers.
-type bits []uint64
-
-func (b bits) set(i int64)      { b[i/64] |= 1 << (i % 64) }
-func (b bits) has(i int64) bool { return b[i/64]>>(i%64)&1 != 0 }

@@ -22,7 +22,7 @@ func init() {
 			"table with one key are an error, unless duplicates says first (in the order of the table) or all: then a row is given once for each match. " +
 			"between: {ts: [valid_from, valid_to]} wants valid_from <= ts < valid_to besides, and as_of: {ts: valid_from} takes the last row that begins by ts; on may then be left out.",
 		Example: "- lookup: {uri: s3://ref/zones.csv, on: {zone: name}, add: [borough], missing: \"null\"}",
-		Joins:   true,
+		Tables:  func(args *spec.Node) []*spec.Node { return []*spec.Node{args} },
 		Bind:    bindLookup,
 	})
 }
@@ -127,15 +127,19 @@ func (b *lookupBinder) key(at *spec.Node, src string, columnAt *spec.Node, colum
 
 // column finds a column of the table and notes that it is used.
 func (b *lookupBinder) column(n *spec.Node, name string) (int, error) {
-	s := b.l.rel.Schema()
+	return tableColumn(n, b.l.rel, name)
+}
+
+func tableColumn(n *spec.Node, rel Relation, name string) (int, error) {
+	s := rel.Schema()
 	if len(s.FieldIndices(name)) == 0 {
 		known := make([]string, s.NumFields())
 		for i, f := range s.Fields() {
 			known[i] = f.Name
 		}
-		return 0, n.Errorf("table %s has no column %q%s", b.l.rel.Name(), name, hint(name, known))
+		return 0, n.Errorf("table %s has no column %q%s", rel.Name(), name, hint(name, known))
 	}
-	b.l.rel.Use(name)
+	rel.Use(name)
 	return s.FieldIndices(name)[0], nil
 }
 

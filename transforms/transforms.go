@@ -17,8 +17,8 @@ type Def struct {
 	Name    string // "filter"
 	Doc     string // one paragraph for the reference
 	Example string // a YAML list item that works on its own, run as a test
-	// Joins says that the arguments name a reference table, which Env.Relation opens.
-	Joins bool
+	// Tables are those of the arguments that name a reference table, each of which Env.Relation opens; nil for a step without any.
+	Tables func(args *spec.Node) []*spec.Node
 	// Unites says that the arguments name another input, which Env.Input opens, and may have steps for it.
 	Unites bool
 	// Bind checks node (the value under the step's name) against the incoming schema before a byte is read. Errors are *fail.Error of

@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"github.com/apache/arrow/go/v17/arrow"
-	"github.com/apache/arrow/go/v17/arrow/array"
 	"github.com/apache/arrow/go/v17/arrow/memory"
 
 	"github.com/sluice-data/sluice/internal/fail"
@@ -101,17 +100,10 @@ type windowDrain struct {
 	mem   memory.Allocator
 	r     *extsort.GroupReader
 	ready []*pipeline.Chunk
-	own   pipeline.Decoder // of Next
-	out   []arrow.Record
+	besideRows
 }
 
 var _ pipeline.LaneDrain = (*windowDrain)(nil)
-
-// windowSlice is a slice of the sort's result and the functions' values of its rows.
-type windowSlice struct {
-	rows *pipeline.Chunk
-	cols []arrow.Array
-}
 
 func (d *windowDrain) NextChunk(ctx context.Context) (*pipeline.Chunk, error) {
 	if len(d.ready) == 0 {
@@ -152,7 +144,7 @@ func (d *windowDrain) compute(ctx context.Context) error {
 		cols = append(cols, a)
 	}
 	g.Slices(func(rows *pipeline.Chunk, lo, hi int) {
-		s := &windowSlice{rows: rows}
+		s := &besideSlice{rows: rows}
 		for _, a := range cols {
 			if lo == 0 && hi == g.N {
 				a.Retain()
@@ -163,14 +155,7 @@ func (d *windowDrain) compute(ctx context.Context) error {
 				s.cols = append(s.cols, a)
 			}
 		}
-		c := &pipeline.Chunk{Part: s, Offset: -1}
-		c.OnRelease(func() {
-			rows.Release()
-			for _, a := range s.cols {
-				a.Release()
-			}
-		})
-		d.ready = append(d.ready, c)
+		d.ready = append(d.ready, s.chunk())
 	})
 	return err
 }
@@ -180,65 +165,17 @@ func (d *windowDrain) NewDecoder(mem memory.Allocator) (pipeline.Decoder, error)
 	if err != nil {
 		return nil, err
 	}
-	return &windowDecoder{inner, d.f.schema}, nil
+	return &besideDecoder{inner, d.f.schema}, nil
 }
 
 // Next is for who has no lanes: the next record.
-func (d *windowDrain) Next(ctx context.Context) (arrow.Record, error) {
-	if d.own == nil {
-		var err error
-		if d.own, err = d.NewDecoder(d.mem); err != nil {
-			return nil, err
-		}
-	}
-	for len(d.out) == 0 {
-		c, err := d.NextChunk(ctx)
-		if err != nil {
-			return nil, err
-		}
-		err = d.own.Decode(ctx, c, nil, func(b pipeline.Batch) error {
-			b.Rec.Retain()
-			d.out = append(d.out, b.Rec)
-			return nil
-		})
-		c.Release()
-		if err != nil {
-			return nil, err
-		}
-	}
-	rec := d.out[0]
-	d.out = d.out[1:]
-	return rec, nil
-}
+func (d *windowDrain) Next(ctx context.Context) (arrow.Record, error) { return d.next(ctx, d, d.mem) }
 
 func (d *windowDrain) Close() {
 	for _, c := range d.ready {
 		c.Release()
 	}
-	for _, r := range d.out {
-		r.Release()
-	}
-	d.ready, d.out = nil, nil
-	if d.own != nil {
-		d.own.Close()
-	}
+	d.ready = nil
+	d.besideRows.close()
 	d.Drain.Close()
-}
-
-// windowDecoder puts the functions' values beside the rows.
-type windowDecoder struct {
-	pipeline.Decoder
-	schema *arrow.Schema
-}
-
-func (w *windowDecoder) Decode(ctx context.Context, c *pipeline.Chunk, rej *pipeline.Rejects, emit func(pipeline.Batch) error) error {
-	s, ok := c.Part.(*windowSlice)
-	if !ok {
-		return fail.Newf(fail.Internal, "window: the chunk holds a %T", c.Part)
-	}
-	return w.Decoder.Decode(ctx, s.rows, rej, func(b pipeline.Batch) error {
-		rec := array.NewRecord(w.schema, append(append([]arrow.Array(nil), b.Rec.Columns()...), s.cols...), b.Rec.NumRows())
-		defer rec.Release()
-		return emit(pipeline.Batch{Rec: rec})
-	})
 }

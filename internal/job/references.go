@@ -102,18 +102,23 @@ func (j *job) relation(args *spec.Node) (transforms.Relation, error) {
 func (j *job) findReferences(ctx context.Context) error {
 	for _, s := range ownSteps(j.pipe.Steps) {
 		def, ok := transforms.Lookup(s.Name)
-		if !ok || !def.Joins || !s.Node.IsMap() {
+		if !ok || def.Tables == nil {
 			continue // binding says what is wrong
 		}
-		r, err := j.refer(s.Node)
-		if err != nil {
-			return err
-		}
-		if r.infos != nil {
-			continue
-		}
-		if r.infos, err = expand(ctx, j.store, []string{r.spec.URI}, &head{}); err != nil {
-			return fmt.Errorf("reference table %s: %w", r.Name(), err)
+		for _, args := range def.Tables(s.Node) {
+			if !args.IsMap() {
+				continue
+			}
+			r, err := j.refer(args)
+			if err != nil {
+				return err
+			}
+			if r.infos != nil {
+				continue
+			}
+			if r.infos, err = expand(ctx, j.store, []string{r.spec.URI}, &head{}); err != nil {
+				return fmt.Errorf("reference table %s: %w", r.Name(), err)
+			}
 		}
 	}
 	return nil
