@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"io"
-	"math/rand/v2"
 	"time"
 
+	"github.com/sluice-data/sluice/internal/awsconf"
 	"github.com/sluice-data/sluice/internal/fail"
 )
 
@@ -50,12 +50,6 @@ func newResuming(ctx context.Context, ref Ref, open openRange, off, n int64, mos
 // defaultMaxBackoff bounds the pause between two tries.
 const defaultMaxBackoff = 20 * time.Second
 
-// backoff is the pause before the given retry (1, 2, …): 100 ms doubling, with jitter so that lanes spread out.
-func backoff(failure int) time.Duration {
-	d := 100 * time.Millisecond << min(failure-1, 8)
-	return time.Duration((0.5 + rand.Float64()/2) * float64(d))
-}
-
 // broken takes note of a failure: nil after a pause if the range is worth another try, else the error to end with.
 func (b *resumingBody) broken(err error) error {
 	if stop := cancelled(b.ctx, b.ref, "read object"); stop != nil {
@@ -68,7 +62,7 @@ func (b *resumingBody) broken(err error) error {
 	if b.failures++; b.failures >= resumeFailures {
 		return failf(fail.Temporary, b.ref, "read object: gave up at byte %d after %d broken bodies: %w", b.off, b.failures, gaveUp{err})
 	}
-	if !sleep(b.ctx, min(backoff(b.failures), b.mostBackoff)) {
+	if !sleep(b.ctx, min(awsconf.Backoff(b.failures), b.mostBackoff)) {
 		return cancelled(b.ctx, b.ref, "read object")
 	}
 	return nil

@@ -15,13 +15,10 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/aws/ratelimit"
-	"github.com/aws/aws-sdk-go-v2/aws/retry"
-	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
-	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
+	"github.com/sluice-data/sluice/internal/awsconf"
 	"github.com/sluice-data/sluice/internal/fail"
 )
 
@@ -70,27 +67,23 @@ var _ Store = (*s3Store)(nil)
 // NewS3 makes an S3 store. It sends no request: wrong credentials show with the first operation.
 func NewS3(ctx context.Context, opt S3Options) (Store, error) {
 	opt = opt.withDefaults()
-	load := []func(*config.LoadOptions) error{}
-	if opt.Region != "" {
-		load = append(load, config.WithRegion(opt.Region))
-	}
-	cfg, err := config.LoadDefaultConfig(ctx, load...)
+	cfg, err := awsconf.Read(ctx, opt.Region)
 	if err != nil {
-		return nil, fail.Newf(fail.Usage, "read AWS configuration: %w", err)
+		return nil, err
 	}
 	s := &s3Store{opt: opt, way: &way{}}
 	s.width = newWidth(time.Now, s.way.distance)
-	s.http, err = httpClient(cfg, opt)
+	s.http, err = cfg.Client(opt.MaxConns)
 	if err != nil {
 		return nil, err
 	}
 	var region string
-	s.client = s3.NewFromConfig(cfg, func(o *s3.Options) {
+	s.client = s3.NewFromConfig(cfg.Config, func(o *s3.Options) {
 		if opt.Endpoint != "" {
 			o.BaseEndpoint = aws.String(opt.Endpoint)
 		}
 		o.HTTPClient = &stallClient{inner: s.http, limit: opt.StallTimeout, way: s.way}
-		o.Retryer = newRetryer(opt)
+		o.Retryer = awsconf.Retryer(opt.MaxAttempts, opt.MaxBackoff)
 		o.DisableLogOutputChecksumValidationSkipped = true
 		o.ContinueHeaderThresholdBytes = -1 // asking first whether a part may be sent costs each a round trip
 		foreign := false
@@ -104,11 +97,10 @@ func NewS3(ctx context.Context, opt S3Options) (Store, error) {
 			o.Region = "us-east-1"
 		}
 		// Other stores choke on checksum trailers; whoever knows theirs does not sets the AWS_… variables.
-		request, response := checksumsChosen(cfg)
-		if foreign && !request {
+		if foreign && !cfg.RequestChecksums {
 			o.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenRequired
 		}
-		if foreign && !response {
+		if foreign && !cfg.ResponseChecksums {
 			o.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired
 		}
 		region = o.Region
@@ -123,68 +115,9 @@ func NewS3(ctx context.Context, opt S3Options) (Store, error) {
 	return s, nil
 }
 
-// checksumsChosen says whether environment or profile set the two checksum modes; the SDK fills in its own if not.
-func checksumsChosen(cfg aws.Config) (request, response bool) {
-	for _, source := range cfg.ConfigSources {
-		switch c := source.(type) {
-		case config.EnvConfig:
-			request = request || c.RequestChecksumCalculation != aws.RequestChecksumCalculationUnset
-			response = response || c.ResponseChecksumValidation != aws.ResponseChecksumValidationUnset
-		case config.SharedConfig:
-			request = request || c.RequestChecksumCalculation != aws.RequestChecksumCalculationUnset
-			response = response || c.ResponseChecksumValidation != aws.ResponseChecksumValidationUnset
-		}
-	}
-	return request, response
-}
-
-// httpClient has the configured transport (AWS_CA_BUNDLE, timeouts of dialing and TLS) and room for the connections of
-// all lanes.
-func httpClient(cfg aws.Config, opt S3Options) (*http.Client, error) {
-	client := awshttp.NewBuildableClient()
-	if cfg.HTTPClient != nil {
-		configured, ok := cfg.HTTPClient.(*awshttp.BuildableClient) // holds AWS_CA_BUNDLE
-		if !ok {
-			return nil, fail.Newf(fail.Internal, "read AWS configuration: HTTP client is a %T", cfg.HTTPClient)
-		}
-		client = configured
-	}
-	t := client.GetTransport()
-	t.DialContext = client.GetDialer().DialContext
-	t.MaxIdleConns, t.MaxIdleConnsPerHost = opt.MaxConns, opt.MaxConns
-	t.WriteBufferSize, t.ReadBufferSize = 32<<10, 16<<10 // for each connection; bodies are read past it
-	return &http.Client{Transport: t, CheckRedirect: func(r *http.Request, via []*http.Request) error {
-		// As in the SDK: only these repeat the request as it was. Other redirects are answers to report.
-		if r.Response.StatusCode == http.StatusTemporaryRedirect || r.Response.StatusCode == http.StatusPermanentRedirect {
-			if len(via) > 5 {
-				return http.ErrUseLastResponse
-			}
-			if via[len(via)-1].URL.Host != r.URL.Host {
-				r.Header.Del("X-Amz-Security-Token") // as net/http does with Authorization
-			}
-			return nil
-		}
-		return http.ErrUseLastResponse
-	}}, nil
-}
-
 // noSubdomains says that bucket.host cannot be resolved.
 func noSubdomains(host string) bool {
 	return net.ParseIP(host) != nil || !strings.Contains(host, ".")
-}
-
-// newRetryer is the SDK's standard one without its token bucket, which a burst of SlowDown over many parts would empty.
-func newRetryer(opt S3Options) aws.Retryer {
-	return retry.NewStandard(func(o *retry.StandardOptions) {
-		o.MaxAttempts = opt.MaxAttempts
-		o.RateLimiter = ratelimit.None
-		o.Backoff = retry.BackoffDelayerFunc(func(attempt int, _ error) (time.Duration, error) {
-			return min(backoff(max(1, attempt)), opt.MaxBackoff), nil
-		})
-		o.Retryables = append(o.Retryables, retry.RetryableErrorCode{Codes: map[string]struct{}{
-			"ConditionalRequestConflict": {}, "OperationAborted": {}, "InternalError": {}, "ServiceUnavailable": {},
-		}})
-	})
 }
 
 // CloseIdleConnections closes what the store keeps for reuse.
@@ -198,7 +131,7 @@ func (s *s3Store) Stat(ctx context.Context, ref Ref, pin Pin) (Info, error) {
 	pin.ETag = strings.Trim(pin.ETag, `"`)
 	info, err := s.head(ctx, ref, pin.VersionID)
 	if err != nil {
-		if pin.VersionID != "" && (statusOf(err) == 400 || statusOf(err) == 404 || statusOf(err) == 405) {
+		if pin.VersionID != "" && (awsconf.StatusOf(err) == 400 || awsconf.StatusOf(err) == 404 || awsconf.StatusOf(err) == 405) {
 			return Info{}, s.versionGone(ctx, ref, pin, err)
 		}
 		return Info{}, s3Error(ctx, ref, verb, err)
@@ -268,7 +201,7 @@ func (s *s3Store) versionGone(ctx context.Context, ref Ref, pin Pin, err error) 
 	switch {
 	case headErr == nil:
 		return changed(ref, verb, pin, now)
-	case statusOf(headErr) == 404:
+	case awsconf.StatusOf(headErr) == 404:
 		return failf(fail.Input, ref, "%s: %w: neither version %s nor any other", verb, ErrNotExist, pin.VersionID)
 	}
 	return s3Error(ctx, ref, verb, err)
@@ -297,7 +230,7 @@ func (s *s3Store) get(ctx context.Context, info Info, off, n int64) (io.ReadClos
 	}
 	out, err := s.client.GetObject(ctx, in)
 	if err != nil {
-		status := statusOf(err)
+		status := awsconf.StatusOf(err)
 		if status == 412 || status == 416 || info.VersionID != "" && (status == 404 || status == 405) {
 			return nil, s.changedUnderUs(ctx, info, err)
 		}
@@ -322,7 +255,7 @@ func (s *s3Store) changedUnderUs(ctx context.Context, info Info, err error) erro
 	switch {
 	case headErr == nil:
 		return changed(info.Ref, verb, Pin{info.ETag, info.VersionID}, now)
-	case statusOf(headErr) == 404:
+	case awsconf.StatusOf(headErr) == 404:
 		return failf(fail.Input, info.Ref, "%s: %w: wanted etag %s version %s, there is now no object", verb, ErrChanged, orNone(info.ETag), orNone(info.VersionID))
 	}
 	return s3Error(ctx, info.Ref, verb, err)

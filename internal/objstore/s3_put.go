@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/feature/s3/manager"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
+	"github.com/sluice-data/sluice/internal/awsconf"
 	"github.com/sluice-data/sluice/internal/fail"
 )
 
@@ -168,8 +169,8 @@ func (s *s3Store) putIf(ctx context.Context, ref Ref, body []byte, contentType s
 		return Info{Ref: ref, Size: int64(len(body)), ETag: etag(out.ETag), VersionID: aws.ToString(out.VersionId)}, nil
 	}
 	// Under If-Match a missing object is 404 (S3 user guide, "How to prevent object overwrites with conditional writes"). So is a missing bucket.
-	missing := in.IfMatch != nil && statusOf(err) == 404 && codeOf(err) != "NoSuchBucket"
-	if statusOf(err) != 412 && !missing {
+	missing := in.IfMatch != nil && awsconf.StatusOf(err) == 404 && awsconf.CodeOf(err) != "NoSuchBucket"
+	if awsconf.StatusOf(err) != 412 && !missing {
 		return Info{}, s3Error(ctx, ref, "put object", err)
 	}
 	if attempts.Load() > 1 {
@@ -184,7 +185,7 @@ func (s *s3Store) putIf(ctx context.Context, ref Ref, body []byte, contentType s
 // isOurs says whether the object carries the tag of this write.
 func (s *s3Store) isOurs(ctx context.Context, ref Ref, tag string) (Info, bool, error) {
 	out, err := s.client.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &ref.Bucket, Key: &ref.Key})
-	if statusOf(err) == 404 {
+	if awsconf.StatusOf(err) == 404 {
 		return Info{}, false, nil
 	}
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
+	"github.com/sluice-data/sluice/internal/awsconf"
 	"github.com/sluice-data/sluice/internal/fail"
 )
 
@@ -278,7 +279,7 @@ func (u *s3Upload) Complete(ctx context.Context) (Info, error) {
 		u.end()
 		return Info{Ref: u.ref, Size: u.size, ETag: etag(out.ETag), VersionID: aws.ToString(out.VersionId)}, nil
 	}
-	if codeOf(err) == "NoSuchUpload" && attempts.Load() > 1 {
+	if awsconf.CodeOf(err) == "NoSuchUpload" && attempts.Load() > 1 {
 		// An earlier request may have completed it without its answer reaching us.
 		info, ours, headErr := u.store.isOurs(ctx, u.ref, u.tag)
 		if ours && info.Size == u.size {
@@ -289,7 +290,7 @@ func (u *s3Upload) Complete(ctx context.Context) (Info, error) {
 			return Info{}, u.fail(headErr)
 		}
 	}
-	if codeOf(err) == "InvalidPart" {
+	if awsconf.CodeOf(err) == "InvalidPart" {
 		// The store had confirmed every part: an abort that overlaps with us has taken some of them.
 		return Info{}, u.fail(failf(fail.Temporary, u.ref, "%s: %w: its parts are gone", verb, ErrLost))
 	}
@@ -333,7 +334,7 @@ func (u *s3Upload) Abort(ctx context.Context) error {
 func (s *s3Store) abort(ctx context.Context, ref Ref, id string) error {
 	for range 2 {
 		_, err := s.client.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{Bucket: &ref.Bucket, Key: &ref.Key, UploadId: &id})
-		if codeOf(err) == "NoSuchUpload" || statusOf(err) == 404 && codeOf(err) != "NoSuchBucket" {
+		if awsconf.CodeOf(err) == "NoSuchUpload" || awsconf.StatusOf(err) == 404 && awsconf.CodeOf(err) != "NoSuchBucket" {
 			return nil
 		}
 		if err != nil {
