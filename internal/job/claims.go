@@ -331,7 +331,7 @@ func (j *job) settled(ctx context.Context) (*Manifest, error) {
 		return nil, err
 	}
 	if len(j.pipe.Sink.PartitionBy) == 0 {
-		folders = []string{""}
+		folders = []string{j.merge.place()}
 	}
 	c := &committer{store: j.store, dir: j.dir, runID: j.runID, dest: j.dest, log: j.opt.Log, claimed: a.last - 1, account: a}
 	if c.quar, err = j.quarantine(); err != nil {

@@ -54,6 +54,7 @@ type committer struct {
 	folders   []string      // which it announced
 	turn      int           // its number among the commits that replace files, once it has one
 	replaces  []Replaced    // what it found to replace then
+	merge     *merge        // of a commit that merges files of a folder; else nil
 	claimed   int           // its entry in the log, once it has one
 	account   *account      // as it was right after the claim
 
@@ -178,27 +179,24 @@ func (c *committer) table() *output { return &output{store: c.store, dir: c.dir,
 
 // takeTurn waits for this attempt's turn where it replaces files, and finds which.
 func (c *committer) takeTurn(ctx context.Context) error {
-	if c.mode == spec.Append {
+	switch c.mode {
+	case spec.Append:
 		return nil
+	case compactMode:
+		return c.takeTurnToCompact(ctx)
 	}
 	t := turn{RunID: c.runID, Attempt: c.attempt, scope: scope{All: c.mode == spec.Replace, Folders: c.folders}}
 	if t.All {
 		t.Folders = nil
 	}
+	if err := c.enterTurn(ctx, t); err != nil {
+		return err
+	}
 	out := c.table()
+	if err := out.await(ctx, c.turn, t, c.onConflict, c.lease, c.waiting); err != nil {
+		return err
+	}
 	var err error
-	var info objstore.Info
-	if c.turn, info, err = out.takeTurn(ctx, t); err != nil {
-		return err
-	}
-	c.renewals = append(c.renewals, renewing(ctx, c.store, c.renew, info, func(times int) any {
-		again := t
-		again.Renewed = times
-		return again
-	}))
-	if err = out.await(ctx, c.turn, t, c.onConflict, c.lease, c.waiting); err != nil {
-		return err
-	}
 	if c.replaces, err = out.replaceable(ctx, c.runID, c.mode, t.scope); err != nil {
 		return err
 	}
@@ -210,10 +208,25 @@ func (c *committer) takeTurn(ctx context.Context) error {
 	return err
 }
 
+// enterTurn puts t into the table's log, and renews it from then on.
+func (c *committer) enterTurn(ctx context.Context, t turn) error {
+	n, info, err := c.table().takeTurn(ctx, t)
+	if err != nil {
+		return err
+	}
+	c.turn = n
+	c.renewals = append(c.renewals, renewing(ctx, c.store, c.renew, info, func(times int) any {
+		again := t
+		again.Renewed = times
+		return again
+	}))
+	return nil
+}
+
 // places are the folders where this attempt, others and the commit that is replaced may have files or open uploads.
 func (c *committer) places(ctx context.Context) ([]string, error) {
 	if !c.partitioned {
-		return []string{""}, nil
+		return []string{c.merge.place()}, nil
 	}
 	if c.alone() {
 		return nil, nil // its own it knows

@@ -45,6 +45,8 @@ type Manifest struct {
 	Mode     string     `json:"mode,omitempty"`
 	Turn     int        `json:"turn,omitempty"`
 	Replaces []Replaced `json:"replaces,omitempty"`
+	// Targets are the names of those that get the files once they are committed: a compaction leaves the files alone until they have.
+	Targets []string `json:"targets,omitempty"`
 }
 
 // ManifestColumn is a column of the files, or a partition column, which is in the folders' names.

@@ -159,7 +159,7 @@ func TestModes(t *testing.T) {
 				again, err := s.run(t, tableRun{input: old, sink: byZone})
 				var want []ReplacedBy
 				if n := c.replaced[old]; n > 0 {
-					want = []ReplacedBy{{RunID: rec.RunID, Files: n, Rows: int64(n)}}
+					want = []ReplacedBy{{RunID: rec.RunID, Mode: map[bool]string{true: "replace_partitions", false: "replace"}[strings.Contains(c.sink, "partitions,")], Files: n, Rows: int64(n)}}
 				}
 				if err != nil || again.Status != AlreadyCommitted || !slices.Equal(again.ReplacedBy, want) || len(again.Files) != 2-c.replaced[old] {
 					t.Errorf("%s again: %s, %v", old, again.JSON(), err)

@@ -39,6 +39,7 @@ type Replaced struct {
 // redelivered event of that run finds it.
 type replacement struct {
 	By          string    `json:"by"`
+	Mode        string    `json:"mode"`
 	At          time.Time `json:"at"`
 	CommittedAt time.Time `json:"committed_at"` // of the commit that it is about
 	Keys        []string  `json:"keys"`
@@ -100,6 +101,9 @@ func (m *Manifest) scope(dir objstore.Ref) scope {
 	}
 	slices.Sort(s.Folders)
 	s.Folders = slices.Compact(s.Folders)
+	if slices.Contains(s.Folders, "") { // the table's own, which all others are in
+		return scope{All: true}
+	}
 	return s
 }
 
@@ -207,8 +211,10 @@ func (o *output) replaceable(ctx context.Context, runID, mode string, s scope) (
 	if err != nil {
 		return nil, err
 	}
-	if err := refuseForeign(mode, foreign); err != nil {
-		return nil, err
+	if mode != compactMode {
+		if err := refuseForeign(mode, foreign); err != nil {
+			return nil, err
+		}
 	}
 	delete(byRun, runID)
 	var mu sync.Mutex
@@ -252,7 +258,7 @@ func (o *output) replaceable(ctx context.Context, runID, mode string, s scope) (
 }
 
 // retire takes files of a commit out of the table: its run's folder says so first.
-func (o *output) retire(ctx context.Context, r Replaced, by string) error {
+func (o *output) retire(ctx context.Context, r Replaced, by *Manifest) error {
 	if len(r.Keys) == 0 {
 		return nil
 	}
@@ -263,7 +269,7 @@ func (o *output) retire(ctx context.Context, r Replaced, by string) error {
 	if now == nil || !now.CommittedAt.Equal(r.CommittedAt) {
 		return nil // written anew since
 	}
-	if err := putJSON(ctx, o.store, replacementRef(o.dir, r.RunID, by), replacement{By: by, At: time.Now().UTC(), CommittedAt: r.CommittedAt, Keys: r.Keys}, false); err != nil {
+	if err := putJSON(ctx, o.store, replacementRef(o.dir, r.RunID, by.RunID), replacement{By: by.RunID, Mode: by.Mode, At: time.Now().UTC(), CommittedAt: r.CommittedAt, Keys: r.Keys}, false); err != nil {
 		return fmt.Errorf("tell run %s that it is replaced: %w", r.RunID, err)
 	}
 	g, gctx := errgroup.WithContext(ctx)
@@ -294,13 +300,21 @@ func (o *output) clear(ctx context.Context, m *Manifest) error {
 	if err != nil {
 		return err
 	}
-	for _, r := range union(m.Replaces, more) {
-		if err := o.retire(ctx, r, m.RunID); err != nil {
+	replaces := union(m.Replaces, more)
+	if m.Mode == compactMode && len(by) > 0 { // what it merged is another's to replace, and still there
+		replaces = nil
+	}
+	for _, r := range replaces {
+		if err := o.retire(ctx, r, m); err != nil {
 			return err
 		}
 	}
 	for _, winner := range by {
-		if err := o.retire(ctx, Replaced{RunID: m.RunID, CommittedAt: m.CommittedAt, Keys: m.in(winner.scope(o.dir), o.dir)}, winner.RunID); err != nil {
+		in := winner.scope(o.dir)
+		if m.Mode == compactMode {
+			in.All = true
+		}
+		if err := o.retire(ctx, Replaced{RunID: m.RunID, CommittedAt: m.CommittedAt, Keys: m.in(in, o.dir)}, winner); err != nil {
 			return err
 		}
 	}
@@ -339,9 +353,9 @@ func (o *output) cleared(ctx context.Context, m *Manifest) (bool, error) {
 	return there && c.CommittedAt.Equal(m.CommittedAt), err
 }
 
-// replacements are those of m's files that other commits took the place of, by key: the run that did.
-func (o *output) replacements(ctx context.Context, m *Manifest) (map[string]string, error) {
-	by := map[string]string{}
+// replacements are those of m's files that other commits took the place of, by key.
+func (o *output) replacements(ctx context.Context, m *Manifest) (map[string]replacement, error) {
+	by := map[string]replacement{}
 	for info, err := range o.store.List(ctx, runRef(o.dir, m.RunID, "replaced-")) {
 		if err != nil {
 			return nil, fmt.Errorf("look for what replaced the run: %w", err)
@@ -355,7 +369,7 @@ func (o *output) replacements(ctx context.Context, m *Manifest) (map[string]stri
 			continue
 		}
 		for _, key := range r.Keys {
-			by[key] = r.By
+			by[key] = r
 		}
 	}
 	return by, nil

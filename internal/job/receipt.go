@@ -65,6 +65,7 @@ type FileRef struct {
 // ReplacedBy is a run that has replaced files of another.
 type ReplacedBy struct {
 	RunID string `json:"run_id"`
+	Mode  string `json:"mode"`  // replace, replace_partitions, or compact: then the rows are in its files
 	Files int    `json:"files"` // how many
 	Rows  int64  `json:"rows"`  // in those
 }
@@ -116,10 +117,10 @@ func (r *Receipt) JSON() []byte {
 }
 
 // leaveOut takes the files out that runs have replaced since, by the key of each, and says which runs.
-func (r *Receipt) leaveOut(m *Manifest, by map[string]string) {
+func (r *Receipt) leaveOut(m *Manifest, by map[string]replacement) {
 	r.Files, r.ReplacedBy = nil, nil
 	for _, f := range m.Files {
-		id := by[f.Key]
+		id := by[f.Key].By
 		if id == "" {
 			r.Files = append(r.Files, f)
 			continue
@@ -127,7 +128,7 @@ func (r *Receipt) leaveOut(m *Manifest, by map[string]string) {
 		i := slices.IndexFunc(r.ReplacedBy, func(b ReplacedBy) bool { return b.RunID == id })
 		if i < 0 {
 			i = len(r.ReplacedBy)
-			r.ReplacedBy = append(r.ReplacedBy, ReplacedBy{RunID: id})
+			r.ReplacedBy = append(r.ReplacedBy, ReplacedBy{RunID: id, Mode: by[f.Key].Mode})
 		}
 		r.ReplacedBy[i].Files++
 		r.ReplacedBy[i].Rows += f.Rows

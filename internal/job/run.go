@@ -42,6 +42,8 @@ type job struct {
 	dir      objstore.Ref // sink.uri as a prefix
 	runID    string
 	targets  []delivery // as far as they are open
+	text     []byte     // the pipeline file, where there is none to read
+	merge    *merge     // of a run that merges files
 }
 
 // Run carries out one run and returns its receipt, also when it failed (with the error beside it).
@@ -110,6 +112,9 @@ func (j *job) run(ctx context.Context) (*Receipt, error) {
 			return j.already(ctx, m)
 		}
 	}
+	if err := j.checkMerged(ctx); err != nil {
+		return nil, err
+	}
 	m, err := j.attempt(ctx, false)
 	var misfit *sources.Misfit
 	if errors.As(err, &misfit) {
@@ -174,6 +179,10 @@ func (j *job) already(ctx context.Context, m *Manifest) (*Receipt, error) {
 		}
 	}
 	for _, r := range rec.ReplacedBy {
+		if r.Mode == compactMode {
+			j.opt.Log.Info("files of this run were merged with others since", "run_id", m.RunID, "merged_by", r.RunID, "files", r.Files, "rows", r.Rows)
+			continue
+		}
 		j.opt.Log.Warn("another run has replaced files of this one since: its rows stand, and nothing is written", "run_id", m.RunID, "replaced_by", r.RunID, "files", r.Files, "rows", r.Rows)
 	}
 	if err != nil {
@@ -227,9 +236,11 @@ func (j *job) prepare(ctx context.Context) (err error) {
 	if j.req, err = readRequest(o); err != nil {
 		return err
 	}
-	text, err := j.pipelineText(ctx)
-	if err != nil {
-		return err
+	text := j.text
+	if text == nil {
+		if text, err = j.pipelineText(ctx); err != nil {
+			return err
+		}
 	}
 	if j.pipe, err = spec.Load(o.Pipeline, text, j.req.vars, targetNames()...); err != nil {
 		return err
@@ -449,7 +460,7 @@ func (j *job) limits() hive.Limits {
 
 func (j *job) committer(ctx context.Context, p *plan, in intakes) (*committer, error) {
 	s := j.pipe.Sink
-	data, err := j.dest.Open(ctx, sinks.Request{Schema: p.out, PartitionBy: s.PartitionBy, Store: j.store, Dir: j.dir, RunID: j.runID, TargetFileSize: s.TargetFileSize,
+	data, err := j.dest.Open(ctx, sinks.Request{Schema: p.out, PartitionBy: s.PartitionBy, Store: j.store, Dir: j.dir.Join(j.merge.place()), RunID: j.runID, TargetFileSize: s.TargetFileSize,
 		Options:   s.Options,
 		KeyValue:  map[string]string{"sluice.run_id": j.runID, "sluice.pipeline": j.pipe.Name},
 		CreatedBy: "sluice version " + j.opt.Version})
@@ -462,6 +473,10 @@ func (j *job) committer(ctx context.Context, p *plan, in intakes) (*committer, e
 		return nil, err
 	}
 	c.verify = func() ([]transforms.Finding, error) { return verdict(p, j.opt.Log) }
+	if j.merge != nil {
+		c.mode, c.merge = compactMode, j.merge
+		c.verify = func() ([]transforms.Finding, error) { return j.merge.check(j.progress) }
+	}
 	c.manifest = func(l *pipeline.Ledger, files, quar []FileRef) *Manifest {
 		m := &Manifest{Version: 1, RunID: j.runID, Name: j.pipe.Name, CommittedAt: time.Now().UTC(), Engine: j.opt.Version, Lanes: j.sizes.lanes,
 			Input: j.inputs(), Lookups: j.refs.lookups(), Files: files, Quarantine: quar, Schema: columnsOf(p.out, s.PartitionBy), Rows: rowsOf(l), Ledger: l.Steps,
@@ -470,6 +485,12 @@ func (j *job) committer(ctx context.Context, p *plan, in intakes) (*committer, e
 		m.Bytes.Read = in.consumed()
 		for _, f := range files {
 			m.Bytes.Written += f.Size
+		}
+		for _, t := range s.Targets {
+			m.Targets = append(m.Targets, t.Key)
+		}
+		if j.merge != nil {
+			j.merge.describe(m)
 		}
 		return m
 	}

@@ -204,9 +204,21 @@ func (o *output) contest(ctx context.Context, m *Manifest) (more []Replaced, by 
 		if other == nil || other.Turn != e.n {
 			continue // it came to nothing, or was written anew
 		}
-		if e.n > m.Turn {
+		switch {
+		case m.Mode == compactMode:
+			// A merge gives way to whoever has taken the place of one of its files meanwhile, whatever the turns: what it merged is still there. Another merge that
+			// sees this one does so, too; then none of the two stands, and no row is lost.
+			if share(m.Replaces, other.Replaces) {
+				by = append(by, other)
+			}
+			continue
+		case e.n > m.Turn && other.Mode == compactMode:
+			continue // it has looked, and gives way
+		case e.n > m.Turn:
 			by = append(by, other)
-		} else if keys := other.in(mine, o.dir); len(keys) > 0 {
+			continue
+		}
+		if keys := other.in(mine, o.dir); len(keys) > 0 {
 			more = append(more, Replaced{RunID: other.RunID, CommittedAt: other.CommittedAt, Keys: keys})
 		}
 	}

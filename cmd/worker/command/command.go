@@ -35,45 +35,59 @@ type flags struct {
 	text      bool // logs are for a person
 	progress  string
 	profile   string
+	compact   compaction
 }
 
 func (f *flags) define(fs *pflag.FlagSet) {
+	o := &f.opt
+	f.definePipeline(fs)
+	f.defineMachine(fs)
+	fs.BoolVar(&o.UpdateLock, "update-lock", false, "write the inputs' columns to schema.lock, whatever it says now")
+	fs.StringVar(&f.progress, "progress", "auto", "progress line: `auto|on|off`")
+	fs.StringVar(&f.profile, "profile", "", "write cpu.pprof, heap.pprof and trace.out of the run into `DIR`")
+	fs.Lookup("progress").DefValue = "" // the usage says it
+}
+
+// definePipeline is what says what to run.
+func (f *flags) definePipeline(fs *pflag.FlagSet) {
 	o := &f.opt
 	fs.StringVarP(&o.Pipeline, "pipeline", "p", "", "pipeline `FILE`: a path or s3:// URI")
 	fs.StringVar(&o.Event, "event", "", "EventBridge event that names the input: `FILE|-|JSON`")
 	fs.StringArrayVar(&o.Inputs, "input", nil, "read `URI…` instead of what an event names; globs and prefixes (ending in /); may be repeated")
 	fs.StringVar(&o.Output, "output", "", "write to `URI` instead of sink.uri")
 	fs.StringArray("set", nil, "set a variable of the pipeline file: `NAME=VALUE`; may be repeated")
+}
+
+// defineMachine is where objects are, and what there is to work with.
+func (f *flags) defineMachine(fs *pflag.FlagSet) {
+	o := &f.opt
 	fs.StringVar(&o.LocalRoot, "local-root", "", "keep s3://bucket/key in `DIR`/bucket/key: no server needed")
 	fs.StringVar(&o.EndpointURL, "endpoint-url", "", "S3 endpoint `URL`, such as MinIO's")
 	fs.BoolVar(&o.PathStyle, "path-style", false, "address buckets as endpoint/bucket, not bucket.endpoint")
 	fs.IntVar(&o.Lanes, "lanes", 0, "work on rows in `N` lanes at once (default GOMAXPROCS, less where memory is short)")
 	fs.StringVar(&o.MemoryLimit, "memory-limit", "", "memory to stay within: `SIZE` such as 2GiB (default the container's limit)")
 	fs.StringVar(&o.TmpDir, "tmp-dir", "", "`DIR` for state that outgrows memory (default TMPDIR, or /tmp)")
-	fs.BoolVar(&o.UpdateLock, "update-lock", false, "write the inputs' columns to schema.lock, whatever it says now")
 	fs.StringVar(&f.logFormat, "log-format", "auto", "log as `json|text` (default text on a terminal)")
-	fs.StringVar(&f.progress, "progress", "auto", "progress line: `auto|on|off`")
-	fs.StringVar(&f.profile, "profile", "", "write cpu.pprof, heap.pprof and trace.out of the run into `DIR`")
-	for _, name := range []string{"log-format", "progress"} {
-		fs.Lookup(name).DefValue = "" // the usage says it
-	}
+	fs.Lookup("log-format").DefValue = "" // the usage says it
 }
 
 // command is one of the worker's commands.
 type command struct {
 	name, help string
 	define     func(fs *pflag.FlagSet, f *flags) // its flags
+	argument   func(f *flags) *string            // what its one argument is; nil if it takes none
 	run        func(ctx context.Context, w *world, f *flags) error
 }
 
 var commands = []command{
-	{"run", "run the pipeline: read, transform, write, commit; the receipt goes to standard output (default)", func(fs *pflag.FlagSet, f *flags) {
+	{name: "run", help: "run the pipeline: read, transform, write, commit; the receipt goes to standard output (default)", define: func(fs *pflag.FlagSet, f *flags) {
 		f.define(fs)
 		fs.BoolVar(&f.opt.Force, "force", false, "run also if the run is committed already, and replace its files")
-	}, run},
-	{"validate", "check the pipeline file; with an input, bind it to the real schema; reads only the head", defineFlags, validate},
-	{"explain", "print the bound plan", defineFlags, explain},
-	{"version", "print the version", nil, printVersion},
+	}, run: run},
+	{name: "validate", help: "check the pipeline file; with an input, bind it to the real schema; reads only the head", define: defineFlags, run: validate},
+	{name: "explain", help: "print the bound plan", define: defineFlags, run: explain},
+	compactCommand,
+	{name: "version", help: "print the version", run: printVersion},
 }
 
 func defineFlags(fs *pflag.FlagSet, f *flags) { f.define(fs) }
@@ -153,7 +167,7 @@ func (w *world) main(ctx context.Context) int {
 	}
 	if err != nil {
 		err = fail.Newf(fail.Usage, "%w; see worker %s --help", err, cmd.name)
-	} else if err = f.arguments(fs, cmd.name); err == nil {
+	} else if err = f.arguments(fs, cmd); err == nil {
 		if err = w.environment(fs); err == nil {
 			err = f.settle(fs, w)
 		}
@@ -223,7 +237,11 @@ func withoutUnset(fs *pflag.FlagSet, args []string) []string {
 }
 
 // arguments takes what stands behind the flags: more inputs, as a shell makes them of --input *.csv.
-func (f *flags) arguments(fs *pflag.FlagSet, command string) error {
+func (f *flags) arguments(fs *pflag.FlagSet, cmd command) error {
+	if cmd.argument != nil && fs.NArg() == 1 {
+		*cmd.argument(f) = fs.Arg(0)
+		return nil
+	}
 	if in := fs.Lookup("input"); in != nil && in.Changed {
 		for _, a := range fs.Args() {
 			if !event.Unset(a) {
@@ -233,7 +251,7 @@ func (f *flags) arguments(fs *pflag.FlagSet, command string) error {
 		return nil
 	}
 	if fs.NArg() > 0 {
-		return fail.Newf(fail.Usage, "unexpected argument %q; see worker %s --help", fs.Arg(0), command)
+		return fail.Newf(fail.Usage, "unexpected argument %q; see worker %s --help", fs.Arg(0), cmd.name)
 	}
 	return nil
 }
@@ -294,7 +312,7 @@ func (w *world) fail(err error) int {
 func (f *flags) settle(fs *pflag.FlagSet, w *world) error {
 	o := &f.opt
 	o.Getenv, o.Stdin, o.Version = w.getenv, w.stdin, version
-	if fs.Lookup("pipeline") == nil {
+	if fs.Lookup("log-format") == nil {
 		return nil
 	}
 	for _, v := range []*string{&o.Pipeline, &o.Event, &o.Output, &o.LocalRoot, &o.EndpointURL, &o.MemoryLimit, &o.TmpDir, &f.profile} {
@@ -302,9 +320,12 @@ func (f *flags) settle(fs *pflag.FlagSet, w *world) error {
 			*v = ""
 		}
 	}
-	sets, err := fs.GetStringArray("set")
-	if err != nil {
-		return fail.Wrap(fail.Internal, err)
+	var sets []string
+	if fs.Lookup("set") != nil {
+		var err error
+		if sets, err = fs.GetStringArray("set"); err != nil {
+			return fail.Wrap(fail.Internal, err)
+		}
 	}
 	o.Set = map[string]string{}
 	for _, s := range sets {
@@ -322,7 +343,7 @@ func (f *flags) settle(fs *pflag.FlagSet, w *world) error {
 	if !slices.Contains([]string{"auto", "json", "text"}, f.logFormat) {
 		return fail.Newf(fail.Usage, "--log-format %q: want json or text", f.logFormat)
 	}
-	if !slices.Contains([]string{"auto", "on", "off"}, f.progress) {
+	if fs.Lookup("progress") != nil && !slices.Contains([]string{"auto", "on", "off"}, f.progress) {
 		return fail.Newf(fail.Usage, "--progress %q: want auto, on or off", f.progress)
 	}
 	if f.text = f.logFormat == "text" || f.logFormat == "auto" && w.terminal; f.text {
