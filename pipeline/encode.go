@@ -6,19 +6,22 @@ import (
 	"time"
 
 	"github.com/apache/arrow/go/v17/arrow"
+	"github.com/apache/arrow/go/v17/arrow/memory"
 	"golang.org/x/sync/semaphore"
 
 	"github.com/sluice-data/sluice/internal/fail"
 )
 
 // gatherer cuts the ordered stream of records into blocks of exactly BlockRows rows (the last one less, and less where
-// BlockBytes says so), so that row groups do not depend on the number of lanes.
+// BlockBytes and ColumnBytes say so), so that row groups do not depend on the number of lanes.
 type gatherer struct {
 	*run
 	enc   *encodePool
 	recs  []arrow.Record
 	rows  int64
 	bytes int64
+	cols  []int64 // bytes of each column
+	sizes []int64 // of a record being added
 }
 
 // add takes rec over.
@@ -33,32 +36,80 @@ func (g *gatherer) add(ctx context.Context, rec arrow.Record) error {
 			return err
 		}
 	}
-	for g.rows+rec.NumRows() > g.BlockRows {
-		n := g.BlockRows - g.rows
-		size := RecordBytes(rec) * n / rec.NumRows()
-		head, tail := rec.NewSlice(0, n), rec.NewSlice(n, rec.NumRows())
-		rec.Release()
-		rec = tail
-		g.push(head, size)
-		if err := g.flush(ctx); err != nil {
-			return err
+	for rec.NumRows() > 0 {
+		n := g.fits(rec)
+		head := rec
+		if n < rec.NumRows() {
+			head = rec.NewSlice(0, n)
+			tail := rec.NewSlice(n, rec.NumRows())
+			rec.Release()
+			rec = tail
+		} else {
+			rec = nil
 		}
-	}
-	if rec.NumRows() == 0 {
-		return nil
-	}
-	g.push(rec, RecordBytes(rec))
-	rec = nil
-	if g.rows >= g.BlockRows || g.bytes >= g.BlockBytes {
-		return g.flush(ctx)
+		g.push(head)
+		if g.full() {
+			if err := g.flush(ctx); err != nil {
+				return err
+			}
+		}
+		if rec == nil {
+			return nil
+		}
 	}
 	return nil
 }
 
-func (g *gatherer) push(rec arrow.Record, size int64) {
+// fits is how many of rec's rows the block has room for, one at least; whether their bytes fit is a guess from the mean.
+func (g *gatherer) fits(rec arrow.Record) int64 {
+	rows := rec.NumRows()
+	n := min(rows, g.BlockRows-g.rows)
+	g.measure(rec)
+	total := int64(0)
+	for i, size := range g.sizes {
+		total += size
+		if g.ColumnBytes > 0 && size > 0 {
+			n = min(n, max(g.ColumnBytes-g.cols[i], 0)*rows/size+1)
+		}
+	}
+	if total > 0 {
+		n = min(n, max(g.BlockBytes-g.bytes, 0)*rows/total+1)
+	}
+	return max(n, 1)
+}
+
+func (g *gatherer) full() bool {
+	if g.rows >= g.BlockRows || g.bytes >= g.BlockBytes {
+		return true
+	}
+	for _, n := range g.cols {
+		if g.ColumnBytes > 0 && n >= g.ColumnBytes {
+			return true
+		}
+	}
+	return false
+}
+
+// measure sets g.sizes to the bytes of rec's columns.
+func (g *gatherer) measure(rec arrow.Record) {
+	g.sizes = g.sizes[:0]
+	for _, col := range rec.Columns() {
+		g.sizes = append(g.sizes, columnBytes(col.Data()))
+	}
+	if len(g.cols) < len(g.sizes) {
+		g.cols = make([]int64, len(g.sizes))
+	}
+}
+
+// push takes rec over.
+func (g *gatherer) push(rec arrow.Record) {
+	g.measure(rec)
 	g.recs = append(g.recs, rec)
 	g.rows += rec.NumRows()
-	g.bytes += size
+	for i, n := range g.sizes {
+		g.cols[i] += n
+		g.bytes += n
+	}
 }
 
 // flush hands what is gathered to the next encoder in turn.
@@ -68,6 +119,7 @@ func (g *gatherer) flush(ctx context.Context) error {
 	}
 	recs, bytes := g.recs, g.bytes
 	g.recs, g.rows, g.bytes = nil, 0, 0
+	clear(g.cols)
 	return g.enc.put(ctx, recs, bytes)
 }
 
@@ -82,24 +134,67 @@ func releaseAll(recs []arrow.Record) {
 	}
 }
 
-// RecordBytes is the size of the record's buffers; for a slice that of what it shares.
+// RecordBytes is the bytes of the record's values: of a slice, those of its rows alone.
 func RecordBytes(rec arrow.Record) int64 {
 	var n int64
-	var walk func(arrow.ArrayData)
-	walk = func(d arrow.ArrayData) {
-		for _, b := range d.Buffers() {
-			if b != nil {
-				n += int64(b.Len())
-			}
-		}
-		for _, c := range d.Children() {
-			walk(c)
-		}
-	}
 	for _, col := range rec.Columns() {
-		walk(col.Data())
+		n += columnBytes(col.Data())
 	}
 	return n
+}
+
+// columnBytes is what d's values take in its buffers.
+func columnBytes(d arrow.ArrayData) int64 {
+	rows, from := int64(d.Len()), d.Offset()
+	if rows == 0 {
+		return 0
+	}
+	bufs := d.Buffers()
+	n := int64(0)
+	if len(bufs) > 0 && bufs[0] != nil {
+		n = (rows + 7) / 8
+	}
+	switch t := d.DataType().(type) {
+	case *arrow.StringType, *arrow.BinaryType:
+		lo, hi := span[int32](bufs[1], from, d.Len())
+		return n + 4*rows + hi - lo
+	case *arrow.LargeStringType, *arrow.LargeBinaryType:
+		lo, hi := span[int64](bufs[1], from, d.Len())
+		return n + 8*rows + hi - lo
+	case *arrow.ListType, *arrow.MapType:
+		lo, hi := span[int32](bufs[1], from, d.Len())
+		return n + 4*rows + share(d.Children()[0], hi-lo)
+	case *arrow.LargeListType:
+		lo, hi := span[int64](bufs[1], from, d.Len())
+		return n + 8*rows + share(d.Children()[0], hi-lo)
+	case *arrow.FixedSizeListType:
+		return n + share(d.Children()[0], rows*int64(t.Len()))
+	case *arrow.StructType:
+		for _, c := range d.Children() {
+			n += share(c, rows)
+		}
+		return n
+	case arrow.FixedWidthDataType:
+		return n + (rows*int64(t.BitWidth())+7)/8
+	}
+	return n
+}
+
+// share is the part of d's bytes that so many of its rows take, on the mean.
+func share(d arrow.ArrayData, rows int64) int64 {
+	if all := int64(d.Len()); all > 0 && rows < all {
+		return columnBytes(d) * rows / all
+	}
+	return columnBytes(d)
+}
+
+// span is the first and the last of n values' offsets, from the given one on.
+func span[O int32 | int64](b *memory.Buffer, from, n int) (lo, hi int64) {
+	if b == nil || b.Len() == 0 {
+		return 0, 0
+	}
+	off := arrow.GetData[O](b.Bytes())
+	return int64(off[from]), int64(off[from+n])
 }
 
 // encodePool encodes block k on encoder lane k mod L and writes the blocks in order.

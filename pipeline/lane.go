@@ -16,7 +16,7 @@ type work struct {
 	err   error
 }
 
-// resultBytes is what a lane gathers of one chunk before it hands it on: a chunk may be a whole row group of an input.
+// resultBytes is the most that a lane gathers of one chunk before it hands it on: a chunk may be a whole row group of an input.
 const resultBytes = 8 << 20
 
 // result is what a lane made of one chunk, or of a part of it. Its records are owned by whoever holds the result.
@@ -52,7 +52,8 @@ type lane struct {
 	stages []Stage
 	way
 	part  Partial
-	gives bool // part gives every row back
+	gives bool  // part gives every row back
+	most  int64 // bytes of a result
 
 	meters *Stages
 
@@ -216,7 +217,7 @@ func (l *lane) finish() *result {
 
 // room sends what there is of the chunk's result if that is as much as a result should hold.
 func (l *lane) room(ctx context.Context) error {
-	if l.res.bytes+l.rej.size < resultBytes {
+	if l.res.bytes+l.rej.size < l.most {
 		return nil
 	}
 	full := l.finish()

@@ -27,6 +27,8 @@ type Plan struct {
 	// BlockRows and BlockBytes bound the rows that are encoded together (a row group).
 	BlockRows  int64
 	BlockBytes int64
+	// ColumnBytes bounds the largest column of a block; 0 is no bound but BlockBytes.
+	ColumnBytes int64
 	// EncodeBytes bounds the bytes of the blocks that are being encoded or wait to be written, counted as records; one block
 	// is always let through. 0 is no bound but the lanes.
 	EncodeBytes int64
@@ -221,7 +223,7 @@ func (r *run) lanes(ctx context.Context, src Source, seg Segment, base int, firs
 		}
 	}()
 	for i := range r.Lanes {
-		l := &lane{in: make(chan work, 1), out: make(chan *result, 1), way: way, meters: &r.Progress.Stages}
+		l := &lane{in: make(chan work, 1), out: make(chan *result, 1), way: way, most: min(resultBytes, max(r.BlockBytes, 1)), meters: &r.Progress.Stages}
 		lanes = append(lanes, l)
 		if err := l.open(src, r.Mem); err != nil {
 			return err

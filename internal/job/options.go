@@ -60,6 +60,8 @@ type sizes struct {
 	maxRecord  int
 	blockRows  int64
 	blockBytes int64
+	// columnBytes is what one column of a block may take: the encoder holds it four times over.
+	columnBytes int64
 	// encodeBytes is what blocks may take from gathering to writing, as records; encoded they take about as much again.
 	encodeBytes int64
 	foldBytes   int64 // what folds may hold before they spill
@@ -68,7 +70,7 @@ type sizes struct {
 	idle        int64 // what released Arrow buffers may take until they are used again
 }
 
-// Row groups are cut by these alone, whatever the machine, so that two attempts at a run write the same files.
+// Row groups are cut by these, smaller in bytes only under a limit of less than 512 MiB: two attempts at a run under the same limit write the same files.
 const (
 	blockRows  = 122_880
 	blockBytes = 16 << 20
@@ -80,6 +82,8 @@ const (
 	laneBytes = 72 << 20
 	// leanBytes is what a lane makes do with: more lanes than that would break the limit, asked for or not.
 	leanBytes = 48 << 20
+	// programBytes is what the program takes before the first row, and a little more.
+	programBytes = 32 << 20
 	// leastMemory is what one lane with nothing to remember needs.
 	leastMemory = 64 << 20
 	// assumedLimit stands in where nothing limits memory.
@@ -88,7 +92,7 @@ const (
 
 // plan the sizes of a run from its flags and the machine.
 func settle(o *Options) (sizes, error) {
-	s := sizes{chunkBytes: chunkBytes, chunkRows: chunkRows, blockRows: blockRows, blockBytes: blockBytes}
+	s := sizes{chunkRows: chunkRows, blockRows: blockRows}
 	var err error
 	if s.limit, err = memlimit.Detect(o.MemoryLimit); err != nil {
 		return s, err
@@ -100,6 +104,7 @@ func settle(o *Options) (sizes, error) {
 	if limit <= 0 {
 		limit = assumedLimit
 	}
+	limit = max(limit, leastMemory)
 	s.lanes = o.Lanes
 	if s.lanes <= 0 {
 		// More lanes than memory can feed would only make them wait.
@@ -112,8 +117,11 @@ func settle(o *Options) (sizes, error) {
 	s.idle = min(64<<20, limit/16)
 	s.readPart = min(8<<20, max(1<<20, limit/64))
 	s.maxRecord = int(min(maxRecord, max(4<<20, limit/16)))
-	s.foldBytes = limit * 2 / 5
-	s.encodeBytes = max(blockBytes, limit/8)
+	s.chunkBytes = int(min(chunkBytes, limit/64))
+	s.blockBytes = min(blockBytes, limit/16)
+	s.columnBytes = min(blockBytes, limit/32)
+	s.foldBytes = min(limit*2/5, (limit-programBytes)/2)
+	s.encodeBytes = max(s.blockBytes, limit/8)
 	if o.test.blockRows > 0 {
 		s.blockRows = o.test.blockRows
 	}

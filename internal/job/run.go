@@ -409,7 +409,7 @@ func (j *job) attempt(ctx context.Context, fullScan bool) (*Manifest, error) {
 	stop := j.watch(in)
 	defer stop()
 	plan := pipeline.Plan{Source: p.source, Segments: p.segments, Sink: c, Lanes: j.sizes.lanes,
-		BlockRows: j.sizes.blockRows, BlockBytes: j.sizes.blockBytes, EncodeBytes: j.sizes.encodeBytes, Mem: recycle.New(j.sizes.idle), Progress: j.progress}
+		BlockRows: j.sizes.blockRows, BlockBytes: j.sizes.blockBytes, ColumnBytes: j.sizes.columnBytes, EncodeBytes: j.sizes.encodeBytes, Mem: recycle.New(j.sizes.idle), Progress: j.progress}
 	if j.opt.test.mem != nil {
 		plan.Mem = j.opt.test.mem
 	}
