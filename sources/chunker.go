@@ -320,7 +320,15 @@ func (c *Chunker) Close() error {
 	if c.err == nil {
 		c.err = errors.New("chunker is closed")
 	}
-	return nil
+	c.keep = nil
+	for { // the source may live on while what was read is sorted or grouped
+		select {
+		case <-c.free:
+			continue
+		default:
+		}
+		return nil
+	}
 }
 
 // counting tells how much was read through it.

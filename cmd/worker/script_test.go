@@ -1,9 +1,11 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"compress/gzip"
 	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -55,6 +57,7 @@ var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args [
 	"log":     cmdLog,
 	"groups":  cmdGroups,
 	"sorted":  cmdSorted,
+	"wide":    cmdWide,
 	"below":   cmdBelow,
 }
 
@@ -304,6 +307,25 @@ func cmdGroups(ts *testscript.TestScript, neg bool, args []string) {
 		b = fmt.Appendf(b, "%d,key-%d,%d.%02d\n", id, id*31, i%1000, id%100)
 	}
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), b, 0o644))
+}
+
+// cmdWide: wide ROWS BYTES FILE writes a CSV of id, grp (of a hundred) and a text of so many bytes, no two alike.
+func cmdWide(ts *testscript.TestScript, neg bool, args []string) {
+	n, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	size, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	f, err := os.Create(ts.MkAbs(args[2]))
+	ts.Check(err)
+	w := bufio.NewWriter(f)
+	fmt.Fprintln(w, "id,grp,body")
+	for i := range n {
+		sum := sha256.Sum256(strconv.AppendInt(nil, int64(i), 10))
+		text := hex.EncodeToString(sum[:])
+		fmt.Fprintf(w, "%d,%d,%s\n", i*7919%n, i%100, strings.Repeat(text, size/len(text)+1)[:size])
+	}
+	ts.Check(w.Flush())
+	ts.Check(f.Close())
 }
 
 // cmdSorted: sorted PATTERN prints a checksum of the lines that rows prints, put in order, and their number.

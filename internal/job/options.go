@@ -82,8 +82,8 @@ const (
 	laneBytes = 72 << 20
 	// leanBytes is what a lane makes do with: more lanes than that would break the limit, asked for or not.
 	leanBytes = 48 << 20
-	// programBytes is what the program takes before the first row, and a little more.
-	programBytes = 32 << 20
+	// programBytes is what the program takes before the first row, and what streams beside a fold.
+	programBytes = 40 << 20
 	// leastMemory is what one lane with nothing to remember needs.
 	leastMemory = 64 << 20
 	// assumedLimit stands in where nothing limits memory.
@@ -117,10 +117,10 @@ func settle(o *Options) (sizes, error) {
 	s.idle = min(64<<20, limit/16)
 	s.readPart = min(8<<20, max(1<<20, limit/64))
 	s.maxRecord = int(min(maxRecord, max(4<<20, limit/16)))
-	s.chunkBytes = int(min(chunkBytes, limit/64))
+	s.chunkBytes = int(min(chunkBytes, limit/128))
 	s.blockBytes = min(blockBytes, limit/16)
 	s.columnBytes = min(blockBytes, limit/32)
-	s.foldBytes = min(limit*2/5, (limit-programBytes)/2)
+	s.foldBytes = (limit - programBytes) / 5 * 2
 	s.encodeBytes = max(s.blockBytes, limit/8)
 	if o.test.blockRows > 0 {
 		s.blockRows = o.test.blockRows

@@ -72,14 +72,14 @@ func values[T any](buf *memory.Buffer, at, n int) []T {
 	return all[at : at+n]
 }
 
-// reserve starts a batch of about rows rows.
-func (c *column) reserve(mem memory.Allocator, rows int) {
+// reserve starts a batch of about rows rows, of records of so many bytes in all.
+func (c *column) reserve(mem memory.Allocator, rows, bytes int) {
 	c.drop()
 	c.mem = mem
 	c.vals = memory.NewResizableBuffer(mem)
 	if c.width == 0 {
 		c.offs = memory.NewResizableBuffer(mem)
-		c.vals.Resize(max(c.perRow, 8)*rows + 64)
+		c.vals.Resize(min(max(c.perRow, 8)*rows, bytes) + 64)
 	}
 	c.grow(rows)
 	if c.width == 0 {

@@ -132,7 +132,7 @@ func (d *decoder) reserve(n, left int) {
 	rows := min(n+(n*left)/bytes*17/16+64, d.limit)
 	d.starts = make([]uint32, 0, rows) // not reused: the batch's origins keep it
 	for i := range d.cols {
-		d.cols[i].reserve(d.mem, rows)
+		d.cols[i].reserve(d.mem, rows, bytes+left)
 	}
 }
 

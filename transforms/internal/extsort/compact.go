@@ -18,7 +18,11 @@ func (l *Lane) compact() error {
 			k--
 		}
 		many := l.runs[k:]
-		if len(many) < l.s.runs() {
+		widest := int64(0)
+		for _, r := range many {
+			widest = max(widest, r.widest())
+		}
+		if len(many) < l.s.runsAtOnce(widest) {
 			return nil
 		}
 		r, err := l.merge(many)
@@ -73,11 +77,12 @@ func (l *Lane) merge(runs []*run) (_ *run, err error) {
 	var sl slice
 	for {
 		sl.reset(len(runs))
-		for len(sl.seq) < rowpack.PieceRows {
+		for bytes := int64(0); len(sl.seq) < rowpack.PieceRows && bytes < s.sliceBytes; {
 			top := m.top()
 			if top < 0 {
 				break
 			}
+			bytes += s.fixed + m.textBytes(top)
 			if err := m.take(&sl, top, true); err != nil {
 				return nil, err
 			}

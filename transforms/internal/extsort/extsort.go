@@ -40,6 +40,7 @@ const (
 	mostWindow  = 16 << 20
 	leastPiece  = 16 << 10
 	mostPiece   = 1 << 20
+	leastRuns   = 4
 	noLimit     = 4 << 30 // what is taken for the budget where there is none, to derive sizes from
 	// sliceRows and the bytes between these, by the budget, are what the result is cut by.
 	sliceRows  = 122_880
@@ -193,6 +194,16 @@ func (s *Sorter) runs() int {
 		return s.mostRuns
 	}
 	return int(max(8, min(64, 128/max(1, s.lanes.Load()))))
+}
+
+// runsAtOnce is how many runs are merged at once if no piece of theirs has more than so many bytes: fewer where a few rows fill memory. A
+// reader of a run holds a piece as it is read and as columns, and in the end each lane reads the runs of all.
+func (s *Sorter) runsAtOnce(widest int64) int {
+	if s.mostRuns > 0 {
+		return s.mostRuns
+	}
+	lanes := max(1, s.lanes.Load())
+	return int(max(leastRuns, min(int64(s.runs()), s.budget()/4/(lanes*lanes*3*max(1, widest)))))
 }
 
 // piece is the bytes of rows in a piece: in the end each lane of the next segment has a piece of each run.

@@ -161,14 +161,14 @@ func (l *Lane) seal() error {
 		}
 	}
 	l.out = l.out[:0]
-	r.data.per = rowsOf(l.s.piece(), size, n, 16)
+	r.data.per = rowsOf(l.s.piece(), size, n)
 	for lo := 0; lo < n; lo += r.data.per {
 		r.data.add(len(l.out))
 		l.out = l.rowEnc.Piece(l.out, l.cols, lo, min(lo+r.data.per, n), nil)
 		r.data.end(len(l.out))
 	}
 	keys, keyBytes := l.keyColumns(order)
-	r.keys.per = rowsOf(l.s.piece(), keyBytes, n, 64)
+	r.keys.per = rowsOf(l.s.piece(), keyBytes, n)
 	for lo := 0; lo < n; lo += r.keys.per {
 		r.keys.add(len(l.out))
 		l.out = l.keyEnc.Piece(l.out, keys, lo, min(lo+r.keys.per, n), nil)
@@ -203,9 +203,9 @@ func (p *pieces) end(at int) {
 }
 
 // rowsOf is how many of n rows of so many bytes in all have about want.
-func rowsOf(want, bytes int64, n, least int) int {
+func rowsOf(want, bytes int64, n int) int {
 	each := max(1, bytes/int64(n))
-	return int(max(int64(least), min(rowpack.PieceRows, want/each)))
+	return int(max(1, min(rowpack.PieceRows, want/each)))
 }
 
 func (l *Lane) inMemory() int {

@@ -166,6 +166,18 @@ func (m *Merge) lessRest(a, b int32) bool {
 	return a < b
 }
 
+// textBytes is the bytes of the texts of run w's row, and of its key.
+func (m *Merge) textBytes(w int32) int64 {
+	c := &m.cur[w]
+	n := int64(c.size[c.off])
+	for k, comp := range m.comp {
+		if comp.tail {
+			n += int64(len(c.tail(k)))
+		}
+	}
+	return n
+}
+
 // top is the run that the next row is of; -1 after the last row.
 func (m *Merge) top() int32 {
 	w := m.tree[0]

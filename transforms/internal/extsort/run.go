@@ -1,6 +1,8 @@
 package extsort
 
 import (
+	"slices"
+
 	"github.com/sluice-data/sluice/internal/fail"
 	"github.com/sluice-data/sluice/transforms/internal/rowpack"
 	"github.com/sluice-data/sluice/transforms/internal/slab"
@@ -24,6 +26,17 @@ type pieces struct {
 	per  int
 	at   []int64 // where each begins, in memory or in the file
 	size []uint32
+}
+
+// widest is the bytes of the run's largest piece of keys and of rows.
+func (r *run) widest() int64 {
+	n := int64(0)
+	for _, p := range []*pieces{&r.keys, &r.data} {
+		if len(p.size) > 0 {
+			n += int64(slices.Max(p.size))
+		}
+	}
+	return n
 }
 
 // spill is a file and how many runs it has.

@@ -18,8 +18,11 @@ import (
 	"github.com/sluice-data/sluice/transforms/internal/spillfile"
 )
 
-// runBlock is the groups per record of a run: what reading one back takes stays small.
-const runBlock = 8192
+// runBlock and runBytes bound the groups per record of a run: what reading one back takes stays small.
+const (
+	runBlock = 8192
+	runBytes = 512 << 10
+)
 
 // spillFile holds runs: groups as an Arrow IPC stream of the spill schema, or rows as they are kept in memory. It has no name: a crash
 // leaves nothing behind.
@@ -78,8 +81,13 @@ func (s *spillFile) write(f *Fold, i int, cols []arrow.Array, n int, mem memory.
 	rec := array.NewRecord(f.spill, cols, int64(n))
 	defer rec.Release()
 	out := ipc.NewWriter(counted, ipc.WithSchema(f.spill), ipc.WithAllocator(mem))
-	for lo := 0; lo < n && err == nil; lo += runBlock {
-		piece := rec.NewSlice(int64(lo), int64(min(lo+runBlock, n)))
+	size := uint64(0)
+	for _, c := range cols {
+		size += c.Data().SizeInBytes()
+	}
+	block := max(1, int(min(runBlock, runBytes*uint64(n)/max(1, size))))
+	for lo := 0; lo < n && err == nil; lo += block {
+		piece := rec.NewSlice(int64(lo), int64(min(lo+block, n)))
 		err = out.Write(piece)
 		piece.Release()
 	}
@@ -96,7 +104,57 @@ func (s *spillFile) write(f *Fold, i int, cols []arrow.Array, n int, mem memory.
 	return nil
 }
 
-// writeRows appends a run of rows to partition i.
+// Chunks of rows with texts, of some rows each, are one on disk up to these: what is known of each stays in memory.
+const (
+	togetherRows  = 1024
+	togetherBytes = 256 << 10
+)
+
+// together is how many of the chunks, one at least, are one on disk.
+func together(chunks []chunk) int {
+	first := &chunks[0]
+	if first.packed || first.lay.arenas == 0 {
+		return 1
+	}
+	rows, size := 0, 0
+	for i := range chunks {
+		c := &chunks[i]
+		rows, size = rows+c.n, size+len(c.rows)
+		for _, a := range c.arenas {
+			size += len(a)
+		}
+		if i > 0 && (c.lay != first.lay || c.packed || rows > togetherRows || size > togetherBytes) {
+			return i
+		}
+	}
+	return len(chunks)
+}
+
+// behind makes the chunk's rows point into arenas in which so many bytes stand before its texts.
+func (c *chunk) behind(texts []int) {
+	shift := func(at, by int) {
+		if by == 0 {
+			return
+		}
+		w := arrow.GetData[uint32](c.rows)
+		for i := range c.n {
+			w[(i*c.lay.stride+at)/4] += uint32(by)
+		}
+	}
+	if c.packed || c.lay.arenas == 0 {
+		return
+	}
+	if c.lay.bytes {
+		shift(c.lay.end, texts[0])
+	}
+	for i, arena := range c.lay.text {
+		if arena >= 0 {
+			shift(c.lay.at[i], texts[arena])
+		}
+	}
+}
+
+// writeRows appends a run of rows to partition i; the chunks are of no use then.
 func (s *spillFile) writeRows(i int, chunks []chunk) error {
 	w := s.writer()
 	r := run{file: s.file, from: s.end, to: s.end}
@@ -104,15 +162,27 @@ func (s *spillFile) writeRows(i int, chunks []chunk) error {
 		_, _ = w.Write(b) // an error sticks until Flush
 		r.to += int64(len(b))
 	}
-	for _, c := range chunks {
-		raw := rawChunk{lay: c.lay, n: c.n, packed: c.packed, size: len(c.rows)}
-		put(c.rows)
-		for _, a := range c.arenas {
-			raw.texts = append(raw.texts, len(a))
-			put(a)
+	for len(chunks) > 0 {
+		n := together(chunks)
+		c := &chunks[0]
+		raw := rawChunk{lay: c.lay, packed: c.packed, texts: make([]int, len(c.arenas))}
+		for j := range chunks[:n] {
+			c := &chunks[j]
+			c.behind(raw.texts)
+			put(c.rows)
+			raw.n, raw.size = raw.n+c.n, raw.size+len(c.rows)
+			for k, a := range c.arenas {
+				raw.texts[k] += len(a)
+			}
+		}
+		for k := range raw.texts {
+			for _, c := range chunks[:n] {
+				put(c.arenas[k])
+			}
 		}
 		r.chunks = append(r.chunks, raw)
-		s.rows += int64(c.n)
+		s.rows += int64(raw.n)
+		chunks = chunks[n:]
 	}
 	if err := w.Flush(); err != nil {
 		return diskError(fmt.Errorf("write rows to disk: %w", err))
