@@ -33,6 +33,7 @@ type Request struct {
 	// PartitionBy names the columns of Schema by whose values the rows go to folders, in order; none is one place for all. Each
 	// record then has rows of one partition, and those of one come one after the other.
 	PartitionBy []string
+	SortedBy    []Order // columns that the rows of a place are sorted by, as they come; nil if that is not known
 	Store       objstore.Store
 	Dir         objstore.Ref // sink.uri as a prefix: Key is "" or ends in "/"
 	RunID       string       // names the run's objects
@@ -42,6 +43,13 @@ type Request struct {
 	Options   Options
 	KeyValue  map[string]string // metadata of each file, where its format has a place for it
 	CreatedBy string            // "sluice version x.y.z (build …)", likewise
+}
+
+// Order is a column that rows are sorted by: text byte by byte, NaN above all numbers.
+type Order struct {
+	Column     string
+	Desc       bool
+	NullsFirst bool
 }
 
 // Options are the options of a destination, as read: what a plan shows of them, and what of them is in a run's id.

@@ -290,21 +290,40 @@ func (b *binder) boundWith(env transforms.Env, in *arrow.Schema, keep []map[stri
 			next(more)
 		}
 	}
-	if len(b.demands) > 0 { // before rows are gathered by partition, and lose their places in the input
+	bindAll := func(steps []transforms.Bind) error {
+		for _, bind := range steps {
+			bd, err := bind(env, in)
+			if err != nil {
+				return fail.Wrap(fail.Usage, err)
+			}
+			next(bd)
+		}
+		return nil
+	}
+	layout := b.layout()
+	if err := bindAll(layout.Computed()); err != nil {
+		return nil, err
+	}
+	if len(b.demands) > 0 { // before rows are sorted and gathered by partition, and lose their places in the input
 		bd, err := transforms.BindDemands(b.demands, in)
 		if err != nil {
 			return nil, err
 		}
 		next(bd)
 	}
-	if len(b.pipe.Sink.PartitionBy) > 0 {
-		bd, err := transforms.BindPartition(env, b.pipe.Sink.PartitionAt, in, b.table)
-		if err != nil {
-			return nil, fail.Wrap(fail.Usage, err)
-		}
-		next(bd)
+	if err := bindAll(layout.Steps()); err != nil {
+		return nil, err
 	}
 	return out, nil
+}
+
+// layout is what the sink asks of its rows.
+func (b *binder) layout() transforms.Layout {
+	l := transforms.Layout{SortBy: b.pipe.Sink.SortBy, Table: b.table}
+	if len(b.pipe.Sink.PartitionBy) > 0 {
+		l.PartitionBy = b.pipe.Sink.PartitionAt
+	}
+	return l
 }
 
 // needs are the input columns that the pipeline uses; nil means all. What it uses of the unions' inputs is noted there.

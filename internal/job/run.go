@@ -460,7 +460,15 @@ func (j *job) limits() hive.Limits {
 
 func (j *job) committer(ctx context.Context, p *plan, in intakes) (*committer, error) {
 	s := j.pipe.Sink
-	data, err := j.dest.Open(ctx, sinks.Request{Schema: p.out, PartitionBy: s.PartitionBy, Store: j.store, Dir: j.dir.Join(j.merge.place()), RunID: j.runID, TargetFileSize: s.TargetFileSize,
+	order, err := transforms.Layout{SortBy: s.SortBy}.Order(j.env, p.out)
+	if err != nil {
+		return nil, err
+	}
+	sorted := make([]sinks.Order, len(order))
+	for i, o := range order {
+		sorted[i] = sinks.Order(o)
+	}
+	data, err := j.dest.Open(ctx, sinks.Request{Schema: p.out, PartitionBy: s.PartitionBy, SortedBy: sorted, Store: j.store, Dir: j.dir.Join(j.merge.place()), RunID: j.runID, TargetFileSize: s.TargetFileSize,
 		Options:   s.Options,
 		KeyValue:  map[string]string{"sluice.run_id": j.runID, "sluice.pipeline": j.pipe.Name},
 		CreatedBy: "sluice version " + j.opt.Version})

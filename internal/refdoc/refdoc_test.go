@@ -16,6 +16,8 @@ import (
 	"github.com/sluice-data/sluice/internal/schema"
 	"github.com/sluice-data/sluice/internal/spec"
 	"github.com/sluice-data/sluice/sinks"
+	_ "github.com/sluice-data/sluice/sinks/csv"
+	_ "github.com/sluice-data/sluice/sinks/jsonl"
 	_ "github.com/sluice-data/sluice/sinks/parquet"
 	"github.com/sluice-data/sluice/sources"
 	_ "github.com/sluice-data/sluice/sources/csv"

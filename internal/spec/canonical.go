@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"maps"
+	"slices"
 
 	"github.com/sluice-data/sluice/internal/schema"
 )
@@ -57,6 +58,12 @@ func (s *Sink) identity() any {
 		"redshift": nil, "glue": nil}
 	if s.Format != "parquet" {
 		out["format"] = s.Format
+	}
+	if s.PartitionAt != nil && slices.ContainsFunc(s.PartitionAt.items, (*Node).IsMap) {
+		out["partition_by"] = s.PartitionAt.canonical()
+	}
+	if s.SortBy != nil {
+		out["sort_by"] = s.SortBy.canonical()
 	}
 	if s.Options != nil {
 		maps.Copy(out, s.Options.Identity())

@@ -19,6 +19,24 @@ func (f *Fields) Err() error { return f.r.err }
 // Str reads a text that is not empty.
 func (f *Fields) Str(key string, dst *string) *Node { return f.r.str(key, dst) }
 
+// Text reads a text, which may be empty.
+func (f *Fields) Text(key string, dst *string) *Node {
+	v := f.r.get(key)
+	if v == nil {
+		return nil
+	}
+	s, err := v.Str()
+	if err != nil {
+		f.r.fail(err)
+		return nil
+	}
+	*dst = s
+	return v
+}
+
+// Fail keeps err if it is the first.
+func (f *Fields) Fail(err error) { f.r.fail(err) }
+
 // Enum reads one of the known names.
 func (f *Fields) Enum(key string, dst *string, known []string) *Node {
 	return f.r.enum(key, dst, known)

@@ -121,14 +121,15 @@ type Sink struct {
 	At             *Node
 	URI            string
 	URIAt          *Node
-	URIErr         error  // a variable of the URI is not set: an error only if the URI is used
-	Mode           string // append, replace_partitions or replace
-	ModeAt         *Node  // nil if not given
-	OnConflict     string // wait, fail or last_wins, of a mode that replaces
-	PartitionBy    []string
-	PartitionAt    *Node
-	TargetFileSize int64   // bytes
-	Targets        []Entry // blocks of the targets that Load was told of, as they are in the file
+	URIErr         error    // a variable of the URI is not set: an error only if the URI is used
+	Mode           string   // append, replace_partitions or replace
+	ModeAt         *Node    // nil if not given
+	OnConflict     string   // wait, fail or last_wins, of a mode that replaces
+	PartitionBy    []string // names
+	PartitionAt    *Node    // the list of columns, and of mappings {name: expression} for those that are computed
+	SortBy         *Node    // an order as the step sort has it; nil without one
+	TargetFileSize int64    // bytes
+	Targets        []Entry  // blocks of the targets that Load was told of, as they are in the file
 	// Format is the kind of file; FormatAt is nil if it is not given. Which there are, who writes them knows, and what their blocks mean.
 	Format   string
 	FormatAt *Node
@@ -143,7 +144,7 @@ type SinkOptions interface {
 }
 
 // sinkKeys are those of a sink: block that are the same for every format and target.
-var sinkKeys = []string{"uri", "mode", "on_conflict", "partition_by", "target_file_size", "format"}
+var sinkKeys = []string{"uri", "mode", "on_conflict", "partition_by", "sort_by", "target_file_size", "format"}
 
 // Check reports a key that is neither a sink's own nor the name of a block.
 func (s *Sink) Check(blocks ...string) error {
@@ -466,16 +467,10 @@ func (p *Pipeline) readSink(root *Node, targets []string) error {
 	if v := r.get("partition_by"); v != nil {
 		var err error
 		s.PartitionAt = v
-		s.PartitionBy, err = v.Strs()
+		s.PartitionBy, err = partitionNames(v)
 		r.fail(err)
-		for i, a := range s.PartitionBy {
-			for _, b := range s.PartitionBy[:i] {
-				if a == b {
-					r.fail(v.items[i].Errorf("partition_by names %q twice", a))
-				}
-			}
-		}
 	}
+	s.SortBy = r.get("sort_by")
 	if s.Mode == ReplacePartitions && len(s.PartitionBy) == 0 {
 		r.fail(s.ModeAt.Errorf("mode: replace_partitions needs partition_by; to replace the whole table write mode: replace"))
 	}
@@ -489,6 +484,44 @@ func (p *Pipeline) readSink(root *Node, targets []string) error {
 		}
 	}
 	return r.err
+}
+
+// partitionNames are the names in a list of columns and of mappings {name: expression}.
+func partitionNames(n *Node) ([]string, error) {
+	items, err := n.List()
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	add := func(at *Node, name string) error {
+		if slices.Contains(names, name) {
+			return at.Errorf("partition_by names %q twice", name)
+		}
+		names = append(names, name)
+		return nil
+	}
+	for _, it := range items {
+		if !it.IsMap() {
+			name, err := it.Str()
+			if err == nil {
+				err = add(it, name)
+			}
+			if err != nil {
+				return nil, err
+			}
+			continue
+		}
+		entries, err := it.Map()
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range entries {
+			if err := add(e.At, e.Key); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return names, nil
 }
 
 func (p *Pipeline) readTests(*Node) error {

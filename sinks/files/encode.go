@@ -17,14 +17,26 @@ type encoder struct {
 	format string
 	schema *arrow.Schema // of the records
 	parts  *partitioning // nil without partitions
+	target int64         // size of a file
+	least  int64         // of a block
 	to     Encoder
 }
 
-// block is a format's block and, where there are partitions, the one it is of.
+// block is a format's blocks, mostly one, and, where there are partitions, the one they are of.
 type block struct {
-	Block
+	pieces []Block // not yet written
+	rows   int64
 	folder string
 	values []hive.Value
+}
+
+func (b *block) Rows() int64 { return b.rows }
+
+func (b *block) Release() {
+	for _, p := range b.pieces {
+		p.Release()
+	}
+	b.pieces = nil
 }
 
 func (e *encoder) Close() { e.to.Close() }
@@ -48,11 +60,57 @@ func (e *encoder) Encode(ctx context.Context, recs []arrow.Record) (pipeline.Blo
 		}
 		recs = inner
 	}
-	var err error
-	if out.Block, err = e.to.Encode(ctx, recs); err != nil {
+	whole, err := e.to.Encode(ctx, recs)
+	if err != nil {
+		return nil, err
+	}
+	out.rows, out.pieces = whole.Rows(), []Block{whole}
+	n := e.pieces(whole)
+	if n < 2 {
+		return out, nil
+	}
+	out.Release()
+	if err := e.split(ctx, recs, n, out); err != nil {
+		out.Release()
 		return nil, err
 	}
 	return out, nil
+}
+
+// pieces is into how many a block is cut so that files of the target size can be made of them: at most half of one is as near as a file
+// of two comes.
+func (e *encoder) pieces(b Block) int64 {
+	size := b.Size()
+	if size <= e.target/2 {
+		return 1
+	}
+	return min(size/max(1, e.target/4)+1, size/e.least, b.Rows())
+}
+
+// split encodes the records anew as n blocks of about as many rows.
+func (e *encoder) split(ctx context.Context, recs []arrow.Record, n int64, out *block) error {
+	done := int64(0)
+	for i := range n {
+		from, to, at := done, out.rows*(i+1)/n, int64(0)
+		done = to
+		var some []arrow.Record
+		for _, rec := range recs {
+			lo, hi := max(from-at, 0), min(to-at, rec.NumRows())
+			at += rec.NumRows()
+			if lo < hi {
+				some = append(some, rec.NewSlice(lo, hi))
+			}
+		}
+		b, err := e.to.Encode(ctx, some)
+		for _, rec := range some {
+			rec.Release()
+		}
+		if err != nil {
+			return err
+		}
+		out.pieces = append(out.pieces, b)
+	}
+	return nil
 }
 
 // divide is the records without their partition columns, for the caller to release, also beside an error. It says in out what partition

@@ -31,6 +31,7 @@ type Format struct {
 // Request is what a format gets to write files.
 type Request struct {
 	Schema    *arrow.Schema // of the files: without the partition columns
+	SortedBy  []sinks.Order // columns of Schema that the rows of each file are sorted by; nil if that is not known
 	Options   sinks.Options // what the format's own Options made; nil for its defaults
 	KeyValue  map[string]string
 	CreatedBy string
@@ -44,6 +45,8 @@ type Writer interface {
 	NewEncoder(mem memory.Allocator) (Encoder, error)
 	// NewFile begins a file.
 	NewFile() File
+	// Least is the size in bytes of a block below which it is not worth while to make several of it.
+	Least() int64
 	// Memory is about how many bytes encoders and blocks hold. It may be called at any time.
 	Memory() int64
 }
@@ -58,13 +61,15 @@ type Encoder interface {
 // Block is a run of rows as the bytes that a file has of them.
 type Block interface {
 	pipeline.Block
-	Size() int64 // of the bytes
+	Size() int64 // by how many bytes a file grows, with what its end says of the block
 }
 
 // File makes a file of blocks, written to w in order. Errors of w are returned as they are. It is used by one goroutine at a time.
 type File interface {
 	// Room reports whether n blocks more fit what the format allows a file.
 	Room(n int) bool
+	// Tail is about how many bytes Finish will write.
+	Tail() int64
 	// Append writes a block, which it borrows.
 	Append(w io.Writer, b Block) error
 	// Finish writes what a file ends with; one without rows is whole, too.

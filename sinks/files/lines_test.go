@@ -36,6 +36,7 @@ func (*lineWriter) Extension() string                              { return ".li
 func (*lineWriter) ContentType() string                            { return "text/plain" }
 func (w *lineWriter) NewEncoder(memory.Allocator) (Encoder, error) { return w, nil }
 func (w *lineWriter) NewFile() File                                { return &lineFile{w: w} }
+func (*lineWriter) Least() int64                                   { return 1000 }
 func (*lineWriter) Memory() int64                                  { return 1 }
 func (*lineWriter) Close()                                         {}
 
@@ -72,6 +73,7 @@ type lineFile struct {
 }
 
 func (*lineFile) Room(int) bool   { return true }
+func (*lineFile) Tail() int64     { return 3 }
 func (*lineFile) Memory() int64   { return 0 }
 func (f *lineFile) begin() string { return map[bool]string{true: f.w.head + "\n"}[f.want.Len() == 0] }
 

@@ -1,6 +1,8 @@
 package files
 
 import (
+	"slices"
+
 	"github.com/apache/arrow/go/v17/arrow"
 
 	"github.com/sluice-data/sluice/internal/fail"
@@ -98,3 +100,14 @@ func (s *Sink) Apart(a, b arrow.Record) bool {
 }
 
 var _ pipeline.Divider = (*Sink)(nil)
+
+// inFiles is by what columns of the files their rows are sorted: a partition column has one value in each.
+func inFiles(req sinks.Request) []sinks.Order {
+	var out []sinks.Order
+	for _, o := range req.SortedBy {
+		if !slices.Contains(req.PartitionBy, o.Column) {
+			out = append(out, o)
+		}
+	}
+	return out
+}

@@ -60,7 +60,7 @@ func New(f Format, req sinks.Request) (*Sink, error) {
 	if parts != nil {
 		s.schema = parts.files
 	}
-	if s.writer, err = f.Open(Request{Schema: s.schema, Options: req.Options, KeyValue: req.KeyValue, CreatedBy: req.CreatedBy}); err != nil {
+	if s.writer, err = f.Open(Request{Schema: s.schema, SortedBy: inFiles(req), Options: req.Options, KeyValue: req.KeyValue, CreatedBy: req.CreatedBy}); err != nil {
 		return nil, err
 	}
 	return s, nil
@@ -72,39 +72,53 @@ func (s *Sink) NewEncoder(mem memory.Allocator) (pipeline.Encoder, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &encoder{format: s.format.Name, schema: s.req.Schema, parts: s.parts, to: e}, nil
+	return &encoder{format: s.format.Name, schema: s.req.Schema, parts: s.parts, target: s.size, least: s.writer.Least(), to: e}, nil
 }
 
 // Write appends b to the current file, or to a new one where that brings the file nearer to its target size, or
 // where another partition begins. It releases b. A block without rows leaves no trace.
 func (s *Sink) Write(ctx context.Context, b pipeline.Block) error {
-	kept := false
-	defer func() {
-		if !kept {
-			b.Release()
-		}
-	}()
+	defer b.Release()
 	at, ok := b.(*block)
 	switch {
 	case !ok:
 		return fail.Newf(fail.Internal, "write %s: block is a %T", s.format.Name, b)
 	case s.ended, s.flushed:
 		return fail.Newf(fail.Internal, "write %s: the sink has ended", s.format.Name)
-	case at.Rows() == 0:
+	}
+	for len(at.pieces) > 0 {
+		piece := at.pieces[0]
+		at.pieces = at.pieces[1:]
+		if err := s.write(ctx, at, piece); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// write takes over a piece of b, which has its place.
+func (s *Sink) write(ctx context.Context, b *block, piece Block) error {
+	kept := false
+	defer func() {
+		if !kept {
+			piece.Release()
+		}
+	}()
+	if piece.Rows() == 0 {
 		return nil
 	}
 	if err := ctx.Err(); err != nil {
 		return fail.Newf(fail.Temporary, "write %s: %w", s.format.Name, err)
 	}
 	f := s.current()
-	if f != nil && (f.folder != at.folder || f.has() && s.full(f, at.Size())) {
+	if f != nil && (f.folder != b.folder || f.has() && s.full(f, piece.Size())) {
 		if err := s.finish(ctx, f); err != nil {
 			return err
 		}
 		f = nil
 	}
 	if f == nil {
-		f = s.next(at)
+		f = s.next(b)
 		if s.parts == nil {
 			if err := s.open(ctx, f); err != nil {
 				return err
@@ -112,10 +126,10 @@ func (s *Sink) Write(ctx context.Context, b pipeline.Block) error {
 		}
 	}
 	if s.parts == nil {
-		return s.append(f, at.Block)
+		return s.append(f, piece)
 	}
-	f.waiting = append(f.waiting, at.Block)
-	f.held += at.Size()
+	f.waiting = append(f.waiting, piece)
+	f.held += piece.Size()
 	kept = true
 	if f.upload == nil && f.held < wholeFile {
 		return nil
@@ -159,7 +173,7 @@ func (s *Sink) append(f *file, b Block) error {
 
 // full says whether f has all the blocks it may have, or is nearer to the target size without n bytes more.
 func (s *Sink) full(f *file, n int64) bool {
-	size := f.off + f.held
+	size := f.off + f.held + f.content.Tail()
 	return !f.content.Room(len(f.waiting)+1) || size+n-s.size > s.size-size
 }
 

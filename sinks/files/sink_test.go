@@ -227,7 +227,7 @@ func TestAbortTriesAll(t *testing.T) {
 	if len(store.Open) != 1 {
 		t.Errorf("%d uploads left open, want the one that failed", len(store.Open))
 	}
-	if err := s.Write(t.Context(), &block{Block: &lineBlock{text: []byte("1\n"), rows: 1}}); fail.KindOf(err) != fail.Internal {
+	if err := s.Write(t.Context(), &block{pieces: []Block{&lineBlock{text: []byte("1\n"), rows: 1}}, rows: 1}); fail.KindOf(err) != fail.Internal {
 		t.Errorf("write after the end: %v", err)
 	}
 	if err := s.Commit(t.Context(), &pipeline.Ledger{}); fail.KindOf(err) != fail.Internal {

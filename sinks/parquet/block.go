@@ -18,7 +18,7 @@ type block struct {
 
 // blockBody is the buffers of a block, reused from row group to row group.
 type blockBody struct {
-	buf    []byte // the column chunks, one after the other
+	buf    []byte // the column chunks, one after the other, then the bloom filters of some
 	index  []byte // their serialized column indexes, one after the other
 	chunks []chunk
 }
@@ -35,6 +35,7 @@ type chunk struct {
 	bounds       bounds // nil where left out; own memory
 	cut          bool   // they were left out for their length; the page index has short ones
 	pages        []pageAt
+	filter       int // bytes of its bloom filter; 0 without one
 	indexEnd     int // end of its column index in blockBody.index
 }
 
@@ -47,7 +48,19 @@ type pageAt struct {
 
 func (b *block) Rows() int64 { return b.rows }
 
-func (b *block) Size() int64 { return int64(len(b.body.buf)) }
+// Size is that of the chunks and of what the file's end says of them.
+func (b *block) Size() int64 { return int64(len(b.body.buf)) + b.tail() }
+
+// tail is about how many bytes of page index and footer the row group takes.
+func (b *block) tail() int64 {
+	const chunk, page = 130, 12 // of what is the same for all
+	n := int64(len(b.body.index))
+	for i := range b.body.chunks {
+		ch := &b.body.chunks[i]
+		n += chunk + page*int64(len(ch.pages)) + int64(len(ch.bounds.min)+len(ch.bounds.max))
+	}
+	return n
+}
 
 func (b *block) Release() {
 	if b.done.CompareAndSwap(false, true) {

@@ -33,6 +33,9 @@ type encoder struct {
 	raw   []byte // page bodies before compression: the dictionary's, then the data pages'
 	index columnIndex
 
+	filters []byte // of the chunks so far, one after the other
+	hashes  []uint64
+
 	header bytes.Buffer
 	proto  thrift.CompactProtocol
 	thrift *thrift.Encoder
@@ -70,6 +73,7 @@ func (e *encoder) Encode(ctx context.Context, recs []arrow.Record) (files.Block,
 	body := e.pool.get()
 	before := body.memory()
 	b := &block{rows: rows, body: body, pool: e.pool}
+	e.filters = e.filters[:0]
 	for i := range e.leaves {
 		if rows == 0 {
 			break
@@ -86,6 +90,7 @@ func (e *encoder) Encode(ctx context.Context, recs []arrow.Record) (files.Block,
 			return nil, err
 		}
 	}
+	body.buf = append(body.buf, e.filters...)
 	e.col.values = values{} // what they aliased is not ours any more
 	e.pool.grown(body, before)
 	now := e.memory()
@@ -104,7 +109,7 @@ func (e *encoder) Close() {
 func (e *encoder) memory() int64 {
 	s := &e.shred
 	return int64(cap(s.def)+cap(s.rep)+cap(s.def2)+cap(s.rep2)+4*(cap(s.idx)+cap(s.idx2)+cap(s.offs)+cap(s.sel))+
-		cap(e.raw)) + e.codec.memory() + e.col.memory() + e.dict.memory()
+		cap(e.raw)+cap(e.filters)+8*cap(e.hashes)) + e.codec.memory() + e.col.memory() + e.dict.memory()
 }
 
 // chunk appends the loaded column to body as a column chunk.
@@ -131,6 +136,14 @@ func (e *encoder) chunk(body *blockBody) error {
 	ch := chunk{start: len(body.buf), encoding: encoding, slots: int64(c.slots), nulls: int64(c.nulls)}
 	if err := e.emit(body, &ch, k, dictEnd, how, pages); err != nil {
 		return err
+	}
+	if c.leaf.filter {
+		before := len(e.filters)
+		var err error
+		if e.filters, err = e.filter(e.filters, k); err != nil {
+			return err
+		}
+		ch.filter = len(e.filters) - before
 	}
 	return e.describe(body, &ch, k)
 }

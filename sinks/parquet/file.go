@@ -27,6 +27,7 @@ type file struct {
 	pages       [][]pageAt
 	indexed     bool // a chunk has more pages than one, or bounds that its statistics lack
 	memory      int64
+	ends        int64 // bytes of page index and footer, about
 
 	// what the finished file must read back as
 	groupRows []int64
@@ -39,6 +40,9 @@ func (f *file) Room(n int) bool {
 }
 
 func (f *file) Memory() int64 { return f.memory }
+
+// Tail is about how many bytes page index and footer will take.
+func (f *file) Tail() int64 { return f.ends }
 
 func (f *file) write(to io.Writer, b []byte) error {
 	n, err := to.Write(b)
@@ -55,7 +59,11 @@ func (f *file) Append(to io.Writer, row files.Block) error {
 		}
 	}
 	base := f.off
-	g := format.RowGroup{NumRows: b.rows, FileOffset: base, Ordinal: int16(len(f.groups)), Columns: make([]format.ColumnChunk, len(leaves))}
+	filter := base + int64(len(b.body.buf))
+	for i := range b.body.chunks {
+		filter -= int64(b.body.chunks[i].filter)
+	}
+	g := format.RowGroup{SortingColumns: f.w.sorted, NumRows: b.rows, FileOffset: base, Ordinal: int16(len(f.groups)), Columns: make([]format.ColumnChunk, len(leaves))}
 	for i := range b.body.chunks {
 		ch, l := &b.body.chunks[i], &leaves[i]
 		m := format.ColumnMetaData{
@@ -70,6 +78,10 @@ func (f *file) Append(to io.Writer, row files.Block) error {
 			m.DictionaryPageOffset = base + int64(ch.start)
 			m.Encoding = []format.Encoding{format.Plain, format.RLE, format.RLEDictionary}
 			m.EncodingStats = append([]format.PageEncodingStats{{PageType: format.DictionaryPage, Encoding: format.Plain, Count: 1}}, m.EncodingStats...)
+		}
+		if ch.filter > 0 {
+			m.BloomFilterOffset, m.BloomFilterLength = filter, int32(ch.filter)
+			filter += int64(ch.filter)
 		}
 		// FileOffset would point to a copy of the metadata beside the chunk, which nobody writes any more: 0 says so.
 		g.Columns[i] = format.ColumnChunk{MetaData: m}
@@ -88,6 +100,7 @@ func (f *file) Append(to io.Writer, row files.Block) error {
 	f.groups = append(f.groups, g)
 	f.groupRows = append(f.groupRows, b.rows)
 	f.rows += b.rows
+	f.ends += b.tail()
 	return f.write(to, b.body.buf)
 }
 

@@ -167,7 +167,8 @@ func TestReadBackFindsDamage(t *testing.T) {
 		"large footer": append(slices.Clone(good[:len(good)-8]), 255, 255, 255, 127, 'P', 'A', 'R', '1'),
 	}
 	for name, data := range damage {
-		store := &damagedStore{Memory: storetest.NewMemory(), damage: func([]byte) []byte { return data }}
+		store := storetest.NewMemory()
+		store.Damage = func([]byte) []byte { return data }
 		if _, l, err := attempt(t.Context(), store, recs, 0); fail.KindOf(err) != fail.Data || l.Written != 0 {
 			t.Errorf("%s: %v, %d rows written", name, err, l.Written)
 		}
@@ -221,30 +222,6 @@ func (b readBytes) Size() int64 { return int64(len(b)) }
 
 func (b readBytes) ReadRange(_ context.Context, off, n int64) ([]byte, error) {
 	return b[off : off+n], nil
-}
-
-// damagedStore completes uploads with other bytes.
-type damagedStore struct {
-	*storetest.Memory
-	damage func([]byte) []byte
-}
-
-func (d *damagedStore) Upload(ctx context.Context, ref objstore.Ref, contentType string) (objstore.Upload, error) {
-	u, err := d.Memory.Upload(ctx, ref, contentType)
-	if err != nil {
-		return nil, err
-	}
-	return &damagedUpload{u.(*storetest.MemoryUpload), d.damage}, nil
-}
-
-type damagedUpload struct {
-	*storetest.MemoryUpload
-	damage func([]byte) []byte
-}
-
-func (u *damagedUpload) Complete(ctx context.Context) (objstore.Info, error) {
-	u.Body = u.damage(u.Body)
-	return u.MemoryUpload.Complete(ctx)
 }
 
 // Several lanes encode at once, as the engine has them; each has buffers of its own.

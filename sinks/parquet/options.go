@@ -35,18 +35,28 @@ const (
 type Options struct {
 	Compression string // one of spec.ParquetCodecs; "" = zstd
 	Level       int    // of zstd (1 to 22) and gzip (1 to 9); 0 = the codec's default
+	// BloomFilter names the top-level columns whose chunks have a filter.
+	BloomFilter []string
 }
 
 func (o Options) String() string {
-	if o.Level == 0 {
-		return o.Compression
+	out := o.Compression
+	if o.Level > 0 {
+		out += fmt.Sprintf(" level %d", o.Level)
 	}
-	return fmt.Sprintf("%s level %d", o.Compression, o.Level)
+	if len(o.BloomFilter) > 0 {
+		out += ", bloom filters of " + strings.Join(o.BloomFilter, ", ")
+	}
+	return out
 }
 
-// Identity has both options always: run ids stay.
+// Identity has codec and level always, and the others where they are given: run ids stay.
 func (o Options) Identity() map[string]any {
-	return map[string]any{"codec": o.Compression, "level": o.Level}
+	out := map[string]any{"codec": o.Compression, "level": o.Level}
+	if len(o.BloomFilter) > 0 {
+		out["bloom_filter"] = o.BloomFilter
+	}
+	return out
 }
 
 // readOptions reads the block.
@@ -55,7 +65,8 @@ func readOptions(n *spec.Node) (sinks.Options, error) {
 	if n == nil {
 		return o, nil
 	}
-	r := spec.Read(n, "compression", "level")
+	r := spec.Read(n, "compression", "level", "bloom_filter")
+	r.Strs("bloom_filter", &o.BloomFilter)
 	r.Enum("compression", &o.Compression, spec.ParquetCodecs)
 	if at := r.Int("level", &o.Level); at != nil && r.Err() == nil {
 		switch most := levels[o.Compression]; {

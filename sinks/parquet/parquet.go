@@ -3,12 +3,14 @@
 package parquet
 
 import (
+	"slices"
 	"sync/atomic"
 
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/memory"
 	"github.com/parquet-go/parquet-go/format"
 
+	"github.com/sluice-data/sluice/sinks"
 	"github.com/sluice-data/sluice/sinks/files"
 )
 
@@ -39,6 +41,7 @@ type writer struct {
 	schema   *arrow.Schema
 	elements []format.SchemaElement
 	leaves   []leaf
+	sorted   []format.SortingColumn // of every row group
 
 	pool     blockPool
 	encoders atomic.Int64 // bytes the encoders hold
@@ -56,7 +59,24 @@ func newWriter(req files.Request) (*writer, error) {
 	if w.elements, w.leaves, err = buildSchema(w.schema); err != nil {
 		return nil, err
 	}
+	if err := withFilters(w.leaves, o.BloomFilter); err != nil {
+		return nil, err
+	}
+	w.sorted = sortingColumns(w.leaves, req.SortedBy)
 	return w, nil
+}
+
+// sortingColumns says in the format's terms what the rows are sorted by, up to the first column that has no leaf of its own.
+func sortingColumns(leaves []leaf, by []sinks.Order) []format.SortingColumn {
+	var out []format.SortingColumn
+	for _, o := range by {
+		i := slices.IndexFunc(leaves, func(l leaf) bool { return len(l.path) == 1 && l.path[0] == o.Column })
+		if i < 0 {
+			break
+		}
+		out = append(out, format.SortingColumn{ColumnIdx: int32(i), Descending: o.Desc, NullsFirst: o.NullsFirst})
+	}
+	return out
 }
 
 func (*writer) Extension() string   { return ".parquet" }
@@ -70,6 +90,9 @@ func (w *writer) NewEncoder(memory.Allocator) (files.Encoder, error) {
 	}
 	return e, nil
 }
+
+// Least is what is large beside what the footer and the page headers say of a row group.
+func (w *writer) Least() int64 { return max(32<<10, 1000*int64(len(w.leaves))) }
 
 func (w *writer) NewFile() files.File { return &file{w: w} }
 

@@ -46,6 +46,7 @@ type leaf struct {
 	maxDef uint8
 	maxRep uint8
 	flat   bool // a top-level column: its definition levels are its validity
+	filter bool // chunks have a bloom filter
 }
 
 // kind is how the values of a leaf are held between Arrow and the page.

@@ -66,6 +66,16 @@ func (f *file) Verify(ctx context.Context, r files.Reader) (int64, error) {
 				return 0, bad("row group %d, column %d: %w", i, k, err)
 			}
 		}
+		for k := range g.Columns { // behind the chunks
+			m := &g.Columns[k].MetaData
+			if !f.w.leaves[k].filter {
+				continue
+			}
+			if m.BloomFilterOffset != at || m.BloomFilterLength <= 0 {
+				return 0, bad("row group %d, column %d: the bloom filter is at byte %d, not at %d", i, k, m.BloomFilterOffset, at)
+			}
+			at += int64(m.BloomFilterLength)
+		}
 	}
 	if at != f.tail {
 		return 0, bad("column chunks end at %d, %d were written", at, f.tail)

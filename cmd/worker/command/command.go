@@ -22,6 +22,8 @@ import (
 	"github.com/sluice-data/sluice/internal/fail"
 	"github.com/sluice-data/sluice/internal/job"
 	"github.com/sluice-data/sluice/internal/spec"
+	_ "github.com/sluice-data/sluice/sinks/csv"
+	_ "github.com/sluice-data/sluice/sinks/jsonl"
 	_ "github.com/sluice-data/sluice/sinks/parquet"
 	_ "github.com/sluice-data/sluice/sources/csv"
 	_ "github.com/sluice-data/sluice/sources/jsonl"

@@ -26,6 +26,8 @@ type Memory struct {
 	FailAt  int // number of the call that fails; -1 = none
 	Err     error
 	Slow    time.Duration // what an abort takes
+	// Damage, if it is not nil, makes another object of what was uploaded.
+	Damage func(body []byte) []byte
 }
 
 // NewMemory is an empty one.
@@ -171,6 +173,9 @@ func (u *MemoryUpload) Complete(ctx context.Context) (objstore.Info, error) {
 		return objstore.Info{}, fail.Newf(fail.Temporary, "complete: %w", objstore.ErrLost)
 	}
 	delete(u.store.Open, u)
+	if u.store.Damage != nil {
+		u.Body = u.store.Damage(u.Body)
+	}
 	u.store.Objects[u.ref.Key] = u.Body
 	return u.store.info(u.ref), nil
 }
