@@ -99,7 +99,7 @@ func Unanswered(err error) (kind fail.Kind, hint string) {
 var again = codes("ConditionalRequestConflict OperationAborted InternalError InternalFailure InternalServerException InternalServerError InternalServiceException " +
 	"ServiceUnavailable ServiceUnavailableException SlowDown Throttling ThrottlingException ThrottledException TooManyRequestsException RequestLimitExceeded RequestThrottled " +
 	"LimitExceededException ActiveStatementsExceededException ActiveSessionsExceededException OperationTimeoutException RequestTimeout RequestTimeoutException " +
-	"ConcurrentModificationException ConcurrentRunsExceededException KmsThrottlingException")
+	"ConcurrentModificationException ConcurrentRunsExceededException KmsThrottlingException KMS.ThrottlingException")
 
 var (
 	denied = codes("AccessDenied AccessDeniedException UnauthorizedOperation UnauthorizedException NotAuthorized OptInRequired KmsAccessDeniedException Forbidden")

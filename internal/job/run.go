@@ -349,6 +349,7 @@ func (j *job) settleSink() error {
 	if len(s.PartitionBy) > 0 && j.limits().Path <= 0 { // else every row would be rejected
 		return fail.Newf(fail.Usage, "sink.uri is too long: it leaves no room for the folders of sink.partition_by").In(s.URI)
 	}
+	j.store = objstore.WithWrites(j.store, objstore.Writes(s.Writes))
 	if q := &j.pipe.Errors.Quarantine; *q != "" {
 		if _, err := folder(q); err != nil {
 			return err

@@ -3,6 +3,7 @@ package objstore
 import (
 	"context"
 	"io"
+	"slices"
 	"time"
 )
 
@@ -11,8 +12,14 @@ const (
 	nearby = 3 * time.Millisecond
 	// narrow is what a connection to a store nearby gives, in bytes a second, if something caps it: then several are used.
 	narrow = 125e6
-	// narrowWindows of that in a row are no accident: a store on the same machine may want for a processor meanwhile.
-	narrowWindows = 3
+	// lookTime is the shortest time over which that is judged.
+	lookTime = 10 * time.Millisecond
+	// evenLooks that are slow in a row, the fastest no more than even times the slowest, are a cap: a store on the same
+	// machine that wants for a processor gives its bytes in gusts.
+	evenLooks = 4
+	even      = 1.5
+	// slowLooks in a row are no accident, even or not.
+	slowLooks = 24
 )
 
 // distant is a store that knows how long its way is.
@@ -49,10 +56,11 @@ type directReader struct {
 	train   io.ReadCloser // what it went on with
 	err     error
 
-	begin  time.Time // of the window
+	begin  time.Time // of the look
 	bytes  int64     // read in it
 	waited time.Duration
-	slowly int // windows in a row
+	slowly int                // slow looks in a row
+	rates  [evenLooks]float64 // of the last ones
 }
 
 // direct is a reader of object i; callers hold mu.
@@ -106,18 +114,26 @@ func (d *directReader) took(n int) int {
 	return n
 }
 
-// slow judges the window, if that is at its end: did the caller wait most of the time for too little, again and again?
+// slow judges the look, if that is at its end: has the caller waited most of the time for too little, again and again?
 func (d *directReader) slow() bool {
-	if d.body == nil || d.bytes < d.readers.opt.PartSize || d.info().Size-d.off < d.readers.opt.PartSize {
+	if d.body == nil || d.info().Size-d.off < d.readers.opt.PartSize {
 		return false
 	}
 	now := d.readers.opt.now()
-	slow := d.waited > now.Sub(d.begin)/2 && float64(d.bytes) < narrow*d.waited.Seconds()
-	d.begin, d.bytes, d.waited = now, 0, 0
-	if d.slowly++; !slow {
-		d.slowly = 0
+	elapsed := now.Sub(d.begin)
+	if elapsed < lookTime {
+		return false
 	}
-	return d.slowly >= narrowWindows
+	rate := float64(d.bytes) / d.waited.Seconds()
+	slow := d.waited > elapsed/2 && rate < narrow
+	d.begin, d.bytes, d.waited = now, 0, 0
+	if !slow {
+		d.slowly = 0
+		return false
+	}
+	d.rates[d.slowly%evenLooks] = rate
+	d.slowly++
+	return d.slowly >= slowLooks || d.slowly >= evenLooks && slices.Max(d.rates[:]) <= even*slices.Min(d.rates[:])
 }
 
 // Close gives up what is left of the object.

@@ -232,7 +232,8 @@ func TestStalls(t *testing.T) {
 	checkLeaks(t)
 	srv := s3test.Start(t)
 	p := startProxy(t, srv)
-	store := srv.Store(t, quick(p.URL), func(o *objstore.S3Options) { o.StallTimeout = 150 * time.Millisecond })
+	const stall = 750 * time.Millisecond // what a busy machine does not take for an answer
+	store := srv.Store(t, quick(p.URL), func(o *objstore.S3Options) { o.StallTimeout = stall })
 	body := storetest.Bytes(3, 100_000)
 	info := srv.Put(t, srv.Bucket(t), "object", body)
 	for _, n := range []int{-1, 0, 1, 60_000} {
@@ -266,7 +267,7 @@ func TestStalls(t *testing.T) {
 	})
 	r := objstore.NewReader(t.Context(), store, info, objstore.ReaderOptions{})
 	defer r.Close()
-	time.Sleep(300 * time.Millisecond)
+	time.Sleep(2 * stall)
 	if got, err := io.ReadAll(r); err != nil || !bytes.Equal(got, body) || p.requests() != 1 {
 		t.Errorf("slow body: %d bytes in %d requests, %v", len(got), p.requests(), err)
 	}

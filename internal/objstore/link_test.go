@@ -49,3 +49,23 @@ func TestFarAway(t *testing.T) {
 		t.Errorf("read over %d connections", n)
 	}
 }
+
+// TestNarrow: over connections that are capped and no long way, one turns out to be too little, and there are many.
+func TestNarrow(t *testing.T) {
+	srv := s3test.Start(t)
+	p := srv.Link(t, s3test.Link{PerConn: 20e6})
+	store := srv.Store(t, func(o *objstore.S3Options) { o.Endpoint = p.Endpoint })
+	body := storetest.Bytes(6, 64<<20)
+	info := srv.Put(t, srv.Bucket(t), "read", body)
+	if _, err := store.Stat(t.Context(), info.Ref, objstore.Pin{}); err != nil { // so that it is known how near it is
+		t.Fatal(err)
+	}
+	r := objstore.NewReader(t.Context(), store, info, objstore.ReaderOptions{})
+	if n, err := io.Copy(io.Discard, r); n != int64(len(body)) || err != nil {
+		t.Errorf("%d bytes, %v", n, err)
+	}
+	r.Close()
+	if n := p.Conns(); n < 8 {
+		t.Errorf("read over %d connections", n)
+	}
+}

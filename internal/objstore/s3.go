@@ -29,17 +29,17 @@ type S3Options struct {
 	PathStyle    bool          // bucket in the path; implied for an endpoint that is an IP address or has no domain
 	Region       string        // "" means AWS_REGION, the profile's, or us-east-1 with an endpoint of one's own
 	MaxConns     int           // idle connections kept for reuse; default 128
-	MaxAttempts  int           // of each request; default 10
+	MaxAttempts  int           // of each request; default AWS_MAX_ATTEMPTS, or 10
 	MaxBackoff   time.Duration // longest pause between two of them; default 20 s (45 s for all ten)
 	StallTimeout time.Duration // a request without progress for this long is broken and tried again; default 60 s
 }
 
-func (o S3Options) withDefaults() S3Options {
+func (o S3Options) withDefaults(attempts int) S3Options {
 	if o.MaxConns <= 0 {
 		o.MaxConns = 128
 	}
 	if o.MaxAttempts <= 0 {
-		o.MaxAttempts = 10
+		o.MaxAttempts = cmp.Or(attempts, 10)
 	}
 	if o.MaxBackoff <= 0 {
 		o.MaxBackoff = defaultMaxBackoff
@@ -57,6 +57,7 @@ type s3Store struct {
 	http      *http.Client
 	width     *width
 	way       *way
+	writes    Writes
 }
 
 // distance is how long the shortest answer took to begin.
@@ -66,11 +67,11 @@ var _ Store = (*s3Store)(nil)
 
 // NewS3 makes an S3 store. It sends no request: wrong credentials show with the first operation.
 func NewS3(ctx context.Context, opt S3Options) (Store, error) {
-	opt = opt.withDefaults()
 	cfg, err := awsconf.Read(ctx, opt.Region)
 	if err != nil {
 		return nil, err
 	}
+	opt = opt.withDefaults(cfg.RetryMaxAttempts)
 	s := &s3Store{opt: opt, way: &way{}}
 	s.width = newWidth(time.Now, s.way.distance)
 	s.http, err = cfg.Client(opt.MaxConns)
@@ -134,7 +135,7 @@ func (s *s3Store) Stat(ctx context.Context, ref Ref, pin Pin) (Info, error) {
 		if pin.VersionID != "" && (awsconf.StatusOf(err) == 400 || awsconf.StatusOf(err) == 404 || awsconf.StatusOf(err) == 405) {
 			return Info{}, s.versionGone(ctx, ref, pin, err)
 		}
-		return Info{}, s3Error(ctx, ref, verb, err)
+		return Info{}, s3Error(ctx, ref, verb, s.spelledOut(ctx, ref, err))
 	}
 	if pin.ETag != "" && pin.ETag != info.ETag {
 		return Info{}, changed(ref, verb, pin, info)
@@ -150,6 +151,9 @@ func (s *s3Store) statHead(ctx context.Context, ref Ref, pin Pin, n int64) (Info
 	}
 	out, err := s.client.GetObject(ctx, in)
 	if err != nil {
+		if ofCaller(awsconf.CodeOf(err)) {
+			return Info{}, nil, s3Error(ctx, ref, "stat object", err)
+		}
 		info, err := s.Stat(ctx, ref, pin)
 		return info, nil, err
 	}
@@ -189,6 +193,23 @@ func (s *s3Store) head(ctx context.Context, ref Ref, version string) (Info, erro
 		return Info{}, failf(fail.Internal, ref, "stat object: the store gives no ETag or no size")
 	}
 	return info, nil
+}
+
+// spelledOut is the error of a HEAD, whose answer has no body to say more than a status, as a GET has it where the caller was
+// refused.
+func (s *s3Store) spelledOut(ctx context.Context, ref Ref, err error) error {
+	if status := awsconf.StatusOf(err); status != 400 && status != 401 && status != 403 {
+		return err
+	}
+	out, again := s.client.GetObject(ctx, &s3.GetObjectInput{Bucket: &ref.Bucket, Key: &ref.Key, Range: aws.String("bytes=0-0")})
+	if again == nil {
+		out.Body.Close()
+		return err
+	}
+	if code := awsconf.CodeOf(again); code == "" || code == "UnknownError" { // no XML either
+		return err
+	}
+	return again
 }
 
 // etag is without its quotes.

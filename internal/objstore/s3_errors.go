@@ -10,9 +10,6 @@ import (
 	"github.com/sluice-data/sluice/internal/fail"
 )
 
-// writes are the verbs of requests that make an object.
-var writes = map[string]bool{"begin upload": true, "put object": true}
-
 // s3Error gives a failed request its kind and a message for a person. Codes: S3 API reference, "Error responses".
 func s3Error(ctx context.Context, ref Ref, verb string, err error) error {
 	if stop := cancelled(ctx, ref, verb); stop != nil {
@@ -26,7 +23,7 @@ func s3Error(ctx context.Context, ref Ref, verb string, err error) error {
 	switch code {
 	case "NoSuchBucket":
 		kind := fail.Input
-		if writes[verb] {
+		if writing(verb) {
 			kind = fail.Usage // where to write is the user's to say; no input is missing
 		}
 		return failf(kind, ref, "%s: the bucket does not exist: %w", verb, ErrNotExist)
@@ -42,9 +39,13 @@ func s3Error(ctx context.Context, ref Ref, verb string, err error) error {
 		return wrongRegion(ref, verb, err, short)
 	case "ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "InvalidToken":
 		return failf(fail.Permission, ref, "%s: the credentials have expired or their session is unknown: %w", verb, short)
+	case "InvalidAccessKeyId", "SignatureDoesNotMatch": // some stores give them other statuses
+		return denied(ref, verb, code, short)
 	case "RequestTimeTooSkewed":
 		return failf(fail.Permission, ref, "%s: this machine's clock is wrong: %w", verb, short)
-	case "RequestTimeout", "SlowDown", "InternalError", "ServiceUnavailable", "ConditionalRequestConflict", "OperationAborted":
+	case "KMS.NotFoundException", "KMS.DisabledException", "KMS.KMSInvalidStateException", "KMS.InvalidKeyUsageException", "KMS.KeyUnavailableException":
+		return noKey(ref, verb, short)
+	case "ThrottlingException", "KMS.ThrottlingException", "RequestTimeout", "SlowDown", "InternalError", "ServiceUnavailable", "ConditionalRequestConflict", "OperationAborted":
 		return failf(fail.Temporary, ref, "%s: %w", verb, gaveUp{short})
 	}
 	switch {
@@ -55,11 +56,7 @@ func s3Error(ctx context.Context, ref Ref, verb string, err error) error {
 	case status == 301, status == 307:
 		return wrongRegion(ref, verb, err, short)
 	case status == 401, status == 403:
-		hint := ""
-		if code == "" || code == "Forbidden" || code == "AccessDenied" {
-			hint = "; S3 answers the same for a missing object if s3:ListBucket is not granted"
-		}
-		return failf(fail.Permission, ref, "%s: access denied: %w%s", verb, short, hint)
+		return denied(ref, verb, code, short)
 	case status >= 500, status == 429, status == 408:
 		return failf(fail.Temporary, ref, "%s: %w", verb, gaveUp{short})
 	case status != 0:

@@ -71,8 +71,12 @@ func (s *s3Store) putReader(ctx context.Context, ref Ref, r io.Reader, contentTy
 	if contentType != "" {
 		in.ContentType = &contentType
 	}
+	s.writes.put(in)
 	out, err := uploader.Upload(ctx, in)
 	if err == nil {
+		if err := s.writes.confirm(ref, verb, out.ServerSideEncryption); err != nil {
+			return Info{}, err
+		}
 		return Info{Ref: ref, Size: counted.n, ETag: etag(out.ETag), VersionID: aws.ToString(out.VersionID)}, nil
 	}
 	if counted.err != nil {
@@ -164,8 +168,12 @@ func (s *s3Store) putIf(ctx context.Context, ref Ref, body []byte, contentType s
 	if contentType != "" {
 		in.ContentType = &contentType
 	}
+	s.writes.put(in)
 	out, err := s.client.PutObject(counted, in)
 	if err == nil {
+		if err := s.writes.confirm(ref, "put object", out.ServerSideEncryption); err != nil {
+			return Info{}, err
+		}
 		return Info{Ref: ref, Size: int64(len(body)), ETag: etag(out.ETag), VersionID: aws.ToString(out.VersionId)}, nil
 	}
 	// Under If-Match a missing object is 404 (S3 user guide, "How to prevent object overwrites with conditional writes"). So is a missing bucket.

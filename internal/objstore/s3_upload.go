@@ -85,12 +85,18 @@ func (s *s3Store) Upload(ctx context.Context, ref Ref, contentType string) (Uplo
 	if s.checksums {
 		in.ChecksumAlgorithm = types.ChecksumAlgorithmCrc32
 	}
+	s.writes.create(in)
 	out, err := s.client.CreateMultipartUpload(ctx, in)
 	if err != nil {
 		return nil, s3Error(ctx, ref, verb, err)
 	}
 	if u.id = aws.ToString(out.UploadId); u.id == "" {
 		return nil, failf(fail.Internal, ref, "%s: the store gives no upload id", verb)
+	}
+	if err := s.writes.confirm(ref, verb, out.ServerSideEncryption); err != nil {
+		clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortTime)
+		defer cancel()
+		return nil, errors.Join(err, s.abort(clean, ref, u.id))
 	}
 	u.ctx, u.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	return u, nil

@@ -36,6 +36,7 @@ type train struct {
 	end     int // first object that is not this train's
 	expect  int // object to be opened next
 	workers int
+	planned int // requests so far
 	ended   bool
 }
 
@@ -91,7 +92,8 @@ func (t *train) plan() *part {
 	if info.Size < 0 || local(t.store, info.Ref) {
 		return nil
 	}
-	p := &part{obj: t.obj, off: t.off, asked: t.tune.part, n: min(t.tune.part, info.Size-t.off)}
+	size, asked := t.size()
+	p := &part{obj: t.obj, off: t.off, asked: asked, n: min(size, info.Size-t.off)}
 	for left := p.n; left > 0; {
 		buf := t.mem.get(min(left, t.mem.block))
 		if buf == nil {
@@ -107,7 +109,19 @@ func (t *train) plan() *part {
 	t.off += p.n
 	t.queue = append(t.queue, p)
 	t.workers++
+	t.planned++
 	return p
+}
+
+// size is that of the next request, and what tells the tuner whose setting it is of. The first ones to a store with a way to
+// it grow from small to whole: of one size they would end together, and so would all that follow them, with the link idle
+// for a round trip between.
+func (t *train) size() (n, asked int64) {
+	if t.tune.rtt < nearby || t.planned >= t.tune.conns {
+		return t.tune.part, t.tune.part
+	}
+	n = t.tune.part * int64(t.planned+1) / int64(t.tune.conns)
+	return min((n+t.mem.block-1)/t.mem.block*t.mem.block, t.tune.part), 0
 }
 
 // pump starts workers for what may be requested. Callers hold mu.

@@ -8,7 +8,8 @@ const (
 	firstConns = 4
 	// farAway is a time to the first byte that no server on the same machine or in the same rack takes. S3 takes 10 to 100 ms.
 	farAway = 10 * time.Millisecond
-	// farConns is how many connections share the budget when the store is far away: S3 gives one 80 to 100 MB/s.
+	// farConns is how many connections share the budget when the store is far away or its connections are narrow: S3 gives
+	// one 80 to 100 MB/s.
 	farConns = 16
 	// farAhead is what a reader may hold of a store that is far away, in bytes, or a 32nd of the memory limit if that is
 	// less: over 50 ms, 100 MB/s a connection and 16 of them, 32 MiB bring half of what they can.
@@ -16,7 +17,8 @@ const (
 	// maxConns is the most requests in flight: 96 small objects each 50 ms are more than two cores decode, and every
 	// connection has buffers of its own.
 	maxConns = 96
-	// nearConns is enough for small objects where a round trip costs nothing.
+	// nearConns is enough for small objects where a round trip costs nothing, and what a store begins with that is neither
+	// beside the worker nor far away.
 	nearConns = 8
 	// leastWindow is the shortest time that says anything about a rate.
 	leastWindow = 100 * time.Millisecond
@@ -78,6 +80,8 @@ func (t *tuner) answered(first time.Duration) {
 		t.budget = max(t.budget, t.far)
 		t.set(t.budget / farConns)
 	case t.narrow:
+		t.set(t.budget / farConns)
+	case t.rtt >= nearby:
 		t.set(t.budget / nearConns)
 	default:
 		t.set(t.most)
@@ -95,9 +99,9 @@ func (t *tuner) set(n int64) {
 	if t.unit > 0 {
 		unit = min(unit, t.unit)
 	}
-	most := int64(nearConns)
-	if t.rtt >= farAway {
-		most = maxConns
+	most := int64(maxConns)
+	if t.rtt < farAway && unit <= t.part/2 {
+		most = nearConns
 	}
 	t.conns = int(max(1, min(t.budget/unit, most)))
 	t.warm, t.begin = t.now().Add(t.took), time.Time{}
@@ -161,6 +165,10 @@ func (t *tuner) decide(rate float64, starved bool) {
 	}
 	if t.part/2 >= t.least && t.conns < maxConns {
 		t.before, t.wanted = t.part, gain*rate
-		t.set(t.part / 2)
+		next := t.part / 2
+		if rate < narrow*float64(t.conns) {
+			next = min(next, max(t.budget/farConns, t.least))
+		}
+		t.set(next)
 	}
 }

@@ -129,7 +129,8 @@ type Sink struct {
 	PartitionAt    *Node    // the list of columns, and of mappings {name: expression} for those that are computed
 	SortBy         *Node    // an order as the step sort has it; nil without one
 	TargetFileSize int64    // bytes
-	Targets        []Entry  // blocks of the targets that Load was told of, as they are in the file
+	Writes         Writes
+	Targets        []Entry // blocks of the targets that Load was told of, as they are in the file
 	// Format is the kind of file; FormatAt is nil if it is not given. Which there are, who writes them knows, and what their blocks mean.
 	Format   string
 	FormatAt *Node
@@ -144,7 +145,7 @@ type SinkOptions interface {
 }
 
 // sinkKeys are those of a sink: block that are the same for every format and target.
-var sinkKeys = []string{"uri", "mode", "on_conflict", "partition_by", "sort_by", "target_file_size", "format"}
+var sinkKeys = []string{"uri", "mode", "on_conflict", "partition_by", "sort_by", "target_file_size", "format", "s3"}
 
 // Check reports a key that is neither a sink's own nor the name of a block.
 func (s *Sink) Check(blocks ...string) error {
@@ -451,6 +452,7 @@ func (p *Pipeline) readSink(root *Node, targets []string) error {
 		return err
 	}
 	s.URIAt, s.FormatAt = r.str("uri", &s.URI), r.str("format", &s.Format)
+	r.fail(s.Writes.read(r.get("s3")))
 	s.ModeAt = r.enum("mode", &s.Mode, sinkModes)
 	if at := r.enum("on_conflict", &s.OnConflict, onConflict); at != nil && s.Mode == Append {
 		r.fail(at.Errorf("on_conflict is for mode: replace and replace_partitions: runs that append are never in each other's way"))

@@ -1,6 +1,7 @@
 package parquet
 
 import (
+	"cmp"
 	"context"
 	"math"
 	"runtime/debug"
@@ -154,6 +155,43 @@ func (a *ahead) release(segs []*segment) {
 	a.pump()
 }
 
+// begin is when a lane comes to a part whose segments are segs, of which blocks bytes are in blocks: those may take memory
+// that the lane would hold, and take turns with what other lanes wait for. end is to be called when the part is done.
+func (a *ahead) begin(segs []*segment, blocks int64) (end func()) {
+	if blocks == 0 {
+		return func() { a.release(segs) }
+	}
+	extra := min(blocks, groupBudget)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.room += extra
+	mine := make(map[*segment]bool, len(segs))
+	var first []*segment
+	for _, s := range segs {
+		if s.state == queued {
+			mine[s] = true
+			first = append(first, s)
+		}
+	}
+	others := slices.DeleteFunc(a.queue, func(s *segment) bool { return mine[s] })
+	a.queue = make([]*segment, 0, len(first)+len(others))
+	for len(first) > 0 || len(others) > 0 {
+		if len(first) > 0 {
+			a.queue, first = append(a.queue, first[0]), first[1:]
+		}
+		if len(others) > 0 {
+			a.queue, others = append(a.queue, others[0]), others[1:]
+		}
+	}
+	a.pump()
+	return func() {
+		a.mu.Lock()
+		a.room -= extra
+		a.mu.Unlock()
+		a.release(segs)
+	}
+}
+
 // stop ends all requests and waits for their goroutines.
 func (a *ahead) stop() {
 	a.cancel()
@@ -198,10 +236,28 @@ func (s *source) plan(f *file, p *part) {
 		spans = append(spans, p.pages[i].spans(p.from, p.to)...)
 	}
 	slices.SortFunc(spans, func(a, b span) int { return int(min(max(a.off-b.off, -1), 1)) })
-	for _, in := range planInputs(f.in, spans, nil, nil) {
-		if n := len(p.ahead); in.seg != nil && in.seg.size() > 0 && (n == 0 || p.ahead[n-1] != in.seg) {
+	size := s.bounds.block(len(spans), aheadBlockMax)
+	type block struct {
+		seg *segment
+		at  float64 // how far into its chunk: chunks are read beside each other
+	}
+	var blocks []block
+	for _, in := range s.bounds.planInputs(f.in, spans, nil, nil) {
+		if in.seg == nil {
+			for off := in.pos; off < in.end; off += size {
+				b := &segment{span: span{off, min(off+size, in.end)}}
+				blocks = append(blocks, block{b, float64(off-in.pos) / float64(in.end-in.pos)})
+				p.blocks += b.size()
+			}
+			continue
+		}
+		if n := len(p.ahead); in.seg.size() > 0 && (n == 0 || p.ahead[n-1] != in.seg) {
 			p.ahead = append(p.ahead, in.seg)
 		}
+	}
+	slices.SortStableFunc(blocks, func(a, b block) int { return cmp.Compare(a.at, b.at) })
+	for _, b := range blocks {
+		p.ahead = append(p.ahead, b.seg)
 	}
 	s.ahead.add(f.in, p.ahead)
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/apache/arrow/go/v17/arrow/memory"
@@ -22,6 +23,7 @@ type farStore struct {
 	mu          sync.Mutex
 	ahead, lane int // requests
 	fail        error
+	rtt         time.Duration
 }
 
 // far is an input of a store that takes its time.
@@ -31,6 +33,7 @@ func (f *farStore) far(in sources.Input) sources.Input {
 		f.mu.Lock()
 		f.lane++
 		f.mu.Unlock()
+		time.Sleep(f.rtt)
 		return near(ctx, off, n)
 	}
 	in.ReadAhead = func(ctx context.Context, off, n int64) (io.ReadCloser, error) {
@@ -40,6 +43,7 @@ func (f *farStore) far(in sources.Input) sources.Input {
 		if f.fail != nil {
 			return nil, f.fail
 		}
+		time.Sleep(f.rtt)
 		return near(ctx, off, n)
 	}
 	return in
@@ -189,4 +193,71 @@ func TestReadsIndexesAhead(t *testing.T) {
 	if err := src.Close(); err != nil {
 		t.Error(err)
 	}
+}
+
+// Row groups that are too large to be held, and column chunks that are, are fetched ahead in blocks, each given up with its
+// last byte.
+func TestFetchesBlocksAhead(t *testing.T) {
+	data := write(t, pagedRows(20000), pq.MaxRowsPerRowGroup(10000), pq.PageBufferSize(3000))
+	want := mustRead(t, data).rows
+	for _, test := range []struct {
+		name   string
+		bounds bounds
+		room   int64
+	}{
+		{"the group is over the budget", bounds{segmentMax, 64 << 10, 4 << 10}, 64 << 10},
+		{"a chunk is over a segment", bounds{8 << 10, groupBudget, 4 << 10}, 64 << 10},
+		{"both, and little room", bounds{8 << 10, 64 << 10, 1 << 10}, 5000},
+		{"blocks of a few bytes", bounds{1, 1, 100}, 64 << 10},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			f := &farStore{}
+			src := f.openFar(t, data)
+			src.bounds = test.bounds
+			src.ahead = newAhead(t.Context())
+			src.ahead.room = test.room
+			rows, err := readAhead(t, src)
+			if err != nil {
+				t.Fatal(err)
+			}
+			wantRows(t, rows, want...)
+			if src.ahead.room != test.room || src.ahead.sum != 0 || len(src.ahead.queue) != 0 {
+				t.Errorf("in the end there is room for %d bytes of %d, and %d are queued", src.ahead.room, test.room, src.ahead.sum)
+			}
+			if err := src.Close(); err != nil {
+				t.Error(err)
+			}
+			if f.ahead < 10 || f.lane > f.ahead/2 {
+				t.Errorf("%d requests ahead, %d by the lane", f.ahead, f.lane)
+			}
+		})
+	}
+}
+
+// Most round trips of such a row group pass beside each other: by the store's clock it takes a quarter of the time at most.
+func TestBlocksAheadTakeFewerRoundTrips(t *testing.T) {
+	data := write(t, pagedRows(20000), pq.MaxRowsPerRowGroup(10000), pq.PageBufferSize(3000))
+	took := map[bool]time.Duration{}
+	for _, far := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			f := &farStore{rtt: 50 * time.Millisecond}
+			src := f.openFar(t, data)
+			src.bounds = bounds{segmentMax, 64 << 10, 4 << 10}
+			if !far {
+				src.files[0].took = 0
+			}
+			begin := time.Now()
+			if _, err := readAhead(t, src); err != nil {
+				t.Fatal(err)
+			}
+			took[far] = time.Since(begin)
+			if err := src.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	if took[true] > took[false]/4 {
+		t.Errorf("it takes %v, and %v where nothing is fetched ahead", took[true], took[false])
+	}
+	t.Logf("%v, and %v where nothing is fetched ahead", took[true], took[false])
 }

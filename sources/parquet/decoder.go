@@ -44,7 +44,7 @@ func (d *decoder) Decode(ctx context.Context, c *pipeline.Chunk, rej *pipeline.R
 		return nil
 	}
 	if d.src.ahead != nil {
-		defer d.src.ahead.release(p.ahead)
+		defer d.src.ahead.begin(p.ahead, p.blocks)()
 	}
 	inputs, err := d.start(p)
 	if err != nil {
@@ -141,7 +141,7 @@ func (d *decoder) start(p part) ([]*chunkInput, error) {
 	for i, w := range want {
 		spans[i] = w.span
 	}
-	inputs := planInputs(f.in, spans, &d.loads, p.ahead)
+	inputs := d.src.bounds.planInputs(f.in, spans, &d.loads, p.ahead)
 	for i, w := range want {
 		*w.to = inputs[i]
 	}

@@ -1,6 +1,7 @@
 package parquet
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,7 +22,21 @@ const (
 	// blockMin and blockMax bound the pieces that a column chunk is read in when the row group is over the budget.
 	blockMin = 64 << 10
 	blockMax = 4 << 20
+	// aheadBlockMax is blockMax where blocks are fetched ahead: many small ones hide a long way to the store.
+	aheadBlockMax = 1 << 20
+	// lookMin is what is looked at, at least, of a block that was fetched ahead.
+	lookMin = 256 << 10
 )
+
+// bounds are how much is read at once. Tests have smaller ones.
+type bounds struct{ segment, group, blockMin int64 }
+
+var usual = bounds{segmentMax, groupBudget, blockMin}
+
+// block is the size of the pieces that each of n column chunks is read in.
+func (b bounds) block(n int, most int64) int64 {
+	return min(max(b.group/int64(max(n, 1)), b.blockMin), most)
+}
 
 // readFull reads [off, off+len(dst)) of the object.
 func readFull(ctx context.Context, in *sources.Input, off int64, dst []byte) error {
@@ -79,6 +94,7 @@ type chunkInput struct {
 	pos   int64 // file offset of the next byte
 	end   int64
 	block int64
+	ahead []*segment // what is fetched ahead of the bytes from pos on, without a gap, when read in blocks
 	loads *fetches
 }
 
@@ -112,36 +128,47 @@ func (f *fetches) put(b []byte) {
 }
 
 // planInputs lays out how the given chunks, in file order, are read: by the segments that are fetched ahead where those are
-// the same.
-func planInputs(in *sources.Input, chunks []span, loads *fetches, fetched []*segment) []*chunkInput {
+// the same, or blocks of them.
+func (b bounds) planInputs(in *sources.Input, chunks []span, loads *fetches, fetched []*segment) []*chunkInput {
 	out := make([]*chunkInput, len(chunks))
 	var total int64
 	for _, c := range chunks {
 		total += c.end - c.off
 	}
-	block := int64(blockMax)
-	if n := int64(len(chunks)); n > 0 {
-		block = min(max(groupBudget/n, blockMin), blockMax)
-	}
+	block := b.block(len(chunks), blockMax)
 	var seg *segment
 	for i, c := range chunks {
 		out[i] = &chunkInput{in: in, pos: c.off, end: c.end, block: block, loads: loads}
-		if total > groupBudget || c.end-c.off > segmentMax {
+		if total > b.group || c.end-c.off > b.segment {
 			seg = nil
 			continue
 		}
-		if seg == nil || c.off < seg.off || c.off > seg.end+segmentGap || c.end-seg.off > segmentMax {
+		if seg == nil || c.off < seg.off || c.off > seg.end+segmentGap || c.end-seg.off > b.segment {
 			seg = &segment{span: c}
 		}
 		seg.end = max(seg.end, c.end)
 		out[i].seg = seg
 	}
+	fetched = slices.Clone(fetched)
+	slices.SortFunc(fetched, func(a, b *segment) int { return cmp.Compare(a.off, b.off) })
 	for _, c := range out {
-		if c.seg == nil {
-			continue
+		at := c.pos
+		if c.seg != nil {
+			at = c.seg.off
 		}
-		if i := slices.IndexFunc(fetched, func(s *segment) bool { return s.span == c.seg.span }); i >= 0 {
-			c.seg = fetched[i]
+		i, found := slices.BinarySearchFunc(fetched, at, func(s *segment, off int64) int { return cmp.Compare(s.off, off) })
+		switch {
+		case !found:
+		case c.seg != nil:
+			if fetched[i].span == c.seg.span {
+				c.seg = fetched[i]
+			}
+		default:
+			j := i
+			for ; j < len(fetched) && fetched[j].end <= c.end; j++ {
+			}
+			c.ahead = fetched[i:j]
+			c.block = min(c.block, lookMin)
 		}
 	}
 	return out
@@ -179,10 +206,40 @@ func (c *chunkInput) peek(ctx context.Context, n int) ([]byte, error) {
 		c.loads.put(c.buf)
 	}
 	c.buf, c.at = next, c.pos
-	if err := readFull(ctx, c.in, c.pos+int64(k), next[k:]); err != nil {
+	if err := c.read(ctx, c.pos+int64(k), next[k:]); err != nil {
 		return nil, err
 	}
 	return c.buf, nil
+}
+
+// read reads [off, off+len(dst)): what was fetched ahead, each block given up with its last byte, or from the object.
+func (c *chunkInput) read(ctx context.Context, off int64, dst []byte) error {
+	for len(dst) > 0 && len(c.ahead) > 0 && c.ahead[0].off <= off {
+		s := c.ahead[0]
+		if s.data == nil {
+			if err := s.load(ctx, c.in, c.loads); err != nil {
+				return err
+			}
+		}
+		n := copy(dst, s.data[off-s.off:])
+		off, dst = off+int64(n), dst[n:]
+		if off == s.end {
+			s.drop(c.loads)
+			c.ahead = c.ahead[1:]
+		}
+	}
+	return readFull(ctx, c.in, off, dst)
+}
+
+// drop gives the block's memory back: to the lane's, or for what is fetched next.
+func (s *segment) drop(loads *fetches) {
+	if s.own {
+		loads.put(s.data)
+		s.own = false
+	} else {
+		s.ahead.release([]*segment{s})
+	}
+	s.data = nil
 }
 
 // take returns exactly the next n bytes, valid until the next call of peek or take.
@@ -208,6 +265,13 @@ func (c *chunkInput) close() {
 		c.seg.data, c.seg.own = nil, false
 	} else {
 		c.loads.put(c.buf)
+		for _, s := range c.ahead {
+			if s.own {
+				c.loads.put(s.data)
+			}
+			s.data, s.own = nil, false
+		}
+		c.ahead = nil
 	}
 	c.buf = nil
 }

@@ -30,7 +30,8 @@ type source struct {
 	patience  time.Duration
 	filters   []sources.Filter
 	ahead     *ahead // of a store that is far away
-	refused   error  // a column of an unsupported type is among those to read
+	bounds    bounds
+	refused   error // a column of an unsupported type is among those to read
 
 	mu       sync.Mutex // lanes report what they consumed
 	consumed func(int64)
@@ -51,11 +52,12 @@ type part struct {
 	pages       []*pages      // of the file's leaves, where not all rows of the row group are read
 	open        *atomic.Int32 // parts of the row group that are not done
 	ahead       []*segment    // that are fetched for it
+	blocks      int64         // bytes of those that are blocks of larger chunks
 }
 
 // open reads the footers of all inputs, settles the schema and binds each file to it.
 func open(ctx context.Context, req sources.Request) (pipeline.Source, error) {
-	s := &source{consumed: req.Consumed, batchRows: batchRows, patience: scanPatience, splitRows: splitRows}
+	s := &source{consumed: req.Consumed, batchRows: batchRows, patience: scanPatience, splitRows: splitRows, bounds: usual}
 	if req.ChunkRows > 0 {
 		s.batchRows = min(s.batchRows, req.ChunkRows)
 	}
