@@ -61,6 +61,7 @@ type TargetRequest struct {
 	RunID       string       // "RUN_ID" where a plan is explained that has no input yet
 	Pipeline    string       // its name
 	Version     string       // of the engine
+	Format      string       // of the files: parquet
 	Mode        string       // sink.mode: append, replace_partitions or replace
 	Getenv      func(string) string
 	Log         *slog.Logger

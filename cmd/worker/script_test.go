@@ -20,12 +20,14 @@ import (
 	"github.com/klauspost/compress/snappy"
 	"github.com/parquet-go/parquet-go"
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/sluice-data/sluice/internal/pgtest"
 )
 
 var update = flag.Bool("update", false, "rewrite the expected output in the scripts")
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"worker": main})
+	testscript.Main(pgtest.Tests{M: m}, map[string]func(){"worker": main})
 }
 
 // TestScripts runs the scripts: the worker as a user runs it, in directories.

@@ -41,12 +41,12 @@ func floorOf(pkg string) int {
 
 // only lists the packages that alone may import the key.
 var only = map[string][]string{
-	"github.com/aws/aws-sdk-go-v2":                            {"internal/awsconf", "internal/objstore", "internal/s3test"},
+	"github.com/aws/aws-sdk-go-v2":                            {"internal/awsconf", "internal/objstore", "internal/s3test", "sinks/redshift", "internal/redshifttest"},
 	"github.com/aws/aws-sdk-go-v2/config":                     {"internal/awsconf"},
-	"github.com/aws/smithy-go":                                {"internal/awsconf", "internal/objstore", "internal/s3test"},
-	"github.com/parquet-go/parquet-go":                        {"sources/parquet", "sinks/parquet", "internal/badcorpus"},
+	"github.com/aws/smithy-go":                                {"internal/awsconf", "internal/objstore", "internal/s3test", "internal/redshifttest"},
+	"github.com/parquet-go/parquet-go":                        {"sources/parquet", "sinks/parquet", "internal/badcorpus", "internal/redshifttest"},
 	"github.com/goccy/go-yaml":                                {"internal/spec"},
-	"github.com/jackc/pgx/v5":                                 {"internal/pgtest"},
+	"github.com/jackc/pgx/v5":                                 {"internal/pgtest", "sinks/redshift", "internal/redshifttest"},
 	"github.com/spf13/pflag":                                  {"cmd/worker"},
 	"github.com/KimMachineGun/automemlimit":                   {"internal/memlimit"},
 	"github.com/apache/arrow/go/v17/parquet":                  {}, // hides failed footers, panics in goroutines (docs/adr/0003)

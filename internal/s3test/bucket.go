@@ -162,3 +162,11 @@ func (s *Server) OpenUploads(t testing.TB, bucket string, keys ...string) int {
 	}
 	return count
 }
+
+// Delete removes an object past the store under test.
+func (s *Server) Delete(t testing.TB, bucket, key string) {
+	t.Helper()
+	if _, err := s.client.DeleteObject(context.Background(), &s3.DeleteObjectInput{Bucket: &bucket, Key: &key}); err != nil {
+		t.Fatalf("delete s3://%s/%s: %v", bucket, key, err)
+	}
+}

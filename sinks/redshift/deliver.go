@@ -1,0 +1,192 @@
+package redshift
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/sluice-data/sluice/internal/fail"
+	"github.com/sluice-data/sluice/sinks"
+)
+
+// database is a way to Redshift. Its errors are *sqlError where the database refused a statement, else *fail.Error: of kind Temporary where
+// the outcome is not known or trying again may help.
+type database interface {
+	// query runs one statement and returns its rows as text; nil is NULL.
+	query(ctx context.Context, sql string) ([][]*string, error)
+	// transact runs the statements in one transaction.
+	transact(ctx context.Context, statements []statement) error
+	// peek runs the statements, and returns the rows of the query after them. Temporary tables of theirs are gone afterwards.
+	peek(ctx context.Context, before []statement, query string) ([][]*string, error)
+	close(ctx context.Context) error
+}
+
+// delivery is the target bound to one run.
+type delivery struct {
+	cfg   config
+	req   sinks.TargetRequest
+	cols  []column
+	db    database
+	pause func(try int) time.Duration
+	poll  time.Duration // how soon the Data API is asked again
+}
+
+// tries is how often a conflict, a throttled request or a lost connection is tried again: about two minutes.
+const tries = 10
+
+// backoff doubles from a quarter of a second to half a minute, of which at least half is waited.
+func backoff(try int) time.Duration {
+	d := min(250*time.Millisecond<<min(try, 10), 30*time.Second)
+	return d/2 + rand.N(d/2)
+}
+
+// Deliver loads the files.
+func (d *delivery) Deliver(ctx context.Context, c sinks.Commit) (string, error) {
+	l := load{runID: d.req.RunID, at: c.At.UTC().Format(time.RFC3339Nano), rows: fmt.Sprint(c.Rows), empty: len(c.Files) == 0, manifest: d.manifestRef().String(), commit: c.Manifest.String()}
+	if err := d.stage(ctx, l, c); err != nil {
+		return "", err
+	}
+	if d.cfg.mode == modeStage {
+		return fmt.Sprintf("staged %d rows for %s: redshift.manifest and redshift.sql lie in %s", c.Rows, d.cfg.table, d.runRef("")), nil
+	}
+	before := false
+	err := d.retry(ctx, "load", func() (err error) {
+		before, err = d.once(ctx, l)
+		return err
+	})
+	if err != nil {
+		return "", d.told(ctx, err, l, c)
+	}
+	if before {
+		return fmt.Sprintf("%s has the %d rows already", d.cfg.table, c.Rows), nil
+	}
+	return fmt.Sprintf("loaded %d rows into %s (%s)", c.Rows, d.cfg.table, d.cfg.mode), nil
+}
+
+// once tries to load the run; before says that it is loaded already.
+func (d *delivery) once(ctx context.Context, l load) (before bool, err error) {
+	if err := d.connect(ctx); err != nil {
+		return false, err
+	}
+	if err := d.ensure(ctx); err != nil {
+		return false, err
+	}
+	if before, err := d.loaded(ctx, l); before || err != nil {
+		return before, err
+	}
+	err = d.db.transact(ctx, d.transaction(l))
+	var refused *sqlError
+	if err != nil && ctx.Err() == nil && errors.As(err, &refused) && !refused.temporary() {
+		// Another attempt may have been first: that is what the statement which fails then is for, but the ledger is surer than any message.
+		if before, lerr := d.loaded(ctx, l); before && lerr == nil {
+			return true, nil
+		}
+	}
+	return false, err
+}
+
+// loaded asks the ledger for the run.
+func (d *delivery) loaded(ctx context.Context, l load) (bool, error) {
+	rows, err := d.db.query(ctx, fmt.Sprintf("SELECT committed_at, row_count FROM %s WHERE run_id = %s", d.cfg.ledger.quoted(), literal(l.runID)))
+	if err != nil {
+		return false, err
+	}
+	other := ""
+	for _, r := range rows {
+		if text(r, 0) == l.at {
+			return true, nil
+		}
+		other = text(r, 1)
+	}
+	if other != "" && !d.cfg.repeats() {
+		return false, fail.Newf(fail.Data, "run %s was loaded into %s before, %s rows of an earlier commit (--force wrote it anew), and the table does not say which rows those are: set run_id_column, or delete them and the run's row in %s by hand",
+			l.runID, d.cfg.table, other, d.cfg.ledger)
+	}
+	return false, nil
+}
+
+// ensure makes the ledger and, where the block says so, the table.
+func (d *delivery) ensure(ctx context.Context) error {
+	there, err := d.relations(ctx)
+	if err != nil {
+		return err
+	}
+	create := func(n name, ddl string) error {
+		if there[n] != "" {
+			return nil
+		}
+		_, err := d.db.query(ctx, ddl)
+		if err != nil { // IF NOT EXISTS does not keep two apart that make it at one time
+			if now, lerr := d.relations(ctx); lerr == nil && now[n] != "" {
+				return nil
+			}
+			return err
+		}
+		d.req.Log.Info("redshift: made a table", "table", n.String(), "sql", ddl)
+		return nil
+	}
+	if d.cfg.create {
+		if err := create(d.cfg.table, d.tableDDL()); err != nil {
+			return err
+		}
+	}
+	return create(d.cfg.ledger, d.ledgerDDL())
+}
+
+// connect opens the way to the database that the block names.
+func (d *delivery) connect(ctx context.Context) error {
+	if d.db != nil {
+		return nil
+	}
+	if d.cfg.dsn != "" {
+		db, err := newDirect(d.cfg.dsn)
+		if err != nil {
+			return err
+		}
+		d.db = db
+		return nil
+	}
+	db, err := newDataAPI(ctx, d)
+	if err != nil {
+		return err
+	}
+	d.db = db
+	return nil
+}
+
+// retry calls f until its error is none that trying again helps with.
+func (d *delivery) retry(ctx context.Context, what string, f func() error) error {
+	for try := 0; ; try++ {
+		err := f()
+		if err == nil || ctx.Err() != nil || !temporary(err) || try == tries {
+			return err
+		}
+		wait := d.pause(try)
+		d.req.Log.Info("redshift: trying again", "what", what, "try", try+1, "wait", wait.String(), "error", err.Error())
+		timer := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return context.Cause(ctx)
+		case <-timer.C:
+		}
+	}
+}
+
+func temporary(err error) bool {
+	var refused *sqlError
+	if errors.As(err, &refused) {
+		return refused.temporary()
+	}
+	return fail.KindOf(err) == fail.Temporary
+}
+
+// text is a value of a row; "" for NULL.
+func text(row []*string, i int) string {
+	if i >= len(row) || row[i] == nil {
+		return ""
+	}
+	return *row[i]
+}
