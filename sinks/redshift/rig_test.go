@@ -94,7 +94,7 @@ func (r *rig) open(t *testing.T, runID, block string, s *arrow.Schema) *delivery
 	}
 	out := d.(*delivery)
 	out.pause = func(int) time.Duration { return 5 * time.Millisecond }
-	out.poll = 2 * time.Millisecond
+	out.poll = 8 * time.Millisecond
 	t.Cleanup(func() {
 		if err := d.Close(); err != nil {
 			t.Error(err)
