@@ -197,7 +197,7 @@ func span[O int32 | int64](b *memory.Buffer, from, n int) (lo, hi int64) {
 	return int64(off[from]), int64(off[from+n])
 }
 
-// encodePool encodes block k on encoder lane k mod L and writes the blocks in order.
+// encodePool encodes block k on encoder lane k mod n, of as many as can work at a time, and writes the blocks in order.
 type encodePool struct {
 	*run
 	in   []chan toEncode
@@ -220,7 +220,8 @@ type encoded struct {
 }
 
 func newEncodePool(r *run) *encodePool {
-	p := &encodePool{run: r, in: make([]chan toEncode, r.Lanes), out: make([]chan encoded, r.Lanes), most: r.EncodeBytes}
+	n := r.atOnce()
+	p := &encodePool{run: r, in: make([]chan toEncode, n), out: make([]chan encoded, n), most: r.EncodeBytes}
 	if p.most <= 0 {
 		p.most = math.MaxInt64
 	}

@@ -167,10 +167,48 @@ func (t total) NewPartial(mem memory.Allocator) (Partial, error) {
 	return &totalPartial{f: t.f}, t.f.call()
 }
 
+// turnTotal is a total whose partials are shared by the lanes.
+type turnTotal struct{ total }
+
+func (turnTotal) TakesTurns() {}
+
+func (t turnTotal) NewPartial(mem memory.Allocator) (Partial, error) {
+	p, err := t.total.NewPartial(mem)
+	p.(*totalPartial).last = -1
+	return &turnPartial{p.(*totalPartial)}, err
+}
+
+func (t turnTotal) Drain(ctx context.Context, mem memory.Allocator, parts []Partial) (Drain, error) {
+	inner := make([]Partial, len(parts))
+	for i, p := range parts {
+		inner[i] = p.(*turnPartial).totalPartial
+	}
+	return t.total.Drain(ctx, mem, inner)
+}
+
+// turnPartial is a total that wants its chunks in the order of the input.
+type turnPartial struct{ *totalPartial }
+
+func (p *turnPartial) Begin(number int64) {
+	p.disorder = p.disorder || number <= p.last
+	p.last = number
+}
+
+func (p *turnPartial) Add(ctx context.Context, b Batch, rej *Rejects) error {
+	if p.disorder || p.adding.Swap(true) {
+		return errors.New("two lanes fold at a time, or not in turn")
+	}
+	defer p.adding.Store(false)
+	return p.totalPartial.Add(ctx, b, rej)
+}
+
 type totalPartial struct {
-	f      *faults
-	sum, n int64
-	closed bool
+	f        *faults
+	sum, n   int64
+	closed   bool
+	last     int64 // chunk, of a turnPartial
+	disorder bool
+	adding   atomic.Bool
 }
 
 func (p *totalPartial) Add(_ context.Context, b Batch, _ *Rejects) error {

@@ -44,25 +44,25 @@ func (r *result) release() {
 	}
 }
 
-// lane owns a decoder, one stage of each step and, in a segment that folds, a partial. Nothing of it is shared.
+// lane owns a decoder and one stage of each step. Of what it works with only the partial of a segment that folds may be
+// shared, and that in turns.
 type lane struct {
 	in     chan work
 	out    chan *result
 	dec    Decoder
 	stages []Stage
 	way
-	part  Partial
-	gives bool  // part gives every row back
-	most  int64 // bytes of a result
+	turns *turns // in a segment that folds
+	most  int64  // bytes of a result
 
 	meters *Stages
 
 	// Of the current chunk.
-	res     *result // or the part of it that is filled
-	rej     Rejects // since res began
-	inSteps int     // of rej, those by steps
-	read    int64   // records of the chunk in its parts that are done
-	sending time.Duration
+	res     *result       // or the part of it that is filled
+	rej     Rejects       // since res began
+	inSteps int           // of rej, those by steps
+	read    int64         // records of the chunk in its parts that are done
+	sending time.Duration // and waiting for its turn to fold
 }
 
 // open makes the lane's parts; what was made before an error is closed by close.
@@ -163,8 +163,8 @@ func (l *lane) send(ctx context.Context, res *result) error {
 // there is more than a result should hold: the parts before that are sent as they fill.
 func (l *lane) chunk(ctx context.Context, c *Chunk) *result {
 	defer c.Release()
-	if p, ok := l.part.(Sequenced); ok {
-		p.Begin(c.number)
+	if l.turns != nil {
+		l.turns.begin(c.number)
 	}
 	l.res, l.rej, l.inSteps, l.read, l.sending = l.newResult(), Rejects{}, 0, 0, 0
 	start, inside := time.Now(), time.Duration(0) // emit
@@ -190,6 +190,9 @@ func (l *lane) chunk(ctx context.Context, c *Chunk) *result {
 	})
 	l.meters.Decode.Busy(time.Since(start) - inside)
 	l.meters.Steps.Busy(inside - l.sending)
+	if l.turns != nil && err == nil {
+		err = l.turns.pass(ctx)
+	}
 	res := l.finish()
 	if err == nil {
 		err = checkRecords(c, l.read)
@@ -200,7 +203,7 @@ func (l *lane) chunk(ctx context.Context, c *Chunk) *result {
 
 func (l *lane) newResult() *result {
 	n := len(l.stages)
-	if l.part != nil {
+	if l.turns != nil {
 		n++
 	}
 	return &result{steps: make([]stepDelta, n)}
@@ -274,17 +277,23 @@ func (l *lane) count(i int, c stepDelta) error {
 // end takes what the last stage gave.
 func (l *lane) end(ctx context.Context, b Batch) error {
 	rows := b.Rec.NumRows()
-	if l.part != nil {
+	if l.turns != nil {
+		part, waited, err := l.turns.take(ctx)
+		if err != nil {
+			return err
+		}
+		l.sending += waited
+		l.meters.Steps.Wait(waited)
 		d := &l.res.steps[len(l.stages)]
 		rejects := l.rej.Len()
-		if err := l.part.Add(ctx, b, &l.rej); err != nil {
+		if err := part.Add(ctx, b, &l.rej); err != nil {
 			return err
 		}
 		rejected := l.rej.Len() - rejects
 		l.inSteps += rejected
 		d.in += rows
 		d.rejected += int64(rejected)
-		if !l.gives {
+		if !l.turns.gives {
 			d.cause = Folded
 			d.dropped += rows - int64(rejected)
 		}

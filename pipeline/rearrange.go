@@ -37,6 +37,13 @@ func givesRows(f Fold) bool {
 	return false
 }
 
+// Shared is a Fold whose partials cost more the more there are: each holds the same groups. There are no more of them than
+// processors, and lanes beyond that take turns at them.
+type Shared interface {
+	Fold
+	TakesTurns()
+}
+
 // Sequenced is a Partial that has to know the order of the input, which its lane sees a part of.
 type Sequenced interface {
 	Partial

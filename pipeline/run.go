@@ -1,10 +1,12 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -24,6 +26,8 @@ type Plan struct {
 	Rejects RejectSink
 	// Lanes is the number of lanes of each segment; at least 1.
 	Lanes int
+	// Processors is how many lanes work at a time; 0 is GOMAXPROCS. There are no more encoders, and partials of a Shared fold.
+	Processors int
 	// BlockRows and BlockBytes bound the rows that are encoded together (a row group).
 	BlockRows  int64
 	BlockBytes int64
@@ -162,12 +166,16 @@ func (r *run) segments(ctx context.Context) (err error) {
 // fold runs the segment's lanes into partials and returns their drain.
 func (r *run) fold(ctx context.Context, src Source, seg Segment, base int, first bool) (d Drain, err error) {
 	parts := make([]Partial, 0, r.Lanes)
+	n := r.Lanes
+	if _, ok := seg.Fold.(Shared); ok {
+		n = r.atOnce()
+	}
 	closeAll := func() {
 		for _, p := range parts {
 			p.Close()
 		}
 	}
-	for range r.Lanes {
+	for range n {
 		p, err := seg.Fold.NewPartial(r.Mem)
 		if err != nil {
 			closeAll()
@@ -209,8 +217,11 @@ func (r *run) stream(ctx context.Context, src Source, seg Segment, base int, fir
 	return g.Wait()
 }
 
-// lanes reads src into the lanes and collects their results in the order of the chunks. With parts, lane i folds into
-// parts[i]; else every record goes to out, in order (out takes ownership).
+// atOnce is how many lanes can work at a time.
+func (p *Plan) atOnce() int { return min(p.Lanes, cmp.Or(p.Processors, runtime.GOMAXPROCS(0))) }
+
+// lanes reads src into the lanes and collects their results in the order of the chunks. With parts, chunk k is folded into
+// parts[k mod their number], which are no more than the lanes; else every record goes to out, in order (out takes ownership).
 func (r *run) lanes(ctx context.Context, src Source, seg Segment, base int, first bool, parts []Partial, out func(context.Context, arrow.Record) error) error {
 	way, err := seg.way()
 	if err != nil {
@@ -222,16 +233,15 @@ func (r *run) lanes(ctx context.Context, src Source, seg Segment, base int, firs
 			l.close()
 		}
 	}()
-	for i := range r.Lanes {
+	for range r.Lanes {
 		l := &lane{in: make(chan work, 1), out: make(chan *result, 1), way: way, most: min(resultBytes, max(r.BlockBytes, 1)), meters: &r.Progress.Stages}
 		lanes = append(lanes, l)
 		if err := l.open(src, r.Mem); err != nil {
 			return err
 		}
-		if parts != nil {
-			l.part = parts[i]
-			l.gives = givesRows(seg.Fold)
-		}
+	}
+	if parts != nil {
+		takeTurns(lanes, parts, givesRows(seg.Fold))
 	}
 	g, gctx := errgroup.WithContext(ctx)
 	meter := &r.Progress.Stages.Cut

@@ -134,14 +134,17 @@ func TestRunFoldsNothing(t *testing.T) {
 // Every call of every part fails once, as an error and as a panic: the run ends with that error, in exactly one of
 // Commit and Abort, and holds nothing any more.
 func TestRunFaultAtEveryCall(t *testing.T) {
-	for _, fold := range []bool{false, true} {
+	for _, fold := range []string{"none", "own", "shared"} {
 		for _, lanes := range []int{1, 2, 3} {
 			for _, panics := range []bool{false, true} {
 				t.Run(fmt.Sprintf("fold=%v/lanes=%d/panics=%v", fold, lanes, panics), func(t *testing.T) {
 					for n := int64(0); ; n++ {
 						mem := memory.NewCheckedAllocator(memory.DefaultAllocator)
 						f := &faults{at: n, panics: panics}
-						r := newRig(mem, f, lanes, fold)
+						r := newRig(mem, f, lanes, fold != "none")
+						if fold == "shared" {
+							r.plan.Segments[0].Fold, r.plan.Processors = turnTotal{total{f}}, 2
+						}
 						_, err := Run(context.Background(), r.plan)
 						r.check(t)
 						mem.AssertSize(t, 0)
@@ -171,11 +174,51 @@ func TestRunFaultAtEveryCall(t *testing.T) {
 	}
 }
 
+// Lanes that share partials fold the same rows, each chunk in its turn, however many lanes there are for each partial.
+func TestRunSharesPartials(t *testing.T) {
+	for _, tt := range []struct{ lanes, processors, chunks int }{{1, 1, 12}, {2, 1, 12}, {3, 2, 12}, {8, 2, 12}, {9, 8, 40}, {5, 3, 40}, {4, 9, 12}, {8, 2, 1}, {8, 2, 0}} {
+		mem := memory.NewCheckedAllocator(memory.DefaultAllocator)
+		r := newRig(mem, &faults{at: -1}, tt.lanes, true)
+		made := 0
+		r.plan.Segments[0].Fold = counted{turnTotal{total{r.src.f}}, &made}
+		r.plan.Processors, r.src.chunks = tt.processors, tt.chunks
+		led, err := Run(context.Background(), r.plan)
+		if err != nil {
+			t.Fatal(tt, err)
+		}
+		r.check(t)
+		mem.AssertSize(t, 0)
+		var sum int64
+		for v := int64(0); v < int64(100*tt.chunks); v++ {
+			if v%33 != 0 && v%100 != 50 && v%2 == 0 {
+				sum += v
+			}
+		}
+		if len(r.sink.vals) != 1 || r.sink.vals[0] != sum || made != min(tt.lanes, tt.processors) {
+			t.Errorf("%+v: got %v of %d partials, want [%d]", tt, r.sink.vals, made, sum)
+		}
+		if err := led.Check(); err != nil {
+			t.Error(tt, err)
+		}
+	}
+}
+
+// counted counts the partials made.
+type counted struct {
+	turnTotal
+	made *int
+}
+
+func (c counted) NewPartial(mem memory.Allocator) (Partial, error) {
+	*c.made++
+	return c.turnTotal.NewPartial(mem)
+}
+
 // A cancel at any moment ends the run with the cause of the cancel and an Abort, unless the commit had begun.
 func TestRunCancelAtEveryMoment(t *testing.T) {
 	cause := fail.Newf(fail.Temporary, "interrupted by SIGTERM")
 	for _, fold := range []bool{false, true} {
-		for moment := int64(0); moment < 60; moment++ {
+		for moment := int64(0); moment < 80; moment++ {
 			mem := memory.NewCheckedAllocator(memory.DefaultAllocator)
 			ctx, cancel := context.WithCancelCause(context.Background())
 			f := &faults{at: -1, hook: func(n int64) {
@@ -184,6 +227,9 @@ func TestRunCancelAtEveryMoment(t *testing.T) {
 				}
 			}}
 			r := newRig(mem, f, 2, fold)
+			if fold && moment%2 == 1 {
+				r.plan.Segments[0].Fold, r.plan.Processors, r.plan.Lanes = turnTotal{total{f}}, 1, 3
+			}
 			_, err := Run(ctx, r.plan)
 			cancel(nil)
 			r.check(t)

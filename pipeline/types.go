@@ -119,7 +119,7 @@ type Fold interface {
 	Drain(ctx context.Context, mem memory.Allocator, parts []Partial) (Drain, error)
 }
 
-// Partial is one lane's share of a Fold.
+// Partial is one lane's share of a Fold, or that of the lanes that take turns at it (Shared).
 type Partial interface {
 	// Add borrows b and folds its rows, in order.
 	Add(ctx context.Context, b Batch, rej *Rejects) error

@@ -31,6 +31,7 @@ type aggregate struct {
 
 func (a *aggregate) Name() string          { return "aggregate" }
 func (a *aggregate) Schema() *arrow.Schema { return a.out }
+func (a *aggregate) TakesTurns()           {}
 
 func (a *aggregate) NewPartial(mem memory.Allocator) (pipeline.Partial, error) {
 	return a.newPartial(mem), nil
