@@ -2,6 +2,7 @@
 package take
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math"
 
@@ -193,20 +194,63 @@ func (g *gather) text(a arrow.Array) error {
 	if !ok {
 		return errHuge
 	}
+	scattered := g.sel.idx != nil && g.sel.runs == nil
 	total := 0
-	for _, r := range g.sel.spans() {
-		total += int(off[r.from+r.n] - off[r.from])
+	if scattered {
+		for _, r := range g.sel.idx {
+			total += int(off[r+1] - off[r])
+		}
+	} else {
+		for _, r := range g.sel.spans() {
+			total += int(off[r.from+r.n] - off[r.from])
+		}
 	}
 	if total > math.MaxInt32 {
 		return errHuge
 	}
 	id := a.DataType().ID()
-	if wide := id == arrow.LARGE_STRING || id == arrow.LARGE_BINARY; wide {
+	switch wide := id == arrow.LARGE_STRING || id == arrow.LARGE_BINARY; {
+	case scattered && wide:
+		pickText[int64](g, off, data, total, 8)
+	case scattered:
+		pickText[int32](g, off, data, total, 4)
+	case wide:
 		copyText[int64](g, off, data, total, 8)
-	} else {
+	default:
 		copyText[int32](g, off, data, total, 4)
 	}
 	return nil
+}
+
+// pickText copies texts that lie anywhere. The places of some are looked up before their bytes are, so that the processor waits for
+// many of them at a time; what follows a short text is copied with it, and written over by the next.
+func pickText[O int32 | int64](g *gather, off []int32, data []byte, total, width int) {
+	dstOff := arrow.GetData[O](g.alloc((g.sel.n + 1) * width))
+	dst := g.alloc(total)
+	var from [256]int32
+	at := 0
+	dstOff[0] = 0
+	for lo := 0; lo < g.sel.n; lo += len(from) {
+		idx := g.sel.idx[lo:min(lo+len(from), g.sel.n)]
+		ends := dstOff[lo+1:][:len(idx)]
+		end := at
+		for i, r := range idx {
+			from[i&255] = off[r]
+			end += int(off[r+1] - off[r])
+			ends[i] = O(end)
+		}
+		for i, e := range ends {
+			f, n := int(from[i&255]), int(e)-at
+			if n <= 16 && f+16 <= len(data) && at+16 <= len(dst) {
+				s, d := data[f:f+16:f+16], dst[at:at+16:at+16]
+				binary.LittleEndian.PutUint64(d, binary.LittleEndian.Uint64(s))
+				binary.LittleEndian.PutUint64(d[8:], binary.LittleEndian.Uint64(s[8:]))
+			} else {
+				copy(dst[at:at+n], data[f:])
+			}
+			at = int(e)
+		}
+	}
 }
 
 func copyText[O int32 | int64](g *gather, off []int32, data []byte, total, width int) {

@@ -196,3 +196,34 @@ func TestRuns(t *testing.T) {
 		t.Error("nothing was copied in runs")
 	}
 }
+
+// Texts are copied with what follows them where there is room: none but their own bytes are left.
+func TestScatteredTexts(t *testing.T) {
+	mem := memory.NewCheckedAllocator(memory.DefaultAllocator)
+	defer mem.AssertSize(t, 0)
+	b := array.NewStringBuilder(mem)
+	defer b.Release()
+	var want []string
+	for i := range 2000 {
+		want = append(want, strings.Repeat(string(rune('a'+i%26)), i*7%41))
+		b.Append(want[i])
+	}
+	a := b.NewStringArray()
+	defer a.Release()
+	for _, n := range []int{1, 2, 255, 256, 257, 1999} {
+		var idx []int32
+		for i := range n {
+			idx = append(idx, int32(i*1237%2000))
+		}
+		got, err := Array(a, idx, mem)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, r := range idx {
+			if got.(*array.String).Value(i) != want[r] {
+				t.Fatalf("row %d of %d is %q, want %q", i, n, got.(*array.String).Value(i), want[r])
+			}
+		}
+		got.Release()
+	}
+}
