@@ -12,6 +12,7 @@ import (
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/array"
 	"github.com/apache/arrow/go/v17/arrow/memory"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/sluice-data/sluice/internal/fail"
 	"github.com/sluice-data/sluice/pipeline"
@@ -179,9 +180,7 @@ func assemble(mem memory.Allocator, s *arrow.Schema, parts []*tablePart, held in
 	pieces := make([][]arrow.Array, s.NumFields())
 	defer func() {
 		for _, column := range pieces {
-			for _, a := range column {
-				a.Release()
-			}
+			releaseArrays(column)
 		}
 		if err != nil {
 			t.release()
@@ -204,22 +203,42 @@ func assemble(mem memory.Allocator, s *arrow.Schema, parts []*tablePart, held in
 	if t.rows >= math.MaxInt32 {
 		return nil, fail.Newf(fail.Usage, "%d rows are too many for a table in memory", t.rows)
 	}
+	// One column beside the other: putting together takes as long as reading.
+	var g errgroup.Group
+	whole := make([]arrow.Array, len(pieces))
 	for c, f := range s.Fields() {
-		pieces[c] = append(pieces[c], array.MakeArrayOfNull(mem, f.Type, 1))
-		whole, err := array.Concatenate(pieces[c], mem)
-		if err != nil {
-			return nil, fail.Newf(fail.Usage, "column %q: %w: it has more than a table in memory can hold", f.Name, err)
+		g.Go(func() error {
+			return fail.Guard("put a table together", func() (err error) {
+				pieces[c] = append(pieces[c], array.MakeArrayOfNull(mem, f.Type, 1))
+				if whole[c], err = array.Concatenate(pieces[c], mem); err != nil {
+					return fail.Newf(fail.Usage, "column %q: %w: it has more than a table in memory can hold", f.Name, err)
+				}
+				releaseArrays(pieces[c])
+				pieces[c] = nil
+				countNulls(whole[c].Data()) // once, before lanes share them
+				return nil
+			})
+		})
+	}
+	err = g.Wait()
+	for c, f := range s.Fields() {
+		if whole[c] == nil {
+			continue
 		}
-		for _, a := range pieces[c] {
-			a.Release()
-		}
-		pieces[c] = nil
-		plain := array.NewSlice(whole, 0, int64(t.rows))
-		countNulls(whole.Data()) // once, before lanes share them
+		plain := array.NewSlice(whole[c], 0, int64(t.rows))
 		countNulls(plain.Data())
-		t.columns[f.Name] = tableColumn{plain, whole}
+		t.columns[f.Name] = tableColumn{plain, whole[c]}
+	}
+	if err != nil {
+		return nil, err
 	}
 	return t, nil
+}
+
+func releaseArrays(as []arrow.Array) {
+	for _, a := range as {
+		a.Release()
+	}
 }
 
 // countNulls settles how many nulls d and what it is made of have: it is counted when first asked, which lanes that share d must not do.

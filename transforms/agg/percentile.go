@@ -93,14 +93,15 @@ func bindPercentileDisc(c Call) (Bound, error) {
 			if at[g] = -1; len(of) == 0 || null {
 				continue
 			}
-			slices.SortFunc(of, order)
-			if desc {
-				slices.Reverse(of)
-			}
 			// The first k with k/n >= q.
 			k := new(big.Rat).Mul(q, new(big.Rat).SetInt64(int64(len(of))))
 			n := new(big.Int).Div(new(big.Int).Add(k.Num(), new(big.Int).Sub(k.Denom(), big.NewInt(1))), k.Denom()).Int64()
-			at[g] = of[max(n, 1)-1]
+			i := int(max(n, 1) - 1)
+			if desc {
+				i = len(of) - 1 - i
+			}
+			nth(of, i, before(order))
+			at[g] = of[i]
 		}
 		return c.cols[0].take(mem, at)
 	}), nil
@@ -147,23 +148,34 @@ func bindPercentile(name string, c Call, arg int, desc bool, q *big.Rat, null bo
 	}), nil
 }
 
-// percentile sorts v and reads it at the share q.
+// before is an order as a less.
+func before(order func(i, j int32) int) func(i, j int32) bool {
+	return func(i, j int32) bool { return order(i, j) < 0 }
+}
+
+// percentile is the value at the share q of v, whose order it changes. NaN is the greatest.
 func percentile(v []float64, q *big.Rat) float64 {
-	slices.SortFunc(v, func(x, y float64) int {
-		switch {
-		case x < y || x == x && y != y:
-			return -1
-		case x > y || x != x && y == y:
-			return 1
+	numbers := 0
+	for i, x := range v {
+		if x == x {
+			v[numbers], v[i] = x, v[numbers]
+			numbers++
 		}
-		return 0
-	})
+	}
+	less := func(x, y float64) bool { return x < y }
 	i, part := position(len(v), q)
+	if i >= numbers {
+		return math.NaN()
+	}
+	nth(v[:numbers], i, less)
 	f, _ := part.Float64()
 	if f == 0 {
 		return v[i]
 	}
-	lo, hi := v[i], v[i+1]
+	lo, hi := v[i], math.NaN()
+	if i+1 < numbers {
+		hi = least(v[i+1:numbers], less)
+	}
 	if lo == hi {
 		return lo
 	}
@@ -183,21 +195,21 @@ func position(n int, q *big.Rat) (i int, part *big.Rat) {
 func decimalPercentiles(c *collect, mem memory.Allocator, off, rows []int32, q *big.Rat, has []uint8, t arrow.DataType, more int32) (arrow.Array, error) {
 	ten := new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(more)), nil)
 	limit := new(big.Int).Exp(big.NewInt(10), big.NewInt(38), nil)
-	w, order := arrow.GetData[uint64](c.cols[0].data), c.cols[0].order()
+	w, less := arrow.GetData[uint64](c.cols[0].data), before(c.cols[0].order())
 	buf, out := col.Make[decimal128.Num](mem, len(has))
 	for g := range out {
 		if has[g] == 0 {
 			continue
 		}
 		of := rows[off[g]:off[g+1]]
-		slices.SortFunc(of, order)
-		value := func(i int) *big.Int { return decimal128.New(int64(w[2*of[i]+1]), w[2*of[i]]).BigInt() }
+		value := func(i int32) *big.Int { return decimal128.New(int64(w[2*i+1]), w[2*i]).BigInt() }
 		i, part := position(len(of), q)
-		v := value(i)
+		nth(of, i, less)
+		v := value(of[i])
 		if part.Sign() == 0 {
 			v.Mul(v, ten)
 		} else {
-			d := new(big.Int).Sub(value(i+1), v)
+			d := new(big.Int).Sub(value(least(of[i+1:], less)), v)
 			v.Mul(v, part.Denom()).Add(v, d.Mul(d, part.Num()))
 			v = roundDiv(v.Mul(v, ten), part.Denom())
 		}

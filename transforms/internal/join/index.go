@@ -4,11 +4,15 @@ package join
 import (
 	"fmt"
 	"math"
+	"runtime"
+	"sync/atomic"
 
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/array"
 	"github.com/apache/arrow/go/v17/arrow/bitutil"
+	"golang.org/x/sync/errgroup"
 
+	"github.com/sluice-data/sluice/internal/fail"
 	"github.com/sluice-data/sluice/transforms/internal/col"
 	"github.com/sluice-data/sluice/transforms/internal/keys"
 )
@@ -21,7 +25,8 @@ type Index struct {
 	twice [2]int // rows of one key, if any key has several
 }
 
-const buildRows = 1 << 15 // encoded at once
+// buildFrom is the rows from which on a table is built by all processors; tests lower it.
+var buildFrom = 1 << 16
 
 // NewIndex indexes n rows by their key columns, which it borrows. Rows with a null in a key are not in the index: null equals nothing.
 // Without columns all rows have one key. The error names a type that cannot be compared.
@@ -29,8 +34,22 @@ func NewIndex(cols []arrow.Array, n int) (*Index, error) {
 	if n >= math.MaxInt32 {
 		return nil, fmt.Errorf("%d rows are too many for a table in memory", n)
 	}
-	ix, ids := &Index{}, make([]int32, n)
-	keyed, err := ix.intern(cols, ids)
+	types := make([]arrow.DataType, len(cols))
+	for i, c := range cols {
+		types[i] = c.DataType()
+	}
+	plan, err := keys.NewPlan(types)
+	if err != nil {
+		return nil, err
+	}
+	ix, ids, keyed := &Index{}, make([]int32, n), n
+	built := false
+	if n >= buildFrom {
+		built, err = ix.build(plan, cols, ids)
+	}
+	if err == nil && !built {
+		keyed, err = ix.intern(plan, cols, ids)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -41,32 +60,89 @@ func NewIndex(cols []arrow.Array, n int) (*Index, error) {
 	return ix, nil
 }
 
-// intern numbers the keys of all rows in ids and says how many there are.
-func (ix *Index) intern(cols []arrow.Array, ids []int32) (int, error) {
-	types := make([]arrow.DataType, len(cols))
-	for i, c := range cols {
-		types[i] = c.DataType()
+// build numbers the keys of all rows on all processors: a key has the number of its first row. It is false where the keys are such
+// that they have to be interned one after the other.
+func (ix *Index) build(plan *keys.Plan, cols []arrow.Array, ids []int32) (bool, error) {
+	b := plan.NewBuild(len(ids))
+	if b == nil {
+		return false, nil
 	}
-	plan, err := keys.NewPlan(types)
-	if err != nil {
-		return 0, err
-	}
-	ix.table = plan.NewTable()
-	ix.table.Reserve(len(ids)) // nearly all keys of a reference table are distinct
-	enc, numbers, piece := plan.NewEncoder(), make([]uint32, buildRows), make([]arrow.Array, len(cols))
-	for lo := 0; lo < len(ids); lo += buildRows {
-		hi := min(lo+buildRows, len(ids))
-		for i, c := range cols {
-			piece[i] = array.NewSlice(c, int64(lo), int64(hi))
+	workers := runtime.GOMAXPROCS(0)
+	var unfit atomic.Bool
+	err := beside(workers, func(w int) error {
+		enc := plan.NewEncoder()
+		for k := w; k < b.Pieces() && !unfit.Load(); k += workers {
+			lo := k * keys.BuildPiece
+			hi := min(lo+keys.BuildPiece, len(ids))
+			fits := false
+			err := sliced(cols, lo, hi, func(piece []arrow.Array) (err error) {
+				fits, err = b.Encode(enc, k, piece, hi-lo)
+				return err
+			})
+			if err != nil {
+				return err
+			}
+			if !fits {
+				unfit.Store(true)
+			}
 		}
-		rows, err := enc.Encode(piece, hi-lo)
+		return nil
+	})
+	if err != nil || unfit.Load() {
+		return false, err
+	}
+	over := make([][]int32, workers)
+	err = beside(workers, func(w int) error {
+		over[w] = b.Fill(w, workers, ids)
+		return nil
+	})
+	if err != nil {
+		return false, err
+	}
+	ix.table = b.Table(over, ids)
+	return true, nil
+}
+
+// beside calls f n times at a time, and ends when all have.
+func beside(n int, f func(k int) error) error {
+	var g errgroup.Group
+	for k := range n {
+		g.Go(func() error { return fail.Guard("index table", func() error { return f(k) }) })
+	}
+	return g.Wait()
+}
+
+// sliced calls f with rows lo … hi-1 of the columns.
+func sliced(cols []arrow.Array, lo, hi int, f func(piece []arrow.Array) error) error {
+	piece := make([]arrow.Array, len(cols))
+	for i, c := range cols {
+		piece[i] = array.NewSlice(c, int64(lo), int64(hi))
+	}
+	defer func() {
 		for _, c := range piece {
 			c.Release()
 		}
+	}()
+	return f(piece)
+}
+
+// intern numbers the keys of all rows in ids, one after the other, and says how many there are.
+func (ix *Index) intern(plan *keys.Plan, cols []arrow.Array, ids []int32) (int, error) {
+	ix.table = plan.NewTable()
+	ix.table.Reserve(len(ids)) // nearly all keys of a reference table are distinct
+	enc, numbers := plan.NewEncoder(), make([]uint32, keys.BuildPiece)
+	for lo := 0; lo < len(ids); lo += keys.BuildPiece {
+		hi := min(lo+keys.BuildPiece, len(ids))
+		err := sliced(cols, lo, hi, func(piece []arrow.Array) error {
+			rows, err := enc.Encode(piece, hi-lo)
+			if err == nil {
+				ix.table.Intern(rows, numbers)
+			}
+			return err
+		})
 		if err != nil {
 			return 0, err
 		}
-		ix.table.Intern(rows, numbers)
 		for i, k := range numbers[:hi-lo] {
 			ids[lo+i] = int32(k)
 		}

@@ -80,6 +80,16 @@ func release(cols []arrow.Array) {
 
 // Every row finds the rows of the table that have its key, in their order, as a map over texts does; null finds none.
 func TestIndexAgainstMap(t *testing.T) {
+	for _, from := range []int{buildFrom, 0} {
+		t.Run(fmt.Sprint(from), func(t *testing.T) {
+			defer func(was int) { buildFrom = was }(buildFrom)
+			buildFrom = from
+			indexAgainstMap(t)
+		})
+	}
+}
+
+func indexAgainstMap(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		mem := memory.NewCheckedAllocator(memory.DefaultAllocator)
 		defer mem.AssertSize(t, 0)
@@ -123,6 +133,64 @@ func TestIndexAgainstMap(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A table of many texts is built on all processors: some short, some in two words, some that come again, some null, and in shares so full
+// that rows overflow them.
+func TestIndexOfManyTexts(t *testing.T) {
+	const n = 200_000
+	text := func(i int) string {
+		switch {
+		case i%3 == 0:
+			return fmt.Sprint(i)
+		case i%1000 == 1:
+			return "same"
+		}
+		return fmt.Sprint("order-", i)
+	}
+	b := array.NewStringBuilder(memory.DefaultAllocator)
+	defer b.Release()
+	for i := range n {
+		if i%5000 == 4999 {
+			b.AppendNull()
+			continue
+		}
+		b.Append(text(i))
+	}
+	a := b.NewArray()
+	defer a.Release()
+	ix, err := NewIndex([]arrow.Array{a}, n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if x, y, ok := ix.Twice(); !ok || text(x) != "same" || text(y) != "same" || x >= y {
+		t.Errorf("twice: %d, %d, %v", x, y, ok)
+	}
+	ids := make([]int32, n)
+	if err := ix.NewProbe().Find([]arrow.Array{a}, ids); err != nil {
+		t.Fatal(err)
+	}
+	same, want := 0, 0
+	for i := range n {
+		var one [1]int32
+		got := ix.Rows(ids[i], &one)
+		switch {
+		case i%5000 == 4999:
+			if len(got) != 0 {
+				t.Fatalf("row %d, a null, finds %v", i, got)
+			}
+		case text(i) == "same":
+			want++
+			if same = len(got); got[0] != 1 || !slices.Contains(got, int32(i)) {
+				t.Fatalf("row %d finds %d rows from %d on", i, len(got), got[0])
+			}
+		case len(got) != 1 || got[0] != int32(i):
+			t.Fatalf("row %d finds %v", i, got)
+		}
+	}
+	if same != want {
+		t.Errorf("%d rows are the same, want %d", same, want)
+	}
 }
 
 func TestTypesWithoutEquality(t *testing.T) {
