@@ -112,7 +112,8 @@ func (f Fragment) Calls() ([]CallIn, error) {
 		c := CallIn{Name: t.low, Pos: t.pos, End: f.toks[last].end, Function: f.slice(t.pos, f.toks[last].end)}
 		if f.word(last+1, "over") {
 			if !f.op(last+2, "(") {
-				return nil, &Error{Pos: f.Place(f.toks[last+1].pos), Len: 4, Msg: "expected ( after OVER: named windows are not supported"}
+				name := f.toks[min(last+2, len(f.toks)-1)]
+				return nil, &Error{Pos: f.Place(name.pos), Len: name.end - name.pos, Msg: "there is no window " + name.text + ": name it in WINDOW " + name.text + " AS (…)"}
 			}
 			end := f.closing(last + 2)
 			inside := f.slice(f.toks[last+2].end, f.toks[end].pos)
@@ -199,8 +200,12 @@ func (p *parser) window() *Error {
 		return nil
 	}
 	over := p.take()
+	if t := p.peek(); isName(t) { // of a WINDOW clause
+		p.take()
+		return nil
+	}
 	if !p.isOp("(") {
-		return errAt(over.span, "expected ( after OVER: named windows are not supported")
+		return errAt(over.span, "expected ( or the name of a window after OVER")
 	}
 	depth := 0
 	for {
@@ -216,6 +221,34 @@ func (p *parser) window() *Error {
 			}
 		}
 	}
+}
+
+// named is f with the windows of a WINDOW clause in the places of their names: behind OVER, and first in its parentheses.
+func (f Fragment) named(windows []window) (Fragment, error) {
+	var edits []Edit
+	for i := 0; i+1 < len(f.toks); i++ {
+		if !f.word(i, "over") {
+			continue
+		}
+		at, around := i+1, true
+		if f.op(at, "(") {
+			at, around = at+1, false
+		}
+		if at >= len(f.toks) || !nameToken(f.toks[at]) {
+			continue
+		}
+		for _, w := range windows {
+			if strings.EqualFold(w.name, f.toks[at].text) {
+				text := w.text
+				if around {
+					text = "(" + text + ")"
+				}
+				edits = append(edits, Edit{Pos: f.toks[at].pos, End: f.toks[at].end, Text: text})
+				break
+			}
+		}
+	}
+	return f.With(edits)
 }
 
 // NameIn is a chain of names with dots in a fragment: a.b.
@@ -238,6 +271,27 @@ func (f Fragment) Dotted() []NameIn {
 		}
 		n.End = f.toks[i].end
 		out = append(out, n)
+	}
+	return out
+}
+
+// Columns are the columns that the fragment names, outside of OVER; of a field of a struct the column's name comes first.
+func (f Fragment) Columns() []NameIn {
+	p, err := newParser(f.text)
+	if err != nil {
+		return nil // whoever binds the text says so
+	}
+	p.statement = true
+	if _, err := p.expr(0); err != nil {
+		return nil
+	}
+	var out []NameIn
+	for _, n := range p.names {
+		c := NameIn{Pos: n.pos, End: n.end}
+		for _, part := range n.parts {
+			c.Parts = append(c.Parts, part.text)
+		}
+		out = append(out, c)
 	}
 	return out
 }

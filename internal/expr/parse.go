@@ -44,6 +44,7 @@ type parser struct {
 	nodes int
 	// statement: the expression stands in a SELECT, where a call may have OVER (…) behind it
 	statement bool
+	names     []*name // that were parsed so far
 	// Of a measure: which functions are aggregates, their calls so far, and the one whose arguments are being parsed.
 	isAggregate func(name string) bool
 	aggregates  []*aggregated
@@ -487,6 +488,7 @@ func (p *parser) name(t token) (syntax, *Error) {
 		n.parts = append(n.parts, part(t))
 		n.end = t.end
 	}
+	p.names = append(p.names, n)
 	return n, nil
 }
 

@@ -18,6 +18,7 @@ type Select struct {
 	Order    []OrderItem
 	Limit    *Fragment
 	Offset   *Fragment
+	windows  []window
 }
 
 // Union is UNION [ALL] [BY NAME] and the SELECT behind it.
@@ -56,6 +57,9 @@ type Table struct {
 	Alias  string // "" without one
 	Query  *Select
 	Unnest *Fragment
+	// Columns are the names of UNNEST's columns, of t(a, n): the element and, WITH ORDINALITY, its number.
+	Columns    []string
+	Ordinality bool
 }
 
 // Join is one JOIN with its condition. Kind is inner, left, semi, anti or cross.
@@ -170,8 +174,13 @@ func (p *parser) query() (*Select, *Error) {
 		}
 		s.Unions = append(s.Unions, u)
 	}
-	for _, clause := range []func(*Select) *Error{p.orderBy, p.limit} {
+	for _, clause := range []func(*Select) *Error{p.orderBy, p.limit, (*Select).nameWindows} {
 		if err := clause(s); err != nil {
+			return nil, err
+		}
+	}
+	for _, u := range s.Unions {
+		if err := u.Query.nameWindows(); err != nil {
 			return nil, err
 		}
 	}
@@ -435,6 +444,10 @@ func (p *parser) table() (Table, *Error) {
 			return out, err
 		}
 		out.Unnest = &f
+		if p.isWord("with") && p.peekAt(1).low == "ordinality" {
+			p.at += 2
+			out.Ordinality = true
+		}
 	case isName(t):
 		p.take()
 		out.Name = folded(t)
@@ -445,8 +458,23 @@ func (p *parser) table() (Table, *Error) {
 		return out, errAt(t.span, "expected a table, not %s: the rows of the run are called input", t.describe())
 	}
 	out.At.End = p.last().end
-	out.Alias, err = p.alias()
-	return out, err
+	if out.Alias, err = p.alias(); err != nil || out.Unnest == nil || out.Alias == "" || !p.takeOp("(") {
+		return out, err
+	}
+	for {
+		t := p.take()
+		if !isName(t) {
+			return out, errAt(t.span, "expected the name of a column, not %s", t.describe())
+		}
+		out.Columns = append(out.Columns, folded(t))
+		if !p.takeOp(",") {
+			break
+		}
+	}
+	if most := 1 + map[bool]int{true: 1}[out.Ordinality]; len(out.Columns) > most {
+		return out, errAt(p.last().span, "UNNEST gives %d columns, there are %d names", most, len(out.Columns))
+	}
+	return out, p.wantOp(")", "to close the names of the columns")
 }
 
 func (p *parser) condition(j *Join) *Error {
@@ -507,10 +535,94 @@ func (p *parser) filters(s *Select) *Error {
 	if err := p.optional("having", &s.Having); err != nil {
 		return err
 	}
-	if p.isWord("window") {
-		return errAt(p.peek().span, "a WINDOW clause is not supported: write the window behind each OVER")
+	var windows []window
+	if p.takeWord("window") {
+		for {
+			w, err := p.namedWindow(windows)
+			if err != nil {
+				return err
+			}
+			windows = append(windows, w)
+			if !p.takeOp(",") {
+				break
+			}
+		}
 	}
-	return p.optional("qualify", &s.Qualify)
+	if err := p.optional("qualify", &s.Qualify); err != nil {
+		return err
+	}
+	s.windows = windows
+	return nil
+}
+
+// window is one of a WINDOW clause.
+type window struct{ name, text string }
+
+// namedWindow parses name AS (…), which may begin with the name of one before it.
+func (p *parser) namedWindow(before []window) (window, *Error) {
+	t := p.take()
+	if !isName(t) {
+		return window{}, errAt(t.span, "expected a name after WINDOW, not %s", t.describe())
+	}
+	w := window{name: folded(t)}
+	if err := p.wantWord("as", "after the name of the window"); err != nil {
+		return w, err
+	}
+	if err := p.wantOp("(", "before the window"); err != nil {
+		return w, err
+	}
+	from := p.at
+	for depth := 1; ; p.at++ {
+		switch t := p.peek(); {
+		case t.kind == tokEOF:
+			return w, errAt(t.span, "the window is not closed")
+		case p.isOp("("):
+			depth++
+		case p.isOp(")"):
+			depth--
+		}
+		if depth == 0 {
+			break
+		}
+	}
+	if p.at > from {
+		w.text = p.src[p.toks[from].pos:p.toks[p.at-1].end]
+		for _, o := range before {
+			if strings.EqualFold(o.name, p.toks[from].text) {
+				w.text = o.text + " " + p.src[p.toks[from].end:p.toks[p.at-1].end]
+			}
+		}
+	}
+	p.at++
+	return w, nil
+}
+
+// nameWindows puts the windows of the statement's WINDOW clause in the places of their names.
+func (s *Select) nameWindows() *Error {
+	if len(s.windows) == 0 {
+		return nil
+	}
+	var all []*Fragment
+	for i := range s.Items {
+		if !s.Items[i].Star {
+			all = append(all, &s.Items[i].Expr)
+		}
+	}
+	if s.Qualify != nil {
+		all = append(all, s.Qualify)
+	}
+	for i := range s.Order {
+		all = append(all, &s.Order[i].Expr)
+	}
+	for _, f := range all {
+		named, err := f.named(s.windows)
+		if err != nil {
+			return &Error{Pos: f.Place(0), Len: len(f.text), Msg: err.Error()}
+		}
+		*f = named
+	}
+	s.windows = nil
+	return nil
 }
 
 func (p *parser) optional(word string, to **Fragment) *Error {

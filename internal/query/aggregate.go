@@ -2,6 +2,7 @@ package query
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/sluice-data/sluice/internal/expr"
@@ -67,6 +68,9 @@ func (b *block) aggregate() error {
 	}
 	entries, at, err := b.groupBy(g)
 	if err != nil {
+		return err
+	}
+	if err := b.each(func(f *expr.Fragment) error { return b.grouped(*f, g) }); err != nil {
 		return err
 	}
 	if err := b.measures(g); err != nil {
@@ -215,6 +219,29 @@ func (b *block) measures(g *grouping) error {
 		}
 		return nil
 	})
+}
+
+// grouped says which column of the rows, as far as they are known, f uses although only keys and aggregates are left of them.
+func (b *block) grouped(f expr.Fragment, g *grouping) error {
+	calls, err := b.aggregates(f)
+	if err != nil {
+		return err
+	}
+	covered := func(n expr.NameIn) bool {
+		inside := slices.ContainsFunc(calls, func(c expr.CallIn) bool { return c.Pos <= n.Pos && n.End <= c.End })
+		return inside || slices.ContainsFunc(g.keys, func(k named) bool {
+			return strings.EqualFold(k.name, n.Parts[0]) ||
+				slices.ContainsFunc(f.Occurrences(k.expr), func(p expr.Place) bool { return p.Pos <= n.Pos && n.Pos < p.End })
+		})
+	}
+	for _, n := range f.Columns() {
+		result := slices.ContainsFunc(b.items, func(it item) bool { return strings.EqualFold(it.label, n.Parts[0]) && !it.expr.Mentions(n.Parts[0]) })
+		if b.has(n.Parts[0]) && !result && !covered(n) {
+			return wrong(expr.Place{Pos: f.Place(n.Pos), End: f.Place(n.End)},
+				"column "+strconv.Quote(n.Parts[0])+" must appear in the GROUP BY clause or be used in an aggregate function")
+		}
+	}
+	return nil
 }
 
 // after is f over the columns of the aggregate step.

@@ -1,6 +1,7 @@
 package query
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/sluice-data/sluice/internal/expr"
@@ -17,6 +18,7 @@ type joined struct {
 	join    expr.Join
 	name    string            // before the dot
 	columns map[string]string // that are used, and what they are called in the rows
+	element string            // of UNNEST: the column of the elements
 	order   []string
 }
 
@@ -45,6 +47,9 @@ func (s *scope) join(l *lowering, j expr.Join) error {
 	case j.Table.Unnest != nil:
 		if t.name == "" {
 			return wrong(j.Table.At, "UNNEST needs a name for the column of its elements: UNNEST(…) AS name")
+		}
+		if t.element = t.name; len(j.Table.Columns) > 0 {
+			t.element = j.Table.Columns[0]
 		}
 	case t.name == "":
 		t.name = j.Table.Name
@@ -87,7 +92,10 @@ func (s *scope) resolve(f expr.Fragment) (expr.Fragment, error) {
 		case s.isBase(n.Parts[0]):
 			edits = append(edits, expr.Edit{Pos: n.Pos, End: n.Rest})
 		case t == nil: // a field of a struct
-		case t.join.Table.Unnest != nil: // a field of the element
+		case t.join.Table.Unnest != nil:
+			if slices.ContainsFunc(t.join.Table.Columns, func(c string) bool { return strings.EqualFold(c, n.Parts[1]) }) {
+				edits = append(edits, expr.Edit{Pos: n.Pos, End: n.Rest})
+			} // else a field of the element
 		case !t.brings():
 			return f, wrong(expr.Place{Pos: f.Place(n.Pos), End: f.Place(n.End)}, "a "+strings.ToUpper(t.join.Kind)+" JOIN brings no columns")
 		case len(n.Parts) > 2:
