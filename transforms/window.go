@@ -20,8 +20,9 @@ func init() {
 	Register(Def{
 		Name: "window",
 		Doc: "Adds columns of SQL window functions: partition_by is a list of columns or expressions (without it all rows are one partition), order_by what sort takes, and columns maps names to calls. " +
-			windowDocs() + ". Aggregate functions work over frames, too: sum, avg, min, max and count over any, the others over whole partitions. " +
-			"A frame is written behind the call: rows between 6 preceding and current row; rows with unbounded, current row or a number of rows, range with unbounded and current row. Without one it is SQL's: with an order_by " +
+			windowDocs() + ". Aggregate functions work over frames, too: sum, avg, min, max and count at little cost, the others from each frame's rows; FILTER (WHERE …) may stand behind the call. " +
+			"A frame is written behind the call: rows between 6 preceding and current row; the ends are unbounded, current row or a number of rows, groups counts sets of rows that are equal in the order, and range goes by its value: " +
+			"range between interval '7 days' preceding and current row. Without one it is SQL's: with an order_by " +
 			"all rows up to the current one and those equal to it, else the whole partition. Rows come out in the order of partition_by (nulls last) and then order_by; equal rows keep that of the input, whatever the lanes. " +
 			"Rows go to disk where the memory limit has no room; of one partition at a time what the functions read and give has to fit.",
 		Example: "- window: {partition_by: [zone], order_by: [fare], columns: {rn: row_number(), prev: \"lag(fare, 1)\", run: sum(fare) rows between unbounded preceding and current row}}",
@@ -111,6 +112,7 @@ type windowCall struct {
 	field   arrow.Field
 	args    []int // among the columns kept with the keys
 	frame   win.Frame
+	by      *frameDistance // of a frame by values; nil without
 	compute func(p *win.Part, args []arrow.Array, mem memory.Allocator) (arrow.Array, error)
 }
 
@@ -133,12 +135,15 @@ func (w *windowBinder) call(n *spec.Node) (c windowCall, text string, err error)
 	c.frame = win.Frame{Lo: -win.Unbounded, Hi: win.Unbounded}
 	switch {
 	case frame != nil:
-		c.frame.Rows = frame.Rows
+		c.frame.Rows, c.frame.Groups = frame.Unit == expr.Rows, frame.Unit == expr.Groups
 		if !frame.Lo.Unbounded {
 			c.frame.Lo = frame.Lo.By
 		}
 		if !frame.Hi.Unbounded {
 			c.frame.Hi = frame.Hi.By
+		}
+		if err := w.distance(n, frame, &c); err != nil {
+			return c, text, err
 		}
 	case len(w.order.progs) > 0:
 		c.frame.Hi = 0
@@ -148,6 +153,8 @@ func (w *windowBinder) call(n *spec.Node) (c windowCall, text string, err error)
 		return c, text, w.aggregate(n, call, &c)
 	}
 	switch {
+	case call.Filter != nil:
+		return c, text, n.ErrorAt(call.Filter.Pos, "FILTER is for aggregate functions: %s takes none", call.Name)
 	case call.Star || call.Distinct:
 		return c, text, n.ErrorAt(call.Pos, "%s takes neither * nor distinct", call.Name)
 	case len(call.Args) < fn.Arity[0] || len(call.Args) > fn.Arity[1]:
@@ -200,6 +207,11 @@ func (w *windowBinder) aggregate(n *spec.Node, call *expr.Call, c *windowCall) e
 		}
 		return n.ErrorAt(call.Pos, "unknown window function %q%s", call.Name, tip)
 	}
+	if call.Filter != nil {
+		if err := filtered(call); err != nil {
+			return n.ErrorAt(call.Pos, "%w", err)
+		}
+	}
 	bound := agg.Call{Distinct: call.Distinct, Star: call.Star}
 	for _, a := range call.Args {
 		p, err := expr.Compile(a.Source, w.in, w.env.Expr)
@@ -216,9 +228,6 @@ func (w *windowBinder) aggregate(n *spec.Node, call *expr.Call, c *windowCall) e
 	b, err := win.Aggregate(fn, bound)
 	if err != nil {
 		return n.ErrorAt(call.Pos, "%w", err)
-	}
-	if b.Whole && !c.frame.Whole() {
-		return n.ErrorAt(call.Pos, "%s has whole partitions only: write rows between unbounded preceding and unbounded following behind it", call.Name)
 	}
 	c.field, c.compute = b.Result, b.Compute
 	return nil

@@ -137,7 +137,7 @@ func (d *windowDrain) compute(ctx context.Context) error {
 		for i, at := range c.args {
 			args[i] = g.Beside[at]
 		}
-		a, err := c.compute(&win.Part{N: g.N, Starts: g.Starts, Peers: g.Peers, Frame: c.frame}, args, d.mem)
+		a, err := c.compute(&win.Part{N: g.N, Starts: g.Starts, Peers: g.Peers, Frame: c.over(g.Beside)}, args, d.mem)
 		if err != nil {
 			return err
 		}

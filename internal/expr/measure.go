@@ -133,23 +133,25 @@ func (p *parser) clauses(t token, a *aggregated) (err *Error) {
 		}
 		a.within = true
 	}
-	if p.isWord("filter") && p.peekAt(1).text == "(" {
-		p.take()
-		p.take()
-		if err := p.wantWord("where", "in FILTER (WHERE condition)"); err != nil {
-			return err
-		}
-		from := p.peek().pos
-		if _, err := p.expr(0); err != nil {
-			return err
-		}
-		at := span{from, p.last().end}
-		a.filter = &Arg{Source: p.src[at.pos:at.end], Pos: at.pos}
-		if err := p.wantOp(")", "to close FILTER"); err != nil {
-			return err
-		}
+	a.filter, err = p.filter()
+	return err
+}
+
+// filter parses FILTER (WHERE …), nil if there is none.
+func (p *parser) filter() (*Arg, *Error) {
+	if !p.isWord("filter") || p.peekAt(1).text != "(" {
+		return nil, nil
 	}
-	return nil
+	p.at += 2
+	if err := p.wantWord("where", "in FILTER (WHERE condition)"); err != nil {
+		return nil, err
+	}
+	from := p.peek().pos
+	if _, err := p.expr(0); err != nil {
+		return nil, err
+	}
+	a := &Arg{Source: p.src[from:p.last().end], Pos: from}
+	return a, p.wantOp(")", "to close FILTER")
 }
 
 // ordering parses ORDER BY and its items.

@@ -7,6 +7,7 @@ import (
 	"math/bits"
 
 	"github.com/apache/arrow/go/v17/arrow"
+	"github.com/apache/arrow/go/v17/arrow/array"
 	"github.com/apache/arrow/go/v17/arrow/memory"
 
 	"github.com/sluice-data/sluice/internal/fail"
@@ -16,8 +17,8 @@ import (
 	"github.com/sluice-data/sluice/transforms/internal/take"
 )
 
-// Aggregate binds an aggregate function over frames. Over whole partitions any can be had; over other frames those whose values
-// can be told from sums up to a row, or from the least row of a frame.
+// Aggregate binds an aggregate function over frames. Over whole partitions it is computed once for each; over other frames sums and least rows are told from those
+// up to a row, and what can not be told so is computed for each frame from its rows.
 func Aggregate(f agg.Func, call agg.Call) (Bound, error) {
 	b, err := f.Bind(call)
 	if err != nil {
@@ -36,7 +37,10 @@ func Aggregate(f agg.Func, call agg.Call) (Bound, error) {
 	case f.Name == "sum" || f.Name == "avg" || f.Name == "count":
 		a.framed = a.sums
 	}
-	return Bound{Result: b.Result, Whole: a.framed == nil, Compute: a.compute}, nil
+	if a.framed == nil {
+		a.framed = a.frames
+	}
+	return Bound{Result: b.Result, Compute: a.compute}, nil
 }
 
 type aggregate struct {
@@ -49,11 +53,8 @@ type framed func(p *Part, args []arrow.Array, mem memory.Allocator) (arrow.Array
 func (a aggregate) compute(p *Part, args []arrow.Array, mem memory.Allocator) (arrow.Array, error) {
 	inputs, drop := a.inputs(p, args)
 	defer drop()
-	switch {
-	case p.Frame.Whole():
+	if p.Frame.Whole() {
 		return a.whole(p, inputs, mem)
-	case a.framed == nil:
-		return nil, fail.Newf(fail.Internal, "window: an aggregate of whole partitions over a frame")
 	}
 	return a.framed(p, inputs, mem)
 }
@@ -113,6 +114,101 @@ func (a aggregate) whole(p *Part, args []arrow.Array, mem memory.Allocator) (arr
 	return take.Array(values, idx, mem)
 }
 
+const (
+	framesAtOnce = 1 << 16 // rows of frames that are computed together
+	framesMost   = 1 << 31 // rows of all frames of what is held at a time
+)
+
+// frames gives each row the value of its frame's rows. Rows that follow each other and see the same share it.
+func (a aggregate) frames(p *Part, args []arrow.Array, mem memory.Allocator) (arrow.Array, error) {
+	lo, hi, err := p.bounds()
+	if err != nil {
+		return nil, err
+	}
+	total := int64(0)
+	for i := range lo {
+		total += int64(hi[i] - lo[i])
+	}
+	if total > framesMost {
+		return nil, fail.Newf(fail.Usage, "window: the frames of %s have %d rows together, and each is computed from its rows: make the frame narrower, or all of the partition", a.Result.Name, total)
+	}
+	var parts []arrow.Array // values of frames
+	defer func() {
+		for _, v := range parts {
+			v.Release()
+		}
+	}()
+	idx := make([]int32, p.N)
+	var rows []int32
+	var groups []uint32
+	acc, n, done := a.New(mem), uint32(0), int32(0)
+	defer func() { acc.Release() }()
+	update := func() error {
+		some := make([]arrow.Array, 0, len(args))
+		defer func() {
+			for _, c := range some {
+				c.Release()
+			}
+		}()
+		for _, c := range args {
+			t, err := take.Array(c, rows, mem)
+			if err != nil {
+				return err
+			}
+			some = append(some, t)
+		}
+		err := acc.Update(groups, int(n), some)
+		rows, groups = rows[:0], groups[:0]
+		return err
+	}
+	flush := func() error {
+		if n == 0 {
+			return nil
+		}
+		if err := update(); err != nil {
+			return err
+		}
+		v, err := result(acc, mem)
+		if err != nil {
+			return err
+		}
+		parts, done, n = append(parts, v), done+int32(n), 0
+		acc.Release()
+		acc = a.New(mem)
+		return nil
+	}
+	for i := range p.N {
+		if i > 0 && lo[i] == lo[i-1] && hi[i] == hi[i-1] && n > 0 {
+			idx[i] = idx[i-1]
+			continue
+		}
+		idx[i] = done + int32(n)
+		n++
+		for at := lo[i]; at < hi[i]; at++ {
+			rows, groups = append(rows, at), append(groups, n-1)
+			if len(rows) == framesAtOnce {
+				if err := update(); err != nil {
+					return nil, err
+				}
+			}
+		}
+		if n == framesAtOnce/16 {
+			if err := flush(); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if err := flush(); err != nil {
+		return nil, err
+	}
+	values, err := array.Concatenate(parts, mem)
+	if err != nil {
+		return nil, fmt.Errorf("bring values together: %w", err)
+	}
+	defer values.Release()
+	return take.Array(values, idx, mem)
+}
+
 func result(acc agg.Accumulator, mem memory.Allocator) (arrow.Array, error) {
 	a, err := acc.Result(mem)
 	var g *agg.GroupError
@@ -142,7 +238,10 @@ func (b aggregate) sums(p *Part, args []arrow.Array, mem memory.Allocator) (arro
 			a.Release()
 		}
 	}()
-	lo, hi := p.bounds()
+	lo, hi, err := p.bounds()
+	if err != nil {
+		return nil, err
+	}
 	sums := make([]arrow.Array, 0, len(state))
 	for i := 0; i < len(state); i++ {
 		switch state[i].DataType().ID() {
@@ -294,7 +393,10 @@ func aggregateLeast(arg arrow.Field, greatest bool) framed {
 		if err := plan.NewEncoder().Encode(args[:1], p.N, &keys); err != nil {
 			return nil, fmt.Errorf("window: %w", err)
 		}
-		lo, hi := p.bounds()
+		lo, hi, err := p.bounds()
+		if err != nil {
+			return nil, err
+		}
 		idx := make([]int32, p.N)
 		var best []int32
 		p.each(func(first, end int) {

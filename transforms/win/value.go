@@ -20,7 +20,10 @@ func init() {
 			result := args[0].Field
 			result.Nullable = true
 			return Bound{Result: result, Compute: func(p *Part, args []arrow.Array, mem memory.Allocator) (arrow.Array, error) {
-				lo, hi := p.bounds()
+				lo, hi, err := p.bounds()
+				if err != nil {
+					return nil, err
+				}
 				for i := range lo {
 					if at := of(lo[i], hi[i], n); at >= lo[i] && at < hi[i] {
 						lo[i] = at

@@ -36,8 +36,6 @@ type Bound struct {
 	Result arrow.Field
 	// Compute gives the function's value for each row, owned by the caller. args are the values of the arguments for each row.
 	Compute func(p *Part, args []arrow.Array, mem memory.Allocator) (arrow.Array, error)
-	// Whole says that it takes no frame but all of the partition.
-	Whole bool
 }
 
 // Part is rows in order, in whole partitions.
