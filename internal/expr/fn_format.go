@@ -70,7 +70,7 @@ func bindToChar(b *binder, c *call, args []node) (node, *Error) {
 			return nil, errAt(c.args[1].place(), "%s", bad)
 		}
 	}
-	return b.call(simple(kString), timeToChar, !known, c.span, x, tmpl), nil
+	return b.call(simple(kString), timeToChar(func(s string) ([]templatePart, error) { return parseTimeTemplate(s), nil }), !known, c.span, x, tmpl), nil
 }
 
 // byTemplate calls each for the rows that have a value, with what parse made of the row's template: once for a constant, else whenever it
@@ -103,35 +103,38 @@ func byTemplate[T any](f *function, r *run, sel []byte, templates *vector, valid
 	}
 }
 
-func timeToChar(f *function, r *run, sel []byte, args []*vector) *vector {
-	x, m, k := args[0], args[0].mask(), args[0].kind
-	valid := r.strictValid(args...)
-	text := r.newText(f.t, r.n*20)
-	parse := func(s string) ([]templatePart, error) {
-		tmpl := parseTimeTemplate(s)
-		if k == kInterval {
-			return tmpl, checkIntervalTemplate(tmpl)
+// timeToChar prints times by what read makes of templates.
+func timeToChar(read func(string) ([]templatePart, error)) kernel {
+	return func(f *function, r *run, sel []byte, args []*vector) *vector {
+		x, m, k := args[0], args[0].mask(), args[0].kind
+		valid := r.strictValid(args...)
+		text := r.newText(f.t, r.n*20)
+		parse := func(s string) ([]templatePart, error) {
+			tmpl, err := read(s)
+			if err == nil && k == kInterval {
+				err = checkIntervalTemplate(tmpl)
+			}
+			return tmpl, err
 		}
-		return tmpl, nil
+		var out *vector
+		finish := func() *vector {
+			if out == nil {
+				out = text.finish(r, valid)
+			}
+			return out
+		}
+		byTemplate(f, r, sel, args[1], valid, finish, parse, func(i int, tmpl []templatePart) {
+			var t templateTime
+			if k == kInterval {
+				t = timeOfInterval(values[interval](x)[i&m])
+			} else {
+				t = timeOf(values[int64](x)[i&m], k == kTimestamptz)
+			}
+			text.buf = appendTemplate(text.buf, tmpl, &t)
+			text.end(i)
+		}, text.end)
+		return finish()
 	}
-	var out *vector
-	finish := func() *vector {
-		if out == nil {
-			out = text.finish(r, valid)
-		}
-		return out
-	}
-	byTemplate(f, r, sel, args[1], valid, finish, parse, func(i int, tmpl []templatePart) {
-		var t templateTime
-		if k == kInterval {
-			t = timeOfInterval(values[interval](x)[i&m])
-		} else {
-			t = timeOf(values[int64](x)[i&m], k == kTimestamptz)
-		}
-		text.buf = appendTemplate(text.buf, tmpl, &t)
-		text.end(i)
-	}, text.end)
-	return finish()
 }
 
 func numberToChar(f *function, r *run, sel []byte, args []*vector) *vector {
@@ -365,18 +368,18 @@ func bindToTime(k kind) func(b *binder, c *call, args []node) (node, *Error) {
 			}
 		}
 		if k == kDate {
-			return b.call(simple(k), timeByTemplate((*timeReader).date), true, c.span, x, tmpl), nil
+			return b.call(simple(k), timeByTemplate(newTimeReader, (*timeReader).date), true, c.span, x, tmpl), nil
 		}
-		return b.call(simple(k), timeByTemplate((*timeReader).instant), true, c.span, x, tmpl), nil
+		return b.call(simple(k), timeByTemplate(newTimeReader, (*timeReader).instant), true, c.span, x, tmpl), nil
 	}
 }
 
-func timeByTemplate[T any](read func(t *timeReader, s []byte) (T, bool)) kernel {
+func timeByTemplate[T, R any](parse func(string) (R, error), read func(t R, s []byte) (T, bool)) kernel {
 	return func(f *function, r *run, sel []byte, args []*vector) *vector {
 		out := r.fixed(f.t)
 		out.valid = r.strictValid(args...)
 		x, m, valid, dst := args[0], args[0].mask(), out.valid, values[T](out)
-		byTemplate(f, r, sel, args[1], valid, func() *vector { return out }, newTimeReader, func(i int, t *timeReader) {
+		byTemplate(f, r, sel, args[1], valid, func() *vector { return out }, parse, func(i int, t R) {
 			var ok bool
 			if dst[i], ok = read(t, x.str(i&m)); !ok {
 				f.fail(r, out, i, fail.Shorten(string(x.str(i&m))), "text not like "+strconv.Quote(string(args[1].str(i&args[1].mask()))))
