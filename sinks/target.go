@@ -56,12 +56,13 @@ type TargetRequest struct {
 	// Schema is that of the rows: the columns of the files in their order, then those of PartitionBy, which are in the folders' names only.
 	Schema      *arrow.Schema
 	PartitionBy []string
+	Format      string  // of the files: the name of their Destination. Who reads them refuses those that it cannot; Commit.Read reads Parquet
+	Options     Options // of it
 	Store       objstore.Store
 	Dir         objstore.Ref // sink.uri as a prefix: Key is "" or ends in "/"
 	RunID       string       // "RUN_ID" where a plan is explained that has no input yet
 	Pipeline    string       // its name
 	Version     string       // of the engine
-	Format      string       // of the files: parquet
 	Mode        string       // sink.mode: append, replace_partitions or replace
 	Getenv      func(string) string
 	Log         *slog.Logger

@@ -78,6 +78,7 @@ type result struct {
 	out   string   // the folder it wrote to
 	files []string // URIs of what was committed
 	bytes int64    // of its Parquet files
+	parts int      // how many those are
 	stage json.RawMessage
 }
 
@@ -103,7 +104,7 @@ func (e *engines) sluice(ctx context.Context, w workload.Workload, in data.File,
 		return r, err
 	}
 	r.out = out
-	r.bytes, err = parquetBytes(r.out)
+	r.bytes, r.parts, err = parquetFiles(r.out)
 	return r, err
 }
 
@@ -160,7 +161,7 @@ func (e *engines) duckdb(ctx context.Context, w workload.Workload, in data.File)
 	if r.usage, err = e.statement(ctx, w.Memory, w.Copy(in.Path, out)); err != nil {
 		return r, err
 	}
-	r.bytes, err = parquetBytes(r.out)
+	r.bytes, r.parts, err = parquetFiles(r.out)
 	return r, err
 }
 
@@ -179,15 +180,16 @@ func (r result) output(w workload.Workload) string {
 	return w.Output(filepath.Join(r.out, "*.parquet"))
 }
 
-// parquetBytes is the size of all Parquet files of a folder and its folders.
-func parquetBytes(dir string) (n int64, err error) {
+// parquetFiles is the size and number of all Parquet files of a folder and its folders.
+func parquetFiles(dir string) (n int64, files int, err error) {
 	err = filepath.Walk(dir, func(path string, info os.FileInfo, err error) error {
 		if err == nil && strings.HasSuffix(path, ".parquet") {
 			n += info.Size()
+			files++
 		}
 		return err
 	})
-	return n, err
+	return n, files, err
 }
 
 // Allocs is what a run allocated on the Go heap, from the samples of its heap profile (one for each 512 KiB).

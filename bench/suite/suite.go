@@ -55,6 +55,7 @@ type Side struct {
 	CPU    []float64 `json:"cpu_s"`
 	Peak   []int64   `json:"peak_bytes"`
 	Out    int64     `json:"out_bytes"`
+	Files  int       `json:"out_files,omitempty"`
 	Failed string    `json:"failed,omitempty"` // DuckDB alone: the worker's failure is the workload's
 }
 
@@ -62,7 +63,7 @@ func (s *Side) add(r result) {
 	s.Wall = append(s.Wall, round(r.usage.Wall.Seconds()))
 	s.CPU = append(s.CPU, round(r.usage.CPU().Seconds()))
 	s.Peak = append(s.Peak, r.usage.Peak)
-	s.Out = r.bytes
+	s.Out, s.Files = r.bytes, r.parts
 }
 
 // round is to the millisecond: what is below is noise.

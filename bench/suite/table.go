@@ -96,6 +96,9 @@ func (r Record) Table(w io.Writer) {
 		t.add(res.Workload, res.Title, ratio(median(d.Wall), wall), fmt.Sprintf("%.2f", wall), theirs, fmt.Sprintf("%.2f", median(o.CPU)), theirCPU,
 			mib(median(o.Peak)), mib(median(d.Peak)), fmt.Sprintf("%.0f", float64(res.Text)/wall/1e6), fmt.Sprintf("%.2f", float64(res.Rows)/wall/1e6),
 			objects, bytes, ratio(float64(o.Out), float64(d.Out)), "equal")
+		if o.Files > 1 || d.Files > 1 {
+			notes = append(notes, fmt.Sprintf("%s: %s by the worker, %s by DuckDB", res.Workload, o.files(), d.files()))
+		}
 		if res.Values != "equal" {
 			notes = append(notes, res.Workload+": "+res.Values)
 		}
@@ -108,6 +111,14 @@ func (r Record) Table(w io.Writer) {
 	for _, n := range notes {
 		fmt.Fprintf(w, "- %s\n", n)
 	}
+}
+
+// files is how many a side wrote, and how large they are.
+func (s Side) files() string {
+	if s.Files == 0 {
+		return "no file"
+	}
+	return fmt.Sprintf("%d files of %.0f KB on average", s.Files, float64(s.Out)/float64(s.Files)/1e3)
 }
 
 // beside sets the worker's times of workloads against those of others.

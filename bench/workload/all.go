@@ -57,6 +57,13 @@ func beside(w Workload, other, memory string) Workload {
 	return w
 }
 
+// partitioned writes n partitions, whose rows come in random order, inside a memory limit of 512 MiB.
+func partitioned(name, title string, n int) Workload {
+	p := fmt.Sprintf("(pu_location * 263 + do_location) %% %d", n)
+	return Workload{Name: name, Title: title, Set: "trips.csv", Columns: trips.Floats, Partition: "p", Memory: "512MiB",
+		Steps: "  - derive: {p: \"" + p + "\"}", SQL: "SELECT *, " + p + " AS p FROM {in}"}
+}
+
 // sniffed are the types that keep every value of trips.csv, the narrowest that a file tells: order numbers have leading zeros.
 func sniffed() [][2]string {
 	out := slices.Clone(trips.Floats)
@@ -84,6 +91,9 @@ var all = []Workload{
 	byOrder(Workload{Name: "W5-256M", Title: "W5 inside a memory limit of 256 MiB", Set: "trips.csv", Columns: trips.Floats, Memory: "256MiB", Beside: "W5"}),
 	{Name: "W6", Title: "CSV → Parquet in 365 Hive partitions", Set: "trips.csv", Columns: trips.Floats, Partition: "day",
 		Steps: `  - derive: {day: "date_trunc('day', pickup_at)::date"}`, SQL: "SELECT *, date_trunc('day', pickup_at)::DATE AS day FROM {in}"},
+	partitioned("parts-1", "CSV → Parquet, one partition, inside 512 MiB", 1),
+	partitioned("parts-365", "CSV → Parquet in 365 partitions in random order, inside 512 MiB", 365),
+	partitioned("parts-10k", "CSV → Parquet in 10,000 partitions in random order, inside 512 MiB", 10_000),
 	{Name: "infer", Title: "CSV without a declared schema → Parquet", Set: "trips.csv", SQL: everything, Want: everything, WantColumns: sniffed(),
 		WantWhy: "held to DuckDB's typed reading: its sniffing makes numbers of order_id and loses their leading zeros"},
 	{Name: "wide", Title: "CSV of 1,000 columns → Parquet", Set: "wide.csv", Columns: trips.ManyColumns, SQL: everything},

@@ -69,8 +69,8 @@ func targetNames() []string {
 
 // targetRequest is what a target gets, with the columns of the rows, which may be nil.
 func (j *job) targetRequest(block *spec.Node, s *arrow.Schema) sinks.TargetRequest {
-	return sinks.TargetRequest{At: block, Schema: s, PartitionBy: j.pipe.Sink.PartitionBy, Store: j.store, Dir: j.dir, RunID: j.runID,
-		Pipeline: j.pipe.Name, Version: j.opt.Version, Format: j.pipe.Sink.Format, Mode: j.pipe.Sink.Mode, Getenv: j.opt.Getenv, Log: j.opt.Log}
+	return sinks.TargetRequest{At: block, Schema: s, PartitionBy: j.pipe.Sink.PartitionBy, Format: j.pipe.Sink.Format, Options: j.pipe.Sink.Options, Store: j.store, Dir: j.dir, RunID: j.runID,
+		Pipeline: j.pipe.Name, Version: j.opt.Version, Mode: j.pipe.Sink.Mode, Getenv: j.opt.Getenv, Log: j.opt.Log}
 }
 
 // openTargets opens the targets of the sink: block, in the order of their turns, in place of those that are open.

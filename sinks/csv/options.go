@@ -2,6 +2,7 @@ package csv
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/sluice-data/sluice/internal/spec"
@@ -40,6 +41,14 @@ func (o Options) String() string {
 
 // Identity is all of them.
 func (o Options) Identity() map[string]any { return map[string]any{"csv": o.String()} }
+
+// QuickSight is what its manifest says of such files.
+func (o Options) QuickSight() (map[string]string, error) {
+	if err := o.Compression.QuickSight(); err != nil {
+		return nil, err
+	}
+	return map[string]string{"format": "CSV", "delimiter": string(o.Delimiter), "textqualifier": `"`, "containsHeader": strconv.FormatBool(!o.NoHeader)}, nil
+}
 
 func readOptions(n *spec.Node) (sinks.Options, error) {
 	o := Options{}.withDefaults()

@@ -33,6 +33,14 @@ type Options struct{ lines.Compression }
 // Identity has what is not the default.
 func (o Options) Identity() map[string]any { return map[string]any{"jsonl": o.String()} }
 
+// QuickSight is what its manifest says of such files.
+func (o Options) QuickSight() (map[string]string, error) {
+	if err := o.Compression.QuickSight(); err != nil {
+		return nil, err
+	}
+	return map[string]string{"format": "JSON"}, nil
+}
+
 func readOptions(n *spec.Node) (sinks.Options, error) {
 	o := Options{}
 	if n == nil {

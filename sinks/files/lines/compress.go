@@ -34,6 +34,14 @@ func (c Compression) String() string {
 	return fmt.Sprintf("%s level %d", c.name(), c.Level)
 }
 
+// QuickSight says why Amazon QuickSight cannot read such files, or nil.
+func (c Compression) QuickSight() error {
+	if c.name() == "zstd" {
+		return fail.Newf(fail.Usage, "QuickSight does not read zstd: set compression: gzip")
+	}
+	return nil
+}
+
 // Read reads the keys compression and level.
 func (c *Compression) Read(r *spec.Fields) {
 	c.Name = Compressions[0]

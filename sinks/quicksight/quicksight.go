@@ -1,0 +1,93 @@
+// Package quicksight is the target that tells Amazon QuickSight of a run's files: a manifest of theirs, which an S3 data set is made from.
+package quicksight
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/sluice-data/sluice/internal/fail"
+	"github.com/sluice-data/sluice/internal/objstore"
+	"github.com/sluice-data/sluice/sinks"
+)
+
+func init() {
+	sinks.RegisterTarget(sinks.Target{
+		Name: "quicksight",
+		Doc: "Writes _runs/<run id>/quicksight.json beside the run's manifest, once that is committed: the manifest that an S3 data set of Amazon QuickSight is made " +
+			"from, with the files of this run and the CSV's delimiter and header. QuickSight reads csv and jsonl, with gzip or none, and no Parquet: for that go through Athena or Redshift.",
+		Example: "sink:\n  uri: s3://exports/trips/\n  format: csv\n  quicksight: {}\n",
+		Rank:    sinks.RankCatalog,
+		Open:    open,
+	})
+}
+
+// settings is what the options of a format that QuickSight reads have to say: its globalUploadSettings.
+type settings interface {
+	QuickSight() (map[string]string, error)
+}
+
+type delivery struct {
+	store    objstore.Store
+	settings map[string]string
+}
+
+func open(req sinks.TargetRequest) (sinks.Delivery, error) {
+	if entries, err := req.At.Map(); err != nil {
+		return nil, err
+	} else if len(entries) > 0 {
+		return nil, entries[0].At.Errorf("unknown key %q: quicksight has no settings: write quicksight: {}", entries[0].Key)
+	}
+	o, ok := req.Options.(settings)
+	if !ok {
+		return nil, req.At.Errorf("QuickSight reads no files of format %s: set format: csv, or read the table through Athena", req.Format)
+	}
+	s, err := o.QuickSight()
+	if err != nil {
+		return nil, req.At.Errorf("%w", err)
+	}
+	return &delivery{req.Store, s}, nil
+}
+
+// manifest is QuickSight's ("Supported formats for Amazon S3 manifest files" of its user guide).
+type manifest struct {
+	FileLocations        []locations       `json:"fileLocations"`
+	GlobalUploadSettings map[string]string `json:"globalUploadSettings"`
+}
+
+type locations struct {
+	URIs []string `json:"URIs"`
+}
+
+// mostFiles is QuickSight's quota for a manifest.
+const mostFiles = 1000
+
+func (d *delivery) Explain() []string {
+	b, _ := json.Marshal(d.settings) // texts: cannot fail
+	return []string{"put quicksight.json beside manifest.json: its files, " + string(b)}
+}
+
+func (d *delivery) Preflight(context.Context) ([]sinks.Constraint, error) { return nil, nil }
+
+func (d *delivery) Deliver(ctx context.Context, c sinks.Commit) (string, error) {
+	m := manifest{FileLocations: []locations{{URIs: []string{}}}, GlobalUploadSettings: d.settings}
+	for _, f := range c.Files {
+		m.FileLocations[0].URIs = append(m.FileLocations[0].URIs, f.URI)
+	}
+	if n := len(c.Files); n > mostFiles {
+		return "", fail.Newf(fail.Usage, "a manifest of QuickSight has %d files at most, and these are %d: raise target_file_size, or partition by less", mostFiles, n)
+	}
+	body, err := json.MarshalIndent(m, "", "  ")
+	if err != nil {
+		return "", fail.Wrap(fail.Internal, err)
+	}
+	ref := c.Manifest
+	ref.Key = strings.TrimSuffix(ref.Key, "manifest.json") + "quicksight.json"
+	if _, err := d.store.Put(ctx, ref, body, "application/json", false); err != nil {
+		return "", fmt.Errorf("write QuickSight's manifest: %w", err)
+	}
+	return ref.String(), nil
+}
+
+func (d *delivery) Close() error { return nil }
