@@ -130,7 +130,7 @@ func (a *account) folders(ctx context.Context, store objstore.Store) ([]string, 
 func (c *committer) announce(ctx context.Context, folders []string) error {
 	c.announced = true // before it is: the answer may be lost
 	c.folders = folders
-	if err := putJSON(ctx, c.store, announcementRef(c.dir, c.runID, c.attempt), announcement{folders}, false); err != nil {
+	if err := putJSON(ctx, c.store, announcementRef(c.dir, c.runID, c.attempt), announcement{folders}, true); err != nil {
 		return fmt.Errorf("write the list of partitions: %w", err)
 	}
 	return nil

@@ -58,16 +58,25 @@ func (d *dirStore) Upload(ctx context.Context, ref Ref, _ string) (Upload, error
 	return u, nil
 }
 
-func (d *dirStore) newUpload(ref Ref, verb string) (*dirUpload, error) {
+// checkName is the path of an object that is to be written.
+func (d *dirStore) checkName(ref Ref, verb string) (string, error) {
 	path, err := d.path(ref)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
 	if strings.HasSuffix(ref.Key, "/") || strings.HasPrefix(filepath.Base(path), uploadPrefix) {
-		return nil, failf(fail.Usage, ref, "%s: a name that ends in / or begins with %s cannot be kept in a directory", verb, uploadPrefix)
+		return "", failf(fail.Usage, ref, "%s: a name that ends in / or begins with %s cannot be kept in a directory", verb, uploadPrefix)
 	}
 	if st, err := os.Stat(path); err == nil && st.IsDir() {
-		return nil, failf(fail.Usage, ref, "%s: there is a folder of this name, and a directory cannot hold both", verb)
+		return "", failf(fail.Usage, ref, "%s: there is a folder of this name, and a directory cannot hold both", verb)
+	}
+	return path, nil
+}
+
+func (d *dirStore) newUpload(ref Ref, verb string) (*dirUpload, error) {
+	path, err := d.checkName(ref, verb)
+	if err != nil {
+		return nil, err
 	}
 	u := &dirUpload{ref: ref, path: path, md5: md5.New(), top: filepath.Dir(path)}
 	if ref.Bucket != "" {
@@ -249,11 +258,17 @@ func (u *dirUpload) Abort(context.Context) error {
 	return nil
 }
 
-// Put writes a hidden file and gives it its name: by rename, or by link, which fails if the name is taken.
+// Put writes a file and then gives it its name: a hidden one by rename, and where the name must be free one without a name, or a hidden one where there are none
+// such, by link.
 func (d *dirStore) Put(ctx context.Context, ref Ref, body []byte, _ string, ifAbsent bool) (Info, error) {
 	const verb = "put object"
 	if err := cancelled(ctx, ref, verb); err != nil {
 		return Info{}, err
+	}
+	if ifAbsent {
+		if info, done, err := d.putUnnamed(ref, verb, body); done {
+			return info, err
+		}
 	}
 	u, err := d.newUpload(ref, verb)
 	if err != nil {
@@ -279,6 +294,34 @@ func (d *dirStore) Put(ctx context.Context, ref Ref, body []byte, _ string, ifAb
 		err = errors.Join(err, left)
 	}
 	return Info{}, err
+}
+
+// putUnnamed is Put of an object that must not be there, if the file system has files without names.
+func (d *dirStore) putUnnamed(ref Ref, verb string, body []byte) (info Info, done bool, err error) {
+	path, err := d.checkName(ref, verb)
+	if err != nil {
+		return Info{}, true, err
+	}
+	st, done, err := putUnnamed(path, body)
+	switch {
+	case !done:
+		return Info{}, false, nil
+	case errors.Is(err, fs.ErrExist):
+		return Info{}, true, failf(fail.Data, ref, "%s: %w", verb, ErrExists)
+	case errors.Is(err, syscall.ENOTDIR):
+		return Info{}, true, failf(fail.Usage, ref, "%s: a file stands where its folder should be, and a directory cannot hold both", verb)
+	case err != nil:
+		return Info{}, true, dirError(ref, verb, err)
+	}
+	if err := syncDir(filepath.Dir(path)); err != nil {
+		return Info{}, true, dirError(ref, verb, err)
+	}
+	info = Info{Ref: ref, Size: st.Size(), ModTime: st.ModTime(), ETag: etagOfTime(st.Size(), st.ModTime())}
+	if info.Size <= md5Most {
+		sum := md5.Sum(body)
+		info.ETag = hex.EncodeToString(sum[:])
+	}
+	return info, true, nil
 }
 
 // Replace holds a lock on the file that it replaces while it looks and renames: of two that would replace one file the second finds another.
