@@ -1,7 +1,6 @@
 package transforms
 
 import (
-	"math"
 	"slices"
 	"strings"
 
@@ -12,7 +11,6 @@ import (
 	"github.com/sluice-data/sluice/internal/expr"
 	"github.com/sluice-data/sluice/internal/spec"
 	"github.com/sluice-data/sluice/transforms/agg"
-	"github.com/sluice-data/sluice/transforms/internal/col"
 	"github.com/sluice-data/sluice/transforms/win"
 )
 
@@ -24,7 +22,8 @@ func init() {
 			"A frame is written behind the call: rows between 6 preceding and current row; the ends are unbounded, current row or a number of rows, groups counts sets of rows that are equal in the order, and range goes by its value: " +
 			"range between interval '7 days' preceding and current row. Without one it is SQL's: with an order_by " +
 			"all rows up to the current one and those equal to it, else the whole partition. Rows come out in the order of partition_by (nulls last) and then order_by; equal rows keep that of the input, whatever the lanes. " +
-			"Rows go to disk where the memory limit has no room; of one partition at a time what the functions read and give has to fit.",
+			"Rows go to disk where the memory limit has no room; what the functions read and give of one partition has to fit, unless all of them are of those that need only rows before: row_number, rank, dense_rank, lag up to 1000 rows, " +
+			"and min, max, count and sums of whole numbers and decimals up to the current row.",
 		Example: "- window: {partition_by: [zone], order_by: [fare], columns: {rn: row_number(), prev: \"lag(fare, 1)\", run: sum(fare) rows between unbounded preceding and current row}}",
 		Bind:    bindWindow,
 	})
@@ -111,9 +110,12 @@ func bindWindow(env Env, n *spec.Node, in *arrow.Schema) (Bound, error) {
 type windowCall struct {
 	field   arrow.Field
 	args    []int // among the columns kept with the keys
+	apart   bool  // of lag and lead: the constant between the two is not kept
 	frame   win.Frame
 	by      *frameDistance // of a frame by values; nil without
 	compute func(p *win.Part, args []arrow.Array, mem memory.Allocator) (arrow.Array, error)
+	stream  func(f win.Frame) win.Streamer // may be nil
+	framed  bool                           // it sees its frame alone
 }
 
 type windowBinder struct {
@@ -187,12 +189,8 @@ func (w *windowBinder) call(n *spec.Node) (c windowCall, text string, err error)
 		return c, text, n.ErrorAt(call.Pos, "%w", err)
 	}
 	c.field = b.Result
-	c.compute = func(p *win.Part, kept []arrow.Array, mem memory.Allocator) (arrow.Array, error) {
-		if len(kept) == 2 { // of lag and lead: the constant between them is not kept
-			kept = []arrow.Array{kept[0], nil, kept[1]}
-		}
-		return b.Compute(p, kept, mem)
-	}
+	c.compute, c.stream = b.Compute, b.Stream
+	c.apart, c.framed = len(c.args) == 2, fn.Framed
 	return c, text, nil
 }
 
@@ -229,7 +227,7 @@ func (w *windowBinder) aggregate(n *spec.Node, call *expr.Call, c *windowCall) e
 	if err != nil {
 		return n.ErrorAt(call.Pos, "%w", err)
 	}
-	c.field, c.compute = b.Result, b.Compute
+	c.field, c.compute, c.stream, c.framed = b.Result, b.Compute, b.Stream, true
 	return nil
 }
 
@@ -269,20 +267,8 @@ func constant(p *expr.Program) *int64 {
 	return &v
 }
 
-// windowRows is how many rows of a partition fit into so many bytes, by what is kept of each while the functions are computed.
-func windowRows(bytes int64, args []arrow.DataType, calls []windowCall) int64 {
-	if bytes <= 0 {
-		return math.MaxInt32
-	}
-	each := int64(8) // where partitions and peers begin
-	for _, t := range args {
-		each += int64(max(col.Width(t), 8)) * 2
-		if col.IsVar(t) {
-			each += 32
-		}
-	}
-	for range calls {
-		each += 48 // frames, sums and the result
-	}
-	return max(1, min(math.MaxInt32, bytes/each))
+// windowBytes is about what the functions take for so many rows of partitions, whose arguments have so many bytes: where partitions and peers begin; frames, sums and a
+// result each; the arguments as they were kept, together, and once more as results.
+func windowBytes(rows int, args int64, calls int) int64 {
+	return int64(rows)*(8+48*int64(calls)) + 3*args
 }

@@ -2,6 +2,7 @@ package transforms
 
 import (
 	"context"
+	"slices"
 
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/memory"
@@ -22,7 +23,6 @@ type window struct {
 	out    view
 	schema *arrow.Schema
 	s      *extsort.Sorter
-	most   int64 // rows of a partition
 	budget int64
 }
 
@@ -41,7 +41,6 @@ func newWindow(env Env, parts []*keyPart, calls []windowCall, out view) (*window
 	for _, p := range parts[2].progs {
 		cfg.Beside = append(cfg.Beside, p.Field().Type)
 	}
-	f.most = windowRows(env.MemoryBudget/2, cfg.Beside, calls)
 	fields := append([]arrow.Field(nil), out.schema.Fields()...)
 	for _, c := range calls {
 		fields = append(fields, c.field)
@@ -90,16 +89,39 @@ func (f *window) Drain(ctx context.Context, mem memory.Allocator, parts []pipeli
 	if err != nil {
 		return nil, err
 	}
-	return &windowDrain{Drain: d, f: f, mem: mem, r: d.Groups(len(f.parts[0].progs) > 0)}, nil
+	return &windowDrain{Drain: d, f: f, mem: mem, r: d.Groups(len(f.parts[0].progs) > 0), streams: f.streams()}, nil
+}
+
+// streams are what computes the functions for pieces of partitions; nil if some needs whole ones.
+func (f *window) streams() []win.Streamer {
+	var out []win.Streamer
+	for _, c := range f.calls {
+		var s win.Streamer
+		if c.stream != nil && c.by == nil {
+			s = c.stream(c.frame)
+		}
+		if s == nil {
+			return nil
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+// peers reports whether some function gives equal rows a value that the last of them makes: those with a frame that ends at the peers of the row.
+func (f *window) peers() bool {
+	return slices.ContainsFunc(f.calls, func(c windowCall) bool { return !c.frame.Rows && c.framed })
 }
 
 // windowDrain gives the rows with the functions' values.
 type windowDrain struct {
 	*extsort.Drain
-	f     *window
-	mem   memory.Allocator
-	r     *extsort.GroupReader
-	ready []*pipeline.Chunk
+	f   *window
+	mem memory.Allocator
+	r   *extsort.GroupReader
+	// streams are the functions where they take pieces of partitions; nil where they need whole ones
+	streams []win.Streamer
+	ready   []*pipeline.Chunk
 	besideRows
 }
 
@@ -118,10 +140,7 @@ func (d *windowDrain) NextChunk(ctx context.Context) (*pipeline.Chunk, error) {
 
 // compute makes the chunks of the next partitions.
 func (d *windowDrain) compute(ctx context.Context) error {
-	g, err := d.r.Next(ctx, d.mem, d.f.most, func() error {
-		return fail.Newf(fail.Usage, "window: a partition has more than %d rows, and of one partition what the functions read and give has to fit into half of the step's %d bytes: give the run more memory, or partition by more columns",
-			d.f.most, d.f.budget)
-	})
+	g, err := d.groups(ctx)
 	if err != nil {
 		return err
 	}
@@ -132,12 +151,21 @@ func (d *windowDrain) compute(ctx context.Context) error {
 			a.Release()
 		}
 	}()
-	for _, c := range d.f.calls {
-		args := make([]arrow.Array, len(c.args))
-		for i, at := range c.args {
-			args[i] = g.Beside[at]
+	for i, c := range d.f.calls {
+		args := make([]arrow.Array, 0, len(c.args)+1)
+		for _, at := range c.args {
+			args = append(args, g.Beside[at])
 		}
-		a, err := c.compute(&win.Part{N: g.N, Starts: g.Starts, Peers: g.Peers, Frame: c.over(g.Beside)}, args, d.mem)
+		if c.apart {
+			args = []arrow.Array{args[0], nil, args[1]}
+		}
+		p := &win.Part{N: g.N, Starts: g.Starts, Peers: g.Peers, Frame: c.over(g.Beside)}
+		var a arrow.Array
+		if d.streams != nil {
+			a, err = d.streams[i].Next(p, args, d.mem)
+		} else {
+			a, err = c.compute(p, args, d.mem)
+		}
 		if err != nil {
 			return err
 		}
@@ -160,6 +188,23 @@ func (d *windowDrain) compute(ctx context.Context) error {
 	return err
 }
 
+// groups is the rows of the next partitions or, for functions that take them, the next rows.
+func (d *windowDrain) groups(ctx context.Context) (*extsort.Groups, error) {
+	const what = "give the run more memory, or partition by more columns"
+	if d.streams != nil {
+		return d.r.Piece(ctx, d.mem, d.f.peers(), func() error {
+			return fail.Newf(fail.Usage, "window: too many rows are equal in the order for the step's %d bytes: %s, or write the frame with rows", d.f.budget, what)
+		})
+	}
+	return d.r.Next(ctx, d.mem, func(rows int, bytes int64) error {
+		if d.f.budget <= 0 || windowBytes(rows, bytes, len(d.f.calls)) <= d.f.budget/2 {
+			return nil
+		}
+		return fail.Newf(fail.Usage, "window: a partition has %d rows or more, and of one partition what the functions read and give has to fit into half of the step's %d bytes: %s",
+			rows, d.f.budget, what)
+	})
+}
+
 func (d *windowDrain) NewDecoder(mem memory.Allocator) (pipeline.Decoder, error) {
 	inner, err := d.Drain.NewDecoder(mem)
 	if err != nil {
@@ -176,6 +221,9 @@ func (d *windowDrain) Close() {
 		c.Release()
 	}
 	d.ready = nil
+	for _, s := range d.streams {
+		s.Close()
+	}
 	d.besideRows.close()
 	d.Drain.Close()
 }

@@ -35,17 +35,20 @@ func Aggregate(f agg.Func, call agg.Call) (Bound, error) {
 	case f.Name == "min" || f.Name == "max":
 		a.framed = aggregateLeast(call.Args[0].Field, f.Name == "max")
 	case f.Name == "sum" || f.Name == "avg" || f.Name == "count":
-		a.framed = a.sums
+		a.framed, a.summed = a.sums, true
 	}
+	a.runs = a.framed != nil
 	if a.framed == nil {
 		a.framed = a.frames
 	}
-	return Bound{Result: b.Result, Compute: a.compute}, nil
+	return Bound{Result: b.Result, Compute: a.compute, Stream: a.stream}, nil
 }
 
 type aggregate struct {
 	agg.Bound
 	framed framed
+	summed bool // framed is sums
+	runs   bool // what all rows so far come to is told from one row
 }
 
 type framed func(p *Part, args []arrow.Array, mem memory.Allocator) (arrow.Array, error)
@@ -220,27 +223,45 @@ func result(acc agg.Accumulator, mem memory.Allocator) (arrow.Array, error) {
 
 // sums takes the state that each row alone has, adds it up over the frames, and lets the function make values of these.
 func (b aggregate) sums(p *Part, args []arrow.Array, mem memory.Allocator) (arrow.Array, error) {
+	values, _, err := b.sumsBehind(p, args, nil, mem)
+	return values, err
+}
+
+// sumsBehind is sums where before, if it is not nil, is the state of p's first row, which is not among args. It gives the frames' states, too, which nobody has to release.
+func (b aggregate) sumsBehind(p *Part, args, before []arrow.Array, mem memory.Allocator) (values arrow.Array, states []arrow.Array, err error) {
 	each := make([]uint32, p.N)
 	for i := range each {
 		each[i] = uint32(i)
 	}
+	rows := p.N
+	if before != nil {
+		rows--
+	}
 	one := b.New(mem)
 	defer one.Release()
-	if err := one.Update(each, p.N, args); err != nil {
-		return nil, err
+	if err := one.Update(each[:rows], rows, args); err != nil {
+		return nil, nil, err
 	}
 	state, err := one.State()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer func() {
 		for _, a := range state {
 			a.Release()
 		}
 	}()
+	for i := range before {
+		all, err := joined(mem, before[i], state[i])
+		if err != nil {
+			return nil, nil, err
+		}
+		state[i].Release()
+		state[i] = all
+	}
 	lo, hi, err := p.bounds()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	sums := make([]arrow.Array, 0, len(state))
 	for i := 0; i < len(state); i++ {
@@ -254,15 +275,16 @@ func (b aggregate) sums(p *Part, args []arrow.Array, mem memory.Allocator) (arro
 		case arrow.INT64:
 			sums = append(sums, sumInts(state[i], lo, hi))
 		default:
-			return nil, fail.Newf(fail.Internal, "window: a state of type %s", state[i].DataType())
+			return nil, nil, fail.Newf(fail.Internal, "window: a state of type %s", state[i].DataType())
 		}
 	}
 	all := b.New(mem)
 	defer all.Release()
 	if err := all.Merge(each, p.N, sums); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return result(all, mem)
+	values, err = result(all, mem)
+	return values, sums, err
 }
 
 // present counts the rows up to each that are not null, as sums from the first one on.

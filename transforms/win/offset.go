@@ -33,8 +33,13 @@ func offset(name string, sign int64) func(args []Arg) (Bound, error) {
 			}
 			result.Nullable = args[0].Nullable || args[2].Nullable
 		}
+		var stream func(Frame) Streamer
+		if sign < 0 && by <= mostLag {
+			n := int(by)
+			stream = func(Frame) Streamer { return &lag{by: n} }
+		}
 		by *= sign
-		return Bound{Result: result, Compute: func(p *Part, args []arrow.Array, mem memory.Allocator) (arrow.Array, error) {
+		return Bound{Result: result, Stream: stream, Compute: func(p *Part, args []arrow.Array, mem memory.Allocator) (arrow.Array, error) {
 			idx := make([]int32, p.N)
 			p.each(func(lo, hi int) {
 				for i := lo; i < hi; i++ {

@@ -10,12 +10,10 @@ import (
 )
 
 func init() {
-	number := func(name, doc string, f func(p *Part, out []int64)) {
+	number := func(name, doc string, of func(n *numbers) int64) {
 		Register(Func{Name: name, Doc: doc, Example: name + "()", Bind: func([]Arg) (Bound, error) {
-			return Bound{Result: arrow.Field{Type: int64s}, Compute: func(p *Part, _ []arrow.Array, mem memory.Allocator) (arrow.Array, error) {
-				buf, out := col.Make[int64](mem, p.N)
-				f(p, out)
-				return col.Of(mem, int64s, p.N, buf, nil), nil
+			return Bound{Result: arrow.Field{Type: int64s}, Stream: numbered(of), Compute: func(p *Part, _ []arrow.Array, mem memory.Allocator) (arrow.Array, error) {
+				return (&numbers{of: of}).Next(p, nil, mem)
 			}}, nil
 		}})
 	}
@@ -28,32 +26,9 @@ func init() {
 			}}, nil
 		}})
 	}
-	number("row_number", "the row's number in its partition, from 1", func(p *Part, out []int64) {
-		p.each(func(lo, hi int) {
-			for i := lo; i < hi; i++ {
-				out[i] = int64(i - lo + 1)
-			}
-		})
-	})
-	number("rank", "the number of the first of the rows that are equal in the order", func(p *Part, out []int64) {
-		p.eachPeers(func(lo, _, from, to int) {
-			for i := from; i < to; i++ {
-				out[i] = int64(from - lo + 1)
-			}
-		})
-	})
-	number("dense_rank", "how many different values of the order there are up to the row", func(p *Part, out []int64) {
-		n := int64(0)
-		p.eachPeers(func(lo, _, from, to int) {
-			if from == lo {
-				n = 0
-			}
-			n++
-			for i := from; i < to; i++ {
-				out[i] = n
-			}
-		})
-	})
+	number("row_number", "the row's number in its partition, from 1", func(n *numbers) int64 { return n.row })
+	number("rank", "the number of the first of the rows that are equal in the order", func(n *numbers) int64 { return n.before + 1 })
+	number("dense_rank", "how many different values of the order there are up to the row", func(n *numbers) int64 { return n.peers })
 	share("percent_rank", "(rank - 1) / (rows - 1), 0 for a single row", func(p *Part, out []float64) {
 		p.eachPeers(func(lo, hi, from, to int) {
 			for i := from; i < to && hi-lo > 1; i++ {

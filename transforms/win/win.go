@@ -36,6 +36,9 @@ type Bound struct {
 	Result arrow.Field
 	// Compute gives the function's value for each row, owned by the caller. args are the values of the arguments for each row.
 	Compute func(p *Part, args []arrow.Array, mem memory.Allocator) (arrow.Array, error)
+	// Stream makes what computes the function over a frame for pieces of partitions, one after the other; it, or what it gives, is nil where
+	// whole partitions are needed.
+	Stream func(f Frame) Streamer
 }
 
 // Part is rows in order, in whole partitions.

@@ -59,8 +59,9 @@ func (d *Drain) Groups(grouped bool) *GroupReader {
 // EveryRow is a Keep that drops none.
 func EveryRow(int, int, int64) bool { return true }
 
-// Next is the next groups, at least as many rows as a slice has, or io.EOF. It fails with tooMany where one group has more than most rows.
-func (r *GroupReader) Next(ctx context.Context, mem memory.Allocator, most int64, tooMany func() error) (_ *Groups, err error) {
+// Next is the next groups, at least as many rows as a slice has, or io.EOF. room is asked whether so many rows, whose columns beside the
+// keys have so many bytes, may be held: its error ends it.
+func (r *GroupReader) Next(ctx context.Context, mem memory.Allocator, room func(rows int, bytes int64) error) (_ *Groups, err error) {
 	d, m := r.d, r.d.m
 	out := &Groups{drain: d}
 	defer func() {
@@ -69,6 +70,7 @@ func (r *GroupReader) Next(ctx context.Context, mem memory.Allocator, most int64
 		}
 	}()
 	var parts [][]arrow.Array
+	held := int64(0)
 	defer func() {
 		for _, cols := range parts {
 			for _, a := range cols {
@@ -114,12 +116,15 @@ func (r *GroupReader) Next(ctx context.Context, mem memory.Allocator, most int64
 			d.rows += int64(sl.kept)
 			out.slices = append(out.slices, sl)
 			out.N += sl.kept
-			if int64(out.N) > most {
-				return nil, tooMany()
-			}
 			cols, err := r.beside(ctx, mem, sl)
 			parts = append(parts, cols)
 			if err != nil {
+				return nil, err
+			}
+			for _, a := range cols {
+				held += int64(a.Data().SizeInBytes())
+			}
+			if err := room(out.N, held); err != nil {
 				return nil, err
 			}
 		}
@@ -131,6 +136,54 @@ func (r *GroupReader) Next(ctx context.Context, mem memory.Allocator, most int64
 		return nil, io.EOF
 	}
 	return out, out.join(mem, parts)
+}
+
+// Piece is the next rows, about as many as a slice has, whatever the groups, or io.EOF. The first row of one that goes on with a group is not among Starts, nor
+// among Peers if it goes on with a set of those. With peers it parts none; tooMany is its error where one has more than four slices.
+func (r *GroupReader) Piece(ctx context.Context, mem memory.Allocator, peers bool, tooMany func() error) (_ *Groups, err error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	d, m := r.d, r.d.m
+	out, sl := &Groups{drain: d}, &slice{}
+	sl.reset(len(d.runs))
+	for bytes := int64(0); ; {
+		w := m.top()
+		if w < 0 {
+			break
+		}
+		head := m.head(w)
+		apart := head < len(d.s.parts) || !m.begun
+		if sl.kept >= d.s.sliceRows || bytes >= d.s.sliceBytes {
+			if apart || !peers {
+				break
+			}
+			if sl.kept >= 4*d.s.sliceRows || bytes >= 4*d.s.sliceBytes {
+				return nil, tooMany()
+			}
+		}
+		if head == 0 && (r.grouped || !m.begun) {
+			out.Starts = append(out.Starts, int32(sl.kept))
+		}
+		if apart {
+			out.Peers = append(out.Peers, int32(sl.kept))
+		}
+		bytes += d.s.fixed + int64(m.cur[w].size[m.cur[w].off])
+		if err := m.take(sl, w, true); err != nil {
+			return nil, err
+		}
+	}
+	if sl.kept == 0 {
+		return nil, io.EOF
+	}
+	d.rows += int64(sl.kept)
+	out.slices, out.N = []*slice{sl}, sl.kept
+	out.Beside, err = r.beside(ctx, mem, sl)
+	if err != nil {
+		out.Release()
+		return nil, err
+	}
+	return out, nil
 }
 
 // beside is the columns kept with the keys of the slice's rows.
