@@ -19,9 +19,14 @@ func (f *Fields) Err() error { return f.r.err }
 // Str reads a text that is not empty.
 func (f *Fields) Str(key string, dst *string) *Node { return f.r.str(key, dst) }
 
-// Text reads a text, which may be empty.
+// Text reads a text, which may be empty, and null as it is written: NULL is a text, too.
 func (f *Fields) Text(key string, dst *string) *Node {
-	v := f.r.get(key)
+	var v *Node
+	for _, e := range f.r.n.entries {
+		if e.Key == key && (e.Value.kind != null || e.Value.text != "") {
+			v = e.Value
+		}
+	}
 	if v == nil {
 		return nil
 	}

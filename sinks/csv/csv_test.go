@@ -175,11 +175,12 @@ func TestOptions(t *testing.T) {
 		"{}":                               "gzip",
 		"{delimiter: tab, null_value: NA}": `gzip, delimiter "\t", null as "NA"`,
 		"{header: false, compression: zstd, level: 3}": "zstd level 3, no header",
-		"{delimiter: a}":                `delimiter "a" is of what values are made of`,
-		"{null_value: 'a,b'}":           "has a quote, the delimiter or a line end in it",
-		"{compression: none, level: 1}": "compression none has no levels",
-		"{level: 10}":                   "level of gzip must be 1 to 9",
-		"{headr: false}":                `unknown key "headr": did you mean "header"?`,
+		"{null_value: NULL}":                           `gzip, null as "NULL"`,
+		"{delimiter: a}":                               `delimiter "a" is of what values are made of`,
+		"{null_value: 'a,b'}":                          "has a quote, the delimiter or a line end in it",
+		"{compression: none, level: 1}":                "compression none has no levels",
+		"{level: 10}":                                  "level of gzip must be 1 to 9",
+		"{headr: false}":                               `unknown key "headr": did you mean "header"?`,
 	} {
 		n, err := spec.Parse("p.yaml", []byte(text))
 		if err != nil {
