@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"maps"
 	"math/big"
 	"os"
 	"path/filepath"
@@ -42,8 +43,28 @@ func TestScripts(t *testing.T) {
 			env.Setenv("NL", "\n")
 			return err
 		},
-		Cmds: scriptCommands,
+		Cmds: with(scriptCommands, map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"postgres": func(ts *testscript.TestScript, _ bool, _ []string) { ts.Setenv("PGURL", pgtest.Start(t).Database(t)) },
+			"sql":      func(ts *testscript.TestScript, _ bool, args []string) { cmdSQL(t, ts, args) },
+		}),
+		Condition: func(cond string) (bool, error) { return cond == "postgres" && pgtest.Installed(), nil },
 	})
+}
+
+func with[V any](a, b map[string]V) map[string]V {
+	out := maps.Clone(a)
+	maps.Copy(out, b)
+	return out
+}
+
+// cmdSQL: sql STATEMENT runs it at $PGURL and prints its rows, values separated by |.
+func cmdSQL(t *testing.T, ts *testscript.TestScript, args []string) {
+	if len(args) != 1 {
+		ts.Fatalf("usage: sql STATEMENT")
+	}
+	for _, row := range pgtest.Exec(t, ts.Getenv("PGURL"), args[0]) {
+		fmt.Fprintln(ts.Stdout(), strings.Join(row, "|"))
+	}
 }
 
 // scriptCommands are what scripts have beside the worker.

@@ -46,7 +46,7 @@ var only = map[string][]string{
 	"github.com/aws/smithy-go":                                {"internal/awsconf", "internal/objstore", "internal/s3test", "internal/redshifttest"},
 	"github.com/parquet-go/parquet-go":                        {"sources/parquet", "sinks/parquet", "internal/badcorpus", "internal/redshifttest"},
 	"github.com/goccy/go-yaml":                                {"internal/spec"},
-	"github.com/jackc/pgx/v5":                                 {"internal/pgtest", "sinks/redshift", "internal/redshifttest"},
+	"github.com/jackc/pgx/v5":                                 {"internal/pg", "internal/pgtest", "sinks/redshift", "internal/redshifttest"},
 	"github.com/spf13/pflag":                                  {"cmd/worker"},
 	"github.com/KimMachineGun/automemlimit":                   {"internal/memlimit"},
 	"github.com/apache/arrow/go/v17/parquet":                  {}, // hides failed footers, panics in goroutines (docs/adr/0003)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -24,7 +25,7 @@ type Proxy struct {
 	open map[net.Conn]bool
 }
 
-// NewProxy listens in front of addr. Of the client's messages, counted over all connections, it cuts at number at (negative for none): before the server gets it or, with
+// NewProxy listens in front of addr. Of the client's messages that ask for an answer or bring rows (what prepares a statement up to its Sync goes along with it), counted over all connections, it cuts at number at (negative for none): before the server gets it or, with
 // lost, after, before the client gets an answer. Later connections are served. Without TLS only.
 func NewProxy(t testing.TB, addr string, at int, lost bool) *Proxy {
 	t.Helper()
@@ -142,8 +143,10 @@ func (p *Proxy) forward(client, server net.Conn, answers *tap) error {
 func (p *Proxy) count(head, body []byte, startup bool) bool {
 	what := "startup"
 	if !startup {
-		what = string(head[0])
-		if head[0] == 'Q' || head[0] == 'P' {
+		if what = string(head[0]); strings.Contains("PBDECH", what) {
+			return false
+		}
+		if head[0] == 'Q' {
 			what += " " + string(body)
 		}
 	}

@@ -68,6 +68,12 @@ func Start(t testing.TB) *Server {
 	return shared
 }
 
+// Installed reports whether Start gives a server, or fails because SLUICE_E2E wants one.
+func Installed() bool {
+	_, err := binaries()
+	return err == nil || os.Getenv("SLUICE_E2E") != ""
+}
+
 // Tests are the tests of a package that uses the server, which ends with them: goleak.VerifyTestMain(pgtest.Tests{m}).
 type Tests struct{ *testing.M }
 

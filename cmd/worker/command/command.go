@@ -25,6 +25,7 @@ import (
 	_ "github.com/sluice-data/sluice/sinks/csv"
 	_ "github.com/sluice-data/sluice/sinks/jsonl"
 	_ "github.com/sluice-data/sluice/sinks/parquet"
+	_ "github.com/sluice-data/sluice/sinks/postgres"
 	_ "github.com/sluice-data/sluice/sinks/quicksight"
 	_ "github.com/sluice-data/sluice/sinks/redshift"
 	_ "github.com/sluice-data/sluice/sources/csv"

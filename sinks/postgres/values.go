@@ -1,0 +1,380 @@
+package postgres
+
+import (
+	"bytes"
+	"fmt"
+	"math"
+	"math/big"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/apache/arrow/go/v17/arrow"
+	"github.com/apache/arrow/go/v17/arrow/array"
+	"github.com/apache/arrow/go/v17/arrow/memory"
+
+	"github.com/sluice-data/sluice/internal/expr"
+	"github.com/sluice-data/sluice/internal/pg"
+	"github.com/sluice-data/sluice/internal/schema"
+	"github.com/sluice-data/sluice/sinks"
+)
+
+// OIDs of the table's types that rows fit (src/include/catalog/pg_type.dat).
+const (
+	oidInt8, oidInt2, oidInt4, oidText, oidJSON, oidFloat4, oidFloat8 = 20, 21, 23, 25, 114, 700, 701
+	oidBpchar, oidVarchar, oidNumeric, oidUUID, oidJSONB              = 1042, 1043, 1700, 2950, 3802
+	oidTime, oidTimestamp, oidTimestamptz, oidDate                    = 1083, 1114, 1184, 1082
+)
+
+// fitColumn finds how the rows' column i goes into c: no value is to be changed on the way. It says what is wrong, or "".
+func (t *target) fitColumn(f *fit, i int, c column) string {
+	field, from := t.field(i), t.natural[i]
+	because := fmt.Sprintf("column %s of %s is %s", c.name, t.title(), c.typ)
+	demand := func(check func(a arrow.Array, refuse func(int, string))) {
+		f.constraints = append(f.constraints, sinks.Constraint{Column: field.Name, Because: because, Check: check})
+	}
+	if (c.notNull || slices.Contains(t.keys, field.Name)) && field.Nullable {
+		f.constraints = append(f.constraints, sinks.NotNull(field.Name, because+" NOT NULL"))
+	}
+	if from.JSON && (c.oid == oidJSON || c.oid == oidText) {
+		f.stage[i] = pg.Text
+	}
+	if f.stage[i].OID != c.oid {
+		f.direct = false
+	}
+	no := fmt.Sprintf("column %q is %s in the rows, which does not go into %s unchanged: cast it to that", c.name, schema.TypeName(field), c.typ)
+	switch id := field.Type.ID(); {
+	case from.JSON:
+		switch c.oid {
+		case oidJSONB:
+			demand(t.jsonCheck(field))
+		case oidJSON:
+			f.casts[i] = "::json"
+			demand(noZero)
+		case oidText:
+			demand(noZero)
+		default:
+			return no
+		}
+	case id == arrow.STRING:
+		demand(noZero)
+		switch c.oid {
+		case oidText:
+		case oidVarchar, oidBpchar:
+			if c.mod > 4 {
+				f.constraints = append(f.constraints, sinks.MaxChars(field.Name, int(c.mod-4), because))
+			}
+			if c.oid == oidBpchar {
+				demand(noTail)
+			}
+		case oidUUID:
+			f.casts[i] = "::uuid"
+			demand(isUUID)
+		default:
+			return no
+		}
+	case isInteger(id):
+		switch c.oid {
+		case oidInt2, oidInt4, oidInt8:
+			bits := map[uint32]uint{oidInt2: 16, oidInt4: 32, oidInt8: 64}[c.oid]
+			least, most := ends(bits)
+			if lo, hi := rangeOf(id); lo < float64(least) || hi > float64(most) {
+				demand(inRange(least, most))
+			}
+		case oidNumeric:
+			if c.mod >= 0 {
+				p, s := numericMod(c.mod)
+				demand(belowPower(p-s, 0))
+			}
+		default:
+			return no
+		}
+	case id == arrow.DECIMAL128:
+		scale := field.Type.(*arrow.Decimal128Type).Scale
+		p, s := int32(0), int32(0)
+		switch c.oid {
+		case oidNumeric:
+			if c.mod < 0 {
+				break
+			}
+			if p, s = numericMod(c.mod); s < scale {
+				return no
+			}
+			if field.Type.(*arrow.Decimal128Type).Precision-scale > p-s {
+				demand(belowPower(p-s, scale))
+			}
+		case oidInt8, oidInt4, oidInt2:
+			if scale != 0 {
+				return no
+			}
+			bits := map[uint32]uint{oidInt2: 16, oidInt4: 32, oidInt8: 64}[c.oid]
+			demand(inRange(ends(bits)))
+		default:
+			return no
+		}
+	case id == arrow.FLOAT32 && c.oid == oidFloat8:
+	case id == arrow.DATE32 && c.oid == oidDate:
+		demand(dates)
+	case id == arrow.TIMESTAMP && from.OID == c.oid:
+		demand(timestamps)
+		if c.mod >= 0 && c.mod < 6 {
+			demand(wholeMicros(int(c.mod)))
+		}
+	case id == arrow.TIME64 && c.oid == oidTime:
+		if c.mod >= 0 && c.mod < 6 {
+			demand(wholeMicros(int(c.mod)))
+		}
+	case id == arrow.LIST && from.OID == c.oid:
+		demand(noZero)
+		if c.mod >= 0 && field.Type.(*arrow.ListType).Elem().ID() == arrow.DECIMAL128 {
+			d := field.Type.(*arrow.ListType).Elem().(*arrow.Decimal128Type)
+			if p, s := numericMod(c.mod); s < d.Scale || p-s < d.Precision-d.Scale {
+				return no
+			}
+		}
+	case from.OID != c.oid:
+		return no
+	}
+	return ""
+}
+
+// numericMod is precision and scale of numeric's typmod.
+func numericMod(mod int32) (p, s int32) {
+	mod -= 4
+	s = mod & 0x7ff
+	return mod >> 16 & 0xffff, s ^ 1024 - 1024 // signed, 11 bits
+}
+
+// ends are the least and the most of an integer of so many bits.
+func ends(bits uint) (least, most int64) {
+	return math.MinInt64 >> (64 - bits), math.MaxInt64 >> (64 - bits)
+}
+
+func isInteger(id arrow.Type) bool { return id >= arrow.UINT8 && id <= arrow.INT64 }
+
+// rangeOf are the ends of an integer type, as floats: enough to compare them.
+func rangeOf(id arrow.Type) (lo, hi float64) {
+	bits := map[arrow.Type]float64{arrow.INT8: 8, arrow.UINT8: 8, arrow.INT16: 16, arrow.UINT16: 16, arrow.INT32: 32, arrow.UINT32: 32, arrow.INT64: 64, arrow.UINT64: 64}[id]
+	switch id {
+	case arrow.UINT8, arrow.UINT16, arrow.UINT32, arrow.UINT64:
+		return 0, math.Exp2(bits) - 1
+	}
+	return -math.Exp2(bits - 1), math.Exp2(bits-1) - 1
+}
+
+// each calls f with every value of an integer or decimal array, unscaled, that is not null.
+func each(a arrow.Array, f func(i int, v *big.Int)) {
+	for i := range a.Len() {
+		if a.IsNull(i) {
+			continue
+		}
+		switch a := a.(type) {
+		case *array.Decimal128:
+			f(i, a.Value(i).BigInt())
+		case *array.Uint64:
+			f(i, new(big.Int).SetUint64(a.Value(i)))
+		default:
+			v, err := strconv.ParseInt(a.ValueStr(i), 10, 64)
+			if err == nil {
+				f(i, big.NewInt(v))
+			}
+		}
+	}
+}
+
+type check = func(a arrow.Array, refuse func(int, string))
+
+func inRange(lo, hi int64) check {
+	l, h := big.NewInt(lo), big.NewInt(hi)
+	return func(a arrow.Array, refuse func(int, string)) {
+		each(a, func(i int, v *big.Int) {
+			if v.Cmp(l) < 0 || v.Cmp(h) > 0 {
+				refuse(i, "out of range")
+			}
+		})
+	}
+}
+
+// belowPower demands fewer than digits digits before the point, of values with scale digits behind it.
+func belowPower(digits, scale int32) check {
+	bound := new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(max(0, digits+scale))), nil)
+	return func(a arrow.Array, refuse func(int, string)) {
+		each(a, func(i int, v *big.Int) {
+			if v.CmpAbs(bound) >= 0 {
+				refuse(i, fmt.Sprintf("it has more than %d digits before the point", digits))
+			}
+		})
+	}
+}
+
+// noZero refuses texts with NUL, which PostgreSQL has not, in lists, too.
+func noZero(a arrow.Array, refuse func(int, string)) {
+	switch a := a.(type) {
+	case *array.String:
+		if bytes.IndexByte(a.ValueBytes(), 0) < 0 { // of all rows at once
+			return
+		}
+		for i := range a.Len() {
+			if a.IsValid(i) && strings.IndexByte(a.Value(i), 0) >= 0 {
+				refuse(i, "a NUL byte in a text is refused")
+			}
+		}
+	case *array.List:
+		texts, ok := a.ListValues().(*array.String)
+		if !ok {
+			return
+		}
+		for i := range a.Len() {
+			from, to := a.ValueOffsets(i)
+			for k := from; k < to && a.IsValid(i); k++ {
+				if texts.IsValid(int(k)) && strings.IndexByte(texts.Value(int(k)), 0) >= 0 {
+					refuse(i, "a NUL byte in a text is refused")
+					break
+				}
+			}
+		}
+	}
+}
+
+// noTail refuses spaces at the end, which a column of fixed length does not keep.
+func noTail(a arrow.Array, refuse func(int, string)) {
+	if s, ok := a.(*array.String); ok {
+		for i := range s.Len() {
+			if s.IsValid(i) && strings.HasSuffix(s.Value(i), " ") {
+				refuse(i, "spaces at its end would be lost")
+			}
+		}
+	}
+}
+
+func isUUID(a arrow.Array, refuse func(int, string)) {
+	s, ok := a.(*array.String)
+	for i := range a.Len() {
+		if !ok || s.IsNull(i) {
+			continue
+		}
+		v := s.Value(i)
+		sound := len(v) == 36
+		for k := 0; k < len(v) && sound; k++ {
+			if k == 8 || k == 13 || k == 18 || k == 23 {
+				sound = v[k] == '-'
+			} else {
+				sound = strings.IndexByte("0123456789abcdefABCDEF", v[k]) >= 0
+			}
+		}
+		if !sound {
+			refuse(i, "not a UUID")
+		}
+	}
+}
+
+// dates and timestamps have ends (PostgreSQL manual, "Date/Time Types"): 4714 BC, and 5874898 AD for dates; our timestamps end before
+// theirs do.
+func dates(a arrow.Array, refuse func(int, string)) {
+	if d, ok := a.(*array.Date32); ok {
+		for i, v := range d.Date32Values() {
+			if d.IsValid(i) && (v < -2440588 || v >= 2145042906) {
+				refuse(i, "out of the range of dates")
+			}
+		}
+	}
+}
+
+func timestamps(a arrow.Array, refuse func(int, string)) {
+	if d, ok := a.(*array.Timestamp); ok {
+		for i, v := range d.TimestampValues() {
+			if d.IsValid(i) && v < -210866803200000000 {
+				refuse(i, "out of the range of timestamps")
+			}
+		}
+	}
+}
+
+// wholeMicros demands no more than digits digits of a second's fraction.
+func wholeMicros(digits int) check {
+	unit := int64(math.Pow10(6 - digits))
+	return func(a arrow.Array, refuse func(int, string)) {
+		for i := range a.Len() {
+			var v int64
+			switch a := a.(type) {
+			case *array.Timestamp:
+				v = int64(a.Value(i))
+			case *array.Time64:
+				v = int64(a.Value(i))
+			}
+			if a.IsValid(i) && v%unit != 0 {
+				refuse(i, fmt.Sprintf("its fraction of a second has more than %d digits", digits))
+			}
+		}
+	}
+}
+
+// jsonCheck refuses values whose JSON PostgreSQL does not take: with the character U+0000, or half of a surrogate pair.
+func (t *target) jsonCheck(f arrow.Field) check {
+	if schema.IsJSON(f) {
+		return func(a arrow.Array, refuse func(int, string)) { checkJSON(a, refuse) }
+	}
+	one := arrow.NewSchema([]arrow.Field{{Name: "x", Type: f.Type, Nullable: true}}, nil)
+	p, err := expr.Compile("to_json(x)", one, expr.Env{})
+	return func(a arrow.Array, refuse func(int, string)) {
+		if err != nil {
+			return // the encoder says so
+		}
+		rec := array.NewRecord(one, []arrow.Array{a}, int64(a.Len()))
+		defer rec.Release()
+		j, errs, err := p.Eval(rec, memory.DefaultAllocator)
+		if err != nil {
+			return
+		}
+		defer j.Release()
+		for _, e := range errs {
+			refuse(e.Row, e.Reason)
+		}
+		checkJSON(j, refuse)
+	}
+}
+
+func checkJSON(a arrow.Array, refuse func(int, string)) {
+	s, ok := a.(*array.String)
+	for i := range a.Len() {
+		if ok && s.IsValid(i) && strings.Contains(s.Value(i), `\u`) {
+			if reason := escapes(s.Value(i)); reason != "" {
+				refuse(i, reason)
+			}
+		}
+	}
+}
+
+// escapes says which \u escape of a JSON text jsonb does not take, or "".
+func escapes(s string) string {
+	high := false // a first half stands right before
+	for i := 0; i < len(s); {
+		if s[i] != '\\' || i+1 >= len(s) {
+			if high {
+				return "half of a surrogate pair is refused in JSON"
+			}
+			i++
+			continue
+		}
+		if s[i+1] != 'u' || i+6 > len(s) {
+			if high {
+				return "half of a surrogate pair is refused in JSON"
+			}
+			i += 2
+			continue
+		}
+		v, err := strconv.ParseUint(s[i+2:i+6], 16, 16)
+		low := v >= 0xdc00 && v < 0xe000
+		switch {
+		case err != nil:
+			return ""
+		case v == 0:
+			return `the character \u0000 is refused in JSON`
+		case low != high:
+			return "half of a surrogate pair is refused in JSON"
+		}
+		high = v >= 0xd800 && v < 0xdc00
+		i += 6
+	}
+	return ""
+}
