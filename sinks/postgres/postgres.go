@@ -61,6 +61,9 @@ func open(req sinks.TargetRequest) (sinks.Delivery, error) {
 	if _, err := req.At.Map(append([]string{"table", "mode", "keys", "ensure", "run_id_column"}, pg.Keys...)...); err != nil {
 		return nil, err
 	}
+	if req.Format != "parquet" {
+		return nil, req.At.Errorf("postgres is loaded from Parquet files, and sink.format is %s", req.Format)
+	}
 	var err error
 	if t.settings, err = pg.ReadSettings(req.At, req.Getenv); err != nil {
 		return nil, err

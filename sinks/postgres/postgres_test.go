@@ -47,7 +47,7 @@ func block(t *testing.T, db, text string) *spec.Node {
 
 func openAt(t *testing.T, db, text, columns string) (sinks.Delivery, error) {
 	t.Helper()
-	return open(sinks.TargetRequest{At: block(t, db, text), Schema: schemaOf(t, columns), RunID: "0123456789abcdef", Pipeline: "p", Log: slog.New(slog.DiscardHandler)})
+	return open(sinks.TargetRequest{At: block(t, db, text), Schema: schemaOf(t, columns), Format: "parquet", RunID: "0123456789abcdef", Pipeline: "p", Log: slog.New(slog.DiscardHandler)})
 }
 
 func mustOpen(t *testing.T, db, text, columns string) sinks.Delivery {
@@ -174,7 +174,7 @@ func TestDifferences(t *testing.T) {
 		{pgtest.With(t, db, map[string]string{"host": "127.0.0.1:1"}), "table: s.t\n", "id int32", fail.Temporary, []string{"connection refused"}},
 		{pgtest.With(t, db, map[string]string{"sslmode": "verify-full", "host": strings.Replace(srv.Addr, "127.0.0.1", "localhost", 1)}), "table: s.t\n", "id int32", fail.Permission, []string{"certificate"}},
 	} {
-		d, err := open(sinks.TargetRequest{At: block(t, c.db, c.text), Schema: schemaOf(t, c.columns), RunID: "r", Log: slog.New(slog.DiscardHandler),
+		d, err := open(sinks.TargetRequest{At: block(t, c.db, c.text), Schema: schemaOf(t, c.columns), Format: "parquet", RunID: "r", Log: slog.New(slog.DiscardHandler),
 			Getenv: func(name string) string {
 				return map[string]string{"PW": pgtest.Password, "WRONG": "wrong password"}[name]
 			}})
@@ -219,7 +219,7 @@ func TestSettings(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = open(sinks.TargetRequest{At: n, Schema: schemaOf(t, people)})
+		_, err = open(sinks.TargetRequest{At: n, Schema: schemaOf(t, people), Format: "parquet"})
 		if err == nil || fail.KindOf(err) != fail.Usage || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "hidden") {
 			t.Errorf("%q: %v, want %q", text, err, want)
 		}
@@ -255,7 +255,7 @@ func TestConstraintsHold(t *testing.T) {
 			t.Fatal(err)
 		}
 		s := arrow.NewSchema([]arrow.Field{f}, nil)
-		d, err := open(sinks.TargetRequest{At: block(t, db, "table: c\n"), Schema: s, RunID: "0123456789abcdef", Pipeline: "p", Log: slog.New(slog.DiscardHandler)})
+		d, err := open(sinks.TargetRequest{At: block(t, db, "table: c\n"), Schema: s, Format: "parquet", RunID: "0123456789abcdef", Pipeline: "p", Log: slog.New(slog.DiscardHandler)})
 		if err != nil {
 			t.Fatal(err)
 		}

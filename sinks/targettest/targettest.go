@@ -95,8 +95,12 @@ func Run(t *testing.T, r Rig) {
 		once(t, "after a cancel")
 	})
 	t.Run("a fault at every request", func(t *testing.T) {
+		step := 1
+		if testing.Short() {
+			step = 4
+		}
 		for _, lost := range []bool{false, true} {
-			for at := 0; ; at++ {
+			for at := 0; ; at += step {
 				where := fmt.Sprintf("request %d, lost: %v", at, lost)
 				r.Reset(t)
 				d, reached := r.Faulty(t, at, lost)
