@@ -12,6 +12,7 @@ type Select struct {
 	Joins    []Join
 	Where    *Fragment // nil if absent, as the clauses below
 	Group    []Grouping
+	GroupAll bool // GROUP BY ALL: by all items that hold no aggregate function
 	Having   *Fragment
 	Qualify  *Fragment
 	Unions   []Union // what stands behind it; ORDER BY and LIMIT are those of all of them together

@@ -7,6 +7,10 @@ func (p *parser) groupBy(s *Select) *Error {
 	if err := p.wantWord("by", "after GROUP"); err != nil {
 		return err
 	}
+	if p.takeWord("all") {
+		s.GroupAll = true
+		return nil
+	}
 	for {
 		g := Grouping{At: placeOf(p.peek().span)}
 		var err *Error

@@ -58,12 +58,17 @@ func (b *block) aggregate() error {
 	if err != nil {
 		return err
 	}
-	if b.groups = found || len(b.sel.Group) > 0 || b.having != nil; !b.groups {
+	if b.groups = found || len(b.sel.Group) > 0 || b.sel.GroupAll || b.having != nil; !b.groups {
 		return nil
 	}
 	for _, it := range b.items {
 		if it.star {
 			return wrong(it.at, "* cannot stand beside GROUP BY or an aggregate function: name the columns")
+		}
+	}
+	if b.sel.GroupAll {
+		if err := b.groupAll(); err != nil {
+			return err
 		}
 	}
 	entries, at, err := b.groupBy(g)
@@ -95,6 +100,20 @@ func (b *block) aggregate() error {
 	}
 	if b.having != nil {
 		b.filter(*b.having)
+	}
+	return nil
+}
+
+// groupAll makes GROUP BY of the items that hold no aggregate function and no window.
+func (b *block) groupAll() error {
+	for _, it := range b.items {
+		calls, err := it.expr.Calls()
+		if err != nil {
+			return err
+		}
+		if !slices.ContainsFunc(calls, func(c expr.CallIn) bool { return c.Over != nil || b.fns.Aggregate(c.Name) }) {
+			b.sel.Group = append(b.sel.Group, expr.Grouping{At: it.at, Sets: [][]expr.Fragment{{it.expr}}})
+		}
 	}
 	return nil
 }
