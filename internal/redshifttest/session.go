@@ -235,6 +235,7 @@ var (
 	distKey  = regexp.MustCompile(`(?i)\s+DISTKEY\s*\(([^)]*)\)`)
 	sortKey  = regexp.MustCompile(`(?i)\s+(COMPOUND\s+|INTERLEAVED\s+)?SORTKEY\s*\(([^)]*)\)`)
 	distAll  = regexp.MustCompile(`(?i)\s+DISTSTYLE\s+(KEY|ALL|EVEN|AUTO)\b`)
+	attrKey  = regexp.MustCompile(`(?i)\s+(DISTKEY|SORTKEY)\b`)
 	encode   = regexp.MustCompile(`(?i)\s+ENCODE\s+\w+`)
 	primary  = regexp.MustCompile(`(?i),?\s*(PRIMARY\s+KEY|UNIQUE)\s*(\([^)]*\))?`)
 	varbyte  = regexp.MustCompile(`(?i)\b(VARBYTE|VARBINARY|BINARY VARYING)\s*\((\d+)\)`)
@@ -257,7 +258,7 @@ func (c *session) createTable(ctx context.Context, sql string) (string, error) {
 			return "", failf("22023", "length for type character varying cannot exceed 65535")
 		}
 	}
-	for _, re := range []*regexp.Regexp{distKey, sortKey, distAll, encode, primary} { // keys are informational in Redshift
+	for _, re := range []*regexp.Regexp{distKey, sortKey, attrKey, distAll, encode, primary} { // keys are informational in Redshift
 		sql = re.ReplaceAllString(sql, "")
 	}
 	for _, m := range varbyte.FindAllStringSubmatch(sql, -1) {

@@ -130,7 +130,7 @@ func (s *Server) serveSession(conn net.Conn, b *pgproto3.Backend, keys *cancels)
 	if b.Flush() != nil {
 		return
 	}
-	for {
+	for skipping := false; ; {
 		m, err := b.Receive()
 		if err != nil {
 			return
@@ -156,10 +156,20 @@ func (s *Server) serveSession(conn net.Conn, b *pgproto3.Backend, keys *cancels)
 			reply(b, r, err)
 		case *pgproto3.Terminate:
 			return
-		case *pgproto3.Sync, *pgproto3.Flush:
+		case *pgproto3.Sync:
+			skipping = false
+		case *pgproto3.Flush:
 			continue
-		default:
+		default: // an error, and nothing more until the next Sync
+			if skipping {
+				continue
+			}
+			skipping = true
 			b.Send(&pgproto3.ErrorResponse{Severity: "ERROR", Code: "0A000", Message: "the double takes simple queries only"})
+			if b.Flush() != nil {
+				return
+			}
+			continue
 		}
 		b.Send(&pgproto3.ReadyForQuery{TxStatus: c.pg.TxStatus()})
 		if b.Flush() != nil {

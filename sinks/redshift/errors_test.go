@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -308,13 +309,13 @@ func TestResumes(t *testing.T) {
 		t.Fatal(err)
 	}
 	inCopy, release := make(chan struct{}), make(chan struct{})
-	dead := false
+	var dead atomic.Bool
 	var once sync.Once
 	r.SetFault(func(event string) redshifttest.Fault {
 		switch {
 		case strings.HasPrefix(event, "sql: COPY"):
-			once.Do(func() { dead = true; close(inCopy); <-release })
-		case dead && !strings.HasPrefix(event, "sql:"):
+			once.Do(func() { dead.Store(true); close(inCopy); <-release })
+		case dead.Load() && !strings.HasPrefix(event, "sql:"):
 			return redshifttest.Drop // nothing of the killed worker gets through any more
 		}
 		return redshifttest.None
