@@ -42,6 +42,8 @@ type Server struct {
 	DSN      string // of the wire protocol; the password goes by PGPASSWORD
 	// Provisioned is a cluster: it has stl_load_errors, and no sys_load_error_detail.
 	Provisioned bool
+	// Snapshot is a database with ISOLATION LEVEL SNAPSHOT, the default of new ones: it lets transactions commit that no order could explain.
+	Snapshot bool
 	// Terse makes COPY say no more than where to look for what failed.
 	Terse bool
 	// Fault, if set, is asked at every event, in order: HTTP calls ("BatchExecuteStatement"), wire messages ("wire: COMMIT") and statements

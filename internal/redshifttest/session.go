@@ -26,6 +26,9 @@ func (s *Server) session(ctx context.Context) (*session, error) {
 		return nil, err
 	}
 	conf.RuntimeParams["default_transaction_isolation"] = "serializable"
+	if s.Snapshot {
+		conf.RuntimeParams["default_transaction_isolation"] = "repeatable read"
+	}
 	conf.RuntimeParams["search_path"] = "public, double"
 	conf.RuntimeParams["application_name"] = "double"
 	conf.RuntimeParams["client_min_messages"] = "error"

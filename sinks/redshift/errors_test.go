@@ -236,12 +236,13 @@ func TestForcedAnew(t *testing.T) {
 	}
 }
 
-// Several jobs at one table, each redelivered and by several attempts at once: every run is loaded once.
+// Several jobs at one table, each redelivered and by several attempts at once: every run is loaded once, at either isolation level.
 func TestAtOnce(t *testing.T) {
 	for way, to := range ways {
-		for _, mode := range []string{"mode: append", "mode: merge, keys: [id]"} {
+		for n, mode := range []string{"mode: append", "mode: append ", "mode: merge, keys: [id]"} {
 			t.Run(way+"/"+mode, func(t *testing.T) {
 				r := newRig(t)
+				r.Snapshot = n > 0
 				s := columns(t, "id int64; v string")
 				block := "{" + to + ", table: t, ensure: create, " + mode + "}"
 				const runs, attempts = 4, 3
