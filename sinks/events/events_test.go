@@ -1,0 +1,237 @@
+package events
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"reflect"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/sluice-data/sluice/internal/fail"
+	"github.com/sluice-data/sluice/internal/objstore"
+	"github.com/sluice-data/sluice/internal/spec"
+	"github.com/sluice-data/sluice/sinks"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// entry is an event as the service takes it.
+type entry struct {
+	EventBusName, Source, DetailType, Detail string
+}
+
+// bus is a double of EventBridge: it takes PutEvents as the API's reference has it, without members that it does not know.
+type bus struct {
+	sync.Mutex
+	got     []entry
+	regions []string
+	answers []string // what it says to the next requests, "STATUS body", in place of taking the event
+}
+
+func start(t *testing.T) *bus {
+	t.Helper()
+	b := &bus{}
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		b.Lock()
+		defer b.Unlock()
+		w.Header().Set("Content-Type", "application/x-amz-json-1.1")
+		if r.Method != http.MethodPost || r.Header.Get("X-Amz-Target") != "AWSEvents.PutEvents" || !strings.Contains(r.Header.Get("Authorization"), "/events/aws4_request") {
+			t.Errorf("%s %s", r.Method, r.Header)
+		}
+		b.regions = append(b.regions, strings.Split(r.Header.Get("Authorization"), "/")[2])
+		if len(b.answers) > 0 {
+			status, body, _ := strings.Cut(b.answers[0], " ")
+			b.answers = b.answers[1:]
+			code := 200
+			_, _ = fmt.Sscan(status, &code)
+			w.WriteHeader(code)
+			fmt.Fprint(w, body)
+			return
+		}
+		var in struct{ Entries []entry }
+		dec := json.NewDecoder(r.Body)
+		dec.DisallowUnknownFields()
+		if err := dec.Decode(&in); err != nil || len(in.Entries) != 1 {
+			t.Errorf("%d entries, %v", len(in.Entries), err)
+		}
+		b.got = append(b.got, in.Entries...)
+		fmt.Fprintf(w, `{"FailedEntryCount":0,"Entries":[{"EventId":"e%d"}]}`, len(b.got))
+	}))
+	t.Cleanup(srv.Close)
+	for k, v := range map[string]string{"AWS_ENDPOINT_URL_EVENTBRIDGE": srv.URL, "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "s", "AWS_REGION": "eu-central-1",
+		"AWS_CONFIG_FILE": "/nonexistent", "AWS_SHARED_CREDENTIALS_FILE": "/nonexistent"} {
+		t.Setenv(k, v)
+	}
+	return b
+}
+
+func bind(t *testing.T, block string) (*delivery, error) {
+	t.Helper()
+	root, err := spec.Parse("p.yaml", []byte("events: "+block+"\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := open(sinks.TargetRequest{At: root.Get("events"), RunID: "00000000000000a1", Pipeline: "trips", Mode: "append", Format: "parquet", Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	if err != nil {
+		return nil, err
+	}
+	out := d.(*delivery)
+	out.pause = func(int) time.Duration { return time.Millisecond }
+	t.Cleanup(func() { _ = d.Close(); _ = d.Close() })
+	return out, nil
+}
+
+func bound(t *testing.T, block string) *delivery {
+	t.Helper()
+	d, err := bind(t, block)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+var commit = sinks.Commit{RunID: "00000000000000a1", At: time.Date(2026, 11, 28, 1, 2, 3, 4000, time.UTC), Rows: 120345,
+	Manifest: objstore.Ref{Bucket: "b", Key: "t/_runs/00000000000000a1/manifest.json"}, Files: []sinks.File{{Size: 10}, {Size: 32}}}
+
+// TestEvent: the event says what was committed, and says it again of a run that is found committed.
+func TestEvent(t *testing.T) {
+	b := start(t)
+	d := bound(t, "{bus: data, source: my.worker, detail: {team: mobility, 'a \"b\"': ü}}")
+	if x := strings.Join(d.Explain(), "\n"); !strings.Contains(x, `bus data: source my.worker, detail-type Dataset Committed`) || !strings.Contains(x, `"team":"mobility"`) {
+		t.Error(x)
+	}
+	if c, err := d.Preflight(t.Context()); err != nil || c != nil {
+		t.Errorf("%v %v", c, err)
+	}
+	if detail, err := d.Deliver(t.Context(), commit); err != nil || detail != "event e1 on bus data" {
+		t.Fatal(detail, err)
+	}
+	again := commit
+	again.Again = true
+	if detail, err := d.Deliver(t.Context(), again); err != nil || detail != "event e2 on bus data" {
+		t.Fatal(detail, err)
+	}
+	if len(b.got) != 2 {
+		t.Fatal(b.got)
+	}
+	for i, status := range []string{"committed", "already_committed"} {
+		e := b.got[i]
+		if e.EventBusName != "data" || e.Source != "my.worker" || e.DetailType != "Dataset Committed" {
+			t.Errorf("%+v", e)
+		}
+		var detail map[string]any
+		if err := json.Unmarshal([]byte(e.Detail), &detail); err != nil {
+			t.Fatal(err)
+		}
+		want := map[string]any{"run_id": "00000000000000a1", "dataset": "trips", "status": status, "manifest": "s3://b/t/_runs/00000000000000a1/manifest.json", "rows": 120345.0, "files": 2.0,
+			"bytes": 42.0, "mode": "append", "committed_at": "2026-11-28T01:02:03.000004Z", "team": "mobility", `a "b"`: "ü"}
+		if !reflect.DeepEqual(detail, want) {
+			t.Errorf("\n got %v\nwant %v", detail, want)
+		}
+	}
+	if b.regions[0] != "eu-central-1" {
+		t.Errorf("signed for %s", b.regions)
+	}
+}
+
+// TestRegion: a bus by its ARN is asked in its own region.
+func TestRegion(t *testing.T) {
+	b := start(t)
+	d := bound(t, "{bus: 'arn:aws:events:us-west-2:123456789012:event-bus/data'}")
+	if _, err := d.Deliver(t.Context(), commit); err != nil {
+		t.Fatal(err)
+	}
+	if e := b.got[0]; e.EventBusName != "arn:aws:events:us-west-2:123456789012:event-bus/data" || e.Source != "worker" || b.regions[0] != "us-west-2" {
+		t.Errorf("%+v %s", e, b.regions)
+	}
+}
+
+const failedEntry = `200 {"FailedEntryCount":1,"Entries":[{"ErrorCode":"%s","ErrorMessage":"said so"}]}`
+
+// TestFailures: what may pass is sent again, and the rest says what to do. An answer of 200 may hold an event that failed.
+func TestFailures(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		answers []string
+		kind    fail.Kind // of an error that says
+		says    string
+	}{
+		{"throttled, then taken", []string{fmt.Sprintf(failedEntry, "ThrottlingException"), fmt.Sprintf(failedEntry, "InternalFailure"), "500 {}"}, 0, ""},
+		{"throttled for good", strings.Split(strings.Repeat(fmt.Sprintf(failedEntry, "ThrottlingException")+"\n", tries), "\n")[:tries], fail.Temporary, "said so"},
+		{"entry not allowed", []string{fmt.Sprintf(failedEntry, "AccessDeniedException")}, fail.Permission, "events:PutEvents on event bus default: access denied: allow events:PutEvents"},
+		{"request not allowed", []string{`400 {"__type":"AccessDeniedException","message":"User x is not authorized"}`}, fail.Permission, "User x is not authorized"},
+		{"entry refused", []string{fmt.Sprintf(failedEntry, "MalformedDetail")}, fail.Internal, "MalformedDetail: said so"},
+		{"no answer about it", []string{`200 {"FailedEntryCount":0,"Entries":[]}`}, fail.Temporary, "about 0 events"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := start(t)
+			b.answers = c.answers
+			_, err := bound(t, "{}").Deliver(t.Context(), commit)
+			if c.says == "" {
+				if err != nil || len(b.got) != 1 {
+					t.Fatalf("%v, %d events", err, len(b.got))
+				}
+				return
+			}
+			if err == nil || fail.KindOf(err) != c.kind || !strings.Contains(err.Error(), c.says) || len(b.got) != 0 || len(b.answers) != 0 {
+				t.Fatalf("%v %v, %d events", fail.KindOf(err), err, len(b.got))
+			}
+		})
+	}
+	t.Run("cancelled", func(t *testing.T) {
+		start(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, err := bound(t, "{}").Deliver(ctx, commit); fail.KindOf(err) != fail.Temporary {
+			t.Fatal(err)
+		}
+	})
+	t.Run("cancelled between two tries", func(t *testing.T) {
+		b := start(t)
+		b.answers = []string{fmt.Sprintf(failedEntry, "ThrottlingException")}
+		ctx, cancel := context.WithCancel(t.Context())
+		d := bound(t, "{}")
+		d.pause = func(int) time.Duration { cancel(); return time.Hour }
+		if _, err := d.Deliver(ctx, commit); fail.KindOf(err) != fail.Temporary {
+			t.Fatal(err)
+		}
+	})
+}
+
+// TestRefused: what a block may not say, with its place.
+func TestRefused(t *testing.T) {
+	for block, says := range map[string]string{
+		"{buss: x}":               `p.yaml:1:10: unknown key "buss"`,
+		"{bus: ''}":               "bus must have 1 to 256 characters",
+		"{bus: 'arn:aws:s3:::b'}": "is not the ARN of an event bus",
+		"{source: aws.worker}":    "p.yaml:1:18: source \"aws.worker\"",
+		"{detail: [a]}":           "p.yaml:1:18",
+		"{detail: {rows: '1'}}":   "detail has rows from the run",
+		"{detail: {a: {b: c}}}":   "p.yaml:1:22",
+		"{detail: {a: " + strings.Repeat("x", mostBytes) + "}}": "all of an event has 262144 at most",
+	} {
+		if _, err := bind(t, block); fail.KindOf(err) != fail.Usage || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: %v, want %s", fail.Shorten(block), err, says)
+		}
+	}
+}
+
+// TestTooLarge: an event that grows too large by the run's own facts is refused before it is sent.
+func TestTooLarge(t *testing.T) {
+	b := start(t)
+	c := commit
+	c.Manifest.Key = strings.Repeat("k", 9<<10)
+	_, err := bound(t, "{detail: {a: "+strings.Repeat("x", mostBytes-(8<<10)-100)+"}}").Deliver(t.Context(), c)
+	if fail.KindOf(err) != fail.Usage || !strings.Contains(err.Error(), "EventBridge takes 262144") || len(b.regions) != 0 {
+		t.Error(err)
+	}
+}
