@@ -21,7 +21,7 @@ func TestRandomStatements(t *testing.T) {
 	execute(t, d.db, "CREATE VIEW input AS SELECT * FROM fixture")
 	execute(t, d.db, "CREATE TABLE refs AS SELECT * FROM "+ReadCSV(filepath.Join(d.dir, "refs.csv"), [][2]string{{"id", "int32"}, {"name", "string"}, {"weight", "decimal(9,2)"}}, ""))
 	g := &statements{grammar{rand.New(rand.NewPCG(20261128, 4))}}
-	shapes := []func() statement{g.rows, g.groups, g.window, g.distinct, g.nested, g.join, g.groupedJoin, g.overGroups}
+	shapes := []func() statement{g.rows, g.groups, g.window, g.distinct, g.nested, g.join, g.groupedJoin, g.overGroups, g.union}
 	seen := map[string]bool{}
 	filled := 0
 	for n := 0; len(seen) < wanted; n++ {
@@ -182,13 +182,21 @@ func (g *statements) window() statement {
 		}
 		f := g.one("row_number()", "rank()", "dense_rank()", "lag({x})", "lead({x}, 2)", "first_value({x})", "last_value({x})", "sum({small}) {frame}", "count(*) {frame}", "count({x}) {frame}",
 			"min({small}) {frame}", "max({dec}) {frame}", "sum({dec})", "ntile(3)")
-		frame := g.one("ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW", "ROWS BETWEEN 2 PRECEDING AND 1 FOLLOWING", "ROWS BETWEEN 1 FOLLOWING AND 3 FOLLOWING", "ROWS 3 PRECEDING", "")
+		frame := g.one("ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW", "ROWS BETWEEN 2 PRECEDING AND 1 FOLLOWING", "ROWS BETWEEN 1 FOLLOWING AND 3 FOLLOWING", "ROWS 3 PRECEDING",
+			"GROUPS BETWEEN 2 PRECEDING AND CURRENT ROW", "GROUPS BETWEEN 1 FOLLOWING AND 2 FOLLOWING", "")
 		framed := strings.Contains(f, "{frame}")
 		f = strings.TrimSpace(strings.ReplaceAll(f, "{frame}", ""))
 		f = strings.ReplaceAll(strings.ReplaceAll(f, "{small}", g.expr("small", 1)), "{dec}", g.expr("dec", 1))
 		f = strings.ReplaceAll(f, "{x}", g.expr(g.one("small", "text", "date"), 1))
 		if !framed {
 			frame = ""
+		}
+		if framed && g.chance(4) {
+			f += " FILTER (WHERE " + g.expr("bool", 1) + ")"
+		}
+		if framed && g.chance(4) { // by values of one order
+			return fmt.Sprintf("%s OVER (PARTITION BY %s ORDER BY %s RANGE BETWEEN %s)", f, g.key(), g.one("k", "k DESC", "i % 100", "(j % 100) DESC NULLS LAST", "(i % 7) NULLS FIRST"),
+				g.one("2 PRECEDING AND CURRENT ROW", "1 PRECEDING AND 3 FOLLOWING", "UNBOUNDED PRECEDING AND 5 FOLLOWING", "2 FOLLOWING AND 4 FOLLOWING"))
 		}
 		return fmt.Sprintf("%s OVER (%s)", f, strings.TrimSpace(w+" "+frame))
 	}
@@ -221,6 +229,20 @@ func (g *statements) join() statement {
 
 func (g *statements) groupedJoin() statement {
 	return statement{fmt.Sprintf("SELECT r.name AS name, count(*) AS n, sum(r.weight) AS w, %s AS m FROM input LEFT JOIN refs AS r ON r.id = i %% 7%s GROUP BY r.name", g.measure(), g.where()), false}
+}
+
+// union is of the rows and the reference table, by place or by name.
+func (g *statements) union() statement {
+	sql := fmt.Sprintf("SELECT (%s)::bigint AS id, %s AS name FROM input%s", g.expr("small", 1), g.expr("text", 1), g.where())
+	if g.chance(2) {
+		sql += " UNION ALL BY NAME SELECT name, id, weight FROM refs"
+	} else {
+		sql += g.one(" UNION ALL", " UNION") + " SELECT id * 2, coalesce(name, 'none') FROM refs" + g.one("", " WHERE id < 3")
+	}
+	if g.chance(2) {
+		return statement{fmt.Sprintf("SELECT id, count(*) AS n, max(name) AS m FROM (%s) AS u GROUP BY id HAVING count(*) > %d", sql, g.r.IntN(2)), false}
+	}
+	return statement{sql, false}
 }
 
 func (g *statements) overGroups() statement {
