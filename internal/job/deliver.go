@@ -150,8 +150,18 @@ func (j *job) deliver(ctx context.Context, m *Manifest, rec *Receipt) error {
 	if err != nil {
 		return err
 	}
+	rows := m.Rows.Written
+	if len(rec.ReplacedBy) > 0 { // what others have taken the place of is theirs to deliver
+		files = slices.DeleteFunc(files, func(f sinks.File) bool {
+			return !slices.ContainsFunc(rec.Files, func(r FileRef) bool { return r.URI == f.URI })
+		})
+		rows = 0
+		for _, f := range files {
+			rows += f.Rows
+		}
+	}
 	for _, t := range j.targets {
-		c := sinks.Commit{RunID: m.RunID, At: m.CommittedAt, Manifest: manifestRef(j.dir, m.RunID), Files: slices.Clone(files), Rows: m.Rows.Written,
+		c := sinks.Commit{RunID: m.RunID, At: m.CommittedAt, Manifest: manifestRef(j.dir, m.RunID), Files: slices.Clone(files), Rows: rows,
 			Replaced: m.Mode != "", Receipt: rec.JSON()}
 		c.Read = func(ctx context.Context, emit func(arrow.Record) error) error {
 			return j.readBack(ctx, files, t.schema, emit)
@@ -188,8 +198,8 @@ func (j *job) deliverTo(ctx context.Context, t delivery, c sinks.Commit, rec *Re
 				return nil
 			}
 			c.Again = true
-		} else if len(rec.ReplacedBy) > 0 {
-			d.Status, d.Detail = Skipped, "run "+rec.ReplacedBy[0].RunID+" has replaced files of this one"
+		} else if len(rec.ReplacedBy) > 0 && len(c.Files) == 0 {
+			d.Status, d.Detail = Skipped, "run "+rec.ReplacedBy[0].RunID+" has replaced all files of this one"
 			return nil
 		}
 	}
@@ -225,7 +235,7 @@ func readNote(ctx context.Context, store objstore.Store, ref objstore.Ref) (*del
 	}
 	note := &delivered{}
 	if json.Unmarshal(b, note) != nil {
-		return nil, nil // the delivery is repeated, and makes nothing of it
+		return nil, nil //nolint:nilerr // the delivery is repeated, and makes nothing of it
 	}
 	return note, nil
 }

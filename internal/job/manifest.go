@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/apache/arrow/go/v17/arrow"
@@ -116,18 +117,39 @@ func readManifest(ctx context.Context, store objstore.Store, ref objstore.Ref) (
 	if m.Version != 1 {
 		return nil, fail.Newf(fail.Data, "the manifest of an earlier commit has version %d, not 1; use --force to write the run anew", m.Version).In(ref.String())
 	}
+	m.settle(ref)
 	return m, nil
+}
+
+// settle gives the files the places that they have beside the manifest at ref: a table that was copied has manifests with the keys of the original, whose
+// files are none of its own.
+func (m *Manifest) settle(ref objstore.Ref) {
+	dir, ok := strings.CutSuffix(ref.Key, "_runs/"+m.RunID+"/manifest.json")
+	if !ok {
+		return
+	}
+	depth := 1 // of a file below the table
+	for _, c := range m.Schema {
+		if c.Partition {
+			depth++
+		}
+	}
+	for i := range m.Files {
+		f := &m.Files[i]
+		if strings.HasPrefix(f.URI, objstore.Ref{Bucket: ref.Bucket, Key: dir}.String()) {
+			continue
+		}
+		parts := strings.Split(f.Key, "/")
+		place := objstore.Ref{Bucket: ref.Bucket, Key: dir + strings.Join(parts[max(0, len(parts)-depth):], "/")}
+		f.Key, f.URI = place.Key, place.String()
+	}
 }
 
 // statsAtOnce is how many files are looked at at the same time: a partitioned run may have thousands.
 const statsAtOnce = 16
 
-// verify checks that every file of the manifest is in the store as it was committed. It says what is wrong with the first of
+// verifyFiles checks that every file of a manifest is in the store as it was committed. It says what is wrong with the first of
 // them that it finds wrong.
-func (m *Manifest) verify(ctx context.Context, store objstore.Store) error {
-	return verifyFiles(ctx, store, m.RunID, m.Files)
-}
-
 func verifyFiles(ctx context.Context, store objstore.Store, runID string, files []FileRef) error {
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(statsAtOnce)

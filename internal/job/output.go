@@ -275,6 +275,11 @@ func (o *output) retire(ctx context.Context, r Replaced, by *Manifest) error {
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(statsAtOnce)
 	for _, key := range r.Keys {
+		if !strings.HasPrefix(key, o.dir.Key) {
+			return fail.Newf(fail.Data, "run %s has a file that is not below %s: it is not deleted; is this a copy of another table?", r.RunID, o.dir).In(key)
+		}
+	}
+	for _, key := range r.Keys {
 		g.Go(func() error {
 			return fail.Guard("delete a replaced file", func() error {
 				if err := o.store.Delete(gctx, objstore.Ref{Bucket: o.dir.Bucket, Key: key}); err != nil {

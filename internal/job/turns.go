@@ -154,7 +154,9 @@ func (o *output) endTurn(ctx context.Context, n int, committed string) {
 		if err != nil {
 			return err
 		}
-		ended := true // all up to here
+		ended := true  // all up to here
+		var over []int // entries that nobody needs once none is alive: one that is may have looked before these had committed, and must find them
+		alive := false
 		for i, e := range all {
 			if (e.n == n || e.n < n && e.RunID == committed) && !e.Done {
 				e.Done = true
@@ -171,11 +173,26 @@ func (o *output) endTurn(ctx context.Context, n int, committed string) {
 					return err
 				}
 			}
-			ended = ended && (e.Done || time.Since(e.info.ModTime) > oldTurn)
-			if ended && i < len(all)-1 {
-				if err := o.store.Delete(ctx, e.info.Ref); err != nil {
+			old := false
+			if !e.Done && time.Since(e.info.ModTime) > oldTurn { // nobody comes back to it, unless it has committed and not cleared
+				m, err := o.committed(ctx, e.RunID)
+				if err != nil {
 					return err
 				}
+				old = m == nil || m.Turn != e.n
+			}
+			alive = alive || !e.Done && !old
+			ended = ended && (e.Done || old)
+			if ended && i < len(all)-1 {
+				over = append(over, i)
+			}
+		}
+		if alive {
+			return nil
+		}
+		for _, i := range over {
+			if err := o.store.Delete(ctx, all[i].info.Ref); err != nil {
+				return err
 			}
 		}
 		return nil

@@ -68,7 +68,7 @@ func meaning(pe *pgconn.PgError) (fail.Kind, string) {
 	case "3D000", "3F000":
 		return fail.Usage, ""
 	}
-	switch pe.Code[:2] {
+	switch pe.Code[:min(2, len(pe.Code))] {
 	case "28":
 		return fail.Permission, ""
 	case "08", "53", "58":
@@ -89,7 +89,7 @@ func Transient(err error) bool {
 		case "40001", "40P01", "57P01", "57P02", "57P03":
 			return true
 		}
-		return pe.Code[:2] == "08"
+		return strings.HasPrefix(pe.Code, "08")
 	}
 	return fail.KindOf(err) == fail.Temporary && !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded)
 }

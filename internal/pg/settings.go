@@ -3,8 +3,10 @@ package pg
 
 import (
 	"context"
+	"net"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -84,6 +86,12 @@ func CheckURL(text string) error {
 	return nil
 }
 
+// nearby says that a host is this machine.
+func nearby(host string) bool {
+	ip := net.ParseIP(host)
+	return strings.HasPrefix(host, "/") || host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
 // config is what to connect with; text that may hold a password stays out of its errors.
 func (s Settings) config() (*pgconn.Config, error) {
 	dsn := s.set["dsn"]
@@ -121,7 +129,14 @@ func (s Settings) config() (*pgconn.Config, error) {
 	}
 	cfg, err := pgconn.ParseConfig(dsn)
 	if err != nil {
-		return nil, s.at.Errorf("where the database is cannot be read: %w", err) // pgconn takes passwords out
+		if s.set["dsn_env"] != "" || s.set["dsn"] != "" { // the error has the text in it, and not every password is taken out
+			return nil, s.at.Errorf("the URL of the database cannot be read: want postgres://user@host:port/database?sslmode=…, with special characters percent-encoded")
+		}
+		return nil, s.at.Errorf("where the database is cannot be read: %w", err)
+	}
+	if s.set["sslmode"] == "" && s.getenv("PGSSLMODE") == "" && !strings.Contains(dsn, "sslmode=") {
+		// libpq's default falls back to a connection in clear, and would send the password over it.
+		cfg.Fallbacks = slices.DeleteFunc(cfg.Fallbacks, func(f *pgconn.FallbackConfig) bool { return f.TLSConfig == nil && !nearby(f.Host) })
 	}
 	if name := s.set["password_env"]; name != "" {
 		if cfg.Password = s.getenv(name); cfg.Password == "" {

@@ -1,6 +1,7 @@
 package pgtest
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -29,7 +30,7 @@ type Proxy struct {
 // lost, after, before the client gets an answer. Later connections are served. Without TLS only.
 func NewProxy(t testing.TB, addr string, at int, lost bool) *Proxy {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,7 +83,7 @@ func (p *Proxy) drop(c net.Conn) { c.Close(); p.mu.Lock(); delete(p.open, c); p.
 func (p *Proxy) serve(client net.Conn, addr string) {
 	p.hold(client)
 	defer p.drop(client)
-	server, err := net.Dial("tcp", addr)
+	server, err := new(net.Dialer).DialContext(context.Background(), "tcp", addr)
 	if err != nil {
 		return
 	}

@@ -237,7 +237,7 @@ func (s *Server) prepare(bin string, who *syscall.Credential) error {
 		}
 	}
 	data := filepath.Join(s.dir, "data")
-	cmd := exec.Command(filepath.Join(bin, "initdb"), "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
+	cmd := exec.CommandContext(context.Background(), filepath.Join(bin, "initdb"), "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
 	cmd.Dir, cmd.SysProcAttr = s.dir, &syscall.SysProcAttr{Credential: who}
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("initdb: %w\n%s", err, out)
@@ -281,7 +281,7 @@ func certificate() (cert, key []byte, err error) {
 
 // launch starts the server on a free port and waits until it answers.
 func (s *Server) launch(bin string, who *syscall.Credential) error {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
@@ -298,7 +298,7 @@ func (s *Server) launch(bin string, who *syscall.Credential) error {
 		"ssl=on", "shared_buffers=32MB", "max_wal_size=256MB", "autovacuum=off", "timezone=UTC", "password_encryption=scram-sha-256", "deadlock_timeout=100ms"} {
 		args = append(args, "-c", set)
 	}
-	s.cmd = exec.Command(filepath.Join(bin, "postgres"), args...)
+	s.cmd = exec.CommandContext(context.Background(), filepath.Join(bin, "postgres"), args...)
 	s.cmd.Dir, s.cmd.Stdout, s.cmd.Stderr = s.dir, log, log
 	// When the tests are killed the server goes, too: the signal comes when the thread that started it ends, so that one must last.
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Credential: who, Pdeathsig: syscall.SIGQUIT}

@@ -17,7 +17,6 @@ import (
 type session struct {
 	server *Server
 	pg     *pgconn.PgConn
-	user   string
 }
 
 func (s *Server) session(ctx context.Context) (*session, error) {

@@ -2,6 +2,8 @@
 package csv
 
 import (
+	"errors"
+
 	"github.com/apache/arrow/go/v17/arrow"
 
 	"github.com/sluice-data/sluice/internal/fail"
@@ -112,8 +114,8 @@ func (a *appender) Append(dst []byte, rec arrow.Record) ([]byte, error) {
 			}
 			var err error
 			if dst, err = a.cell(dst, &a.cells[i], row); err != nil {
-				if e, ok := err.(*fail.Error); ok {
-					return nil, e
+				if e := (*fail.Error)(nil); errors.As(err, &e) {
+					return nil, err
 				}
 				return nil, fail.Newf(fail.Data, "%w", err).Of(a.schema.Field(i).Name, string(a.cells[i].text(row)))
 			}

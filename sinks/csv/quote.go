@@ -49,7 +49,7 @@ func (q *quoting) append(dst, s []byte) ([]byte, error) {
 	case has[high] && !utf8.Valid(s):
 		return dst, errUTF8
 	case has[quotes], has[double]:
-	case len(s) > 0 && s[0] > ' ' && s[0] != '#' && s[len(s)-1] > ' ' && string(s) != q.null:
+	case len(s) > 0 && s[0] > ' ' && s[0] != '#' && s[0] != 0xEF && string(s) != `\.` && s[len(s)-1] > ' ' && string(s) != q.null:
 		return append(dst, s...), nil
 	}
 	dst = append(dst, '"')

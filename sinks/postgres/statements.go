@@ -73,7 +73,8 @@ func (t *target) stageSQL(f *fit) string {
 func (t *target) moveSQL(p *fit) []string {
 	var out []string
 	if t.mode == "replace" {
-		out = append(out, "DELETE FROM "+t.table())
+		// Of two runs that replace, the later one's DELETE must see the rows of the first; who only reads does not wait.
+		out = append(out, "LOCK TABLE "+t.table()+" IN SHARE ROW EXCLUSIVE MODE", "DELETE FROM "+t.table())
 	}
 	if p.direct {
 		return out

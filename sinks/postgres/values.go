@@ -84,6 +84,9 @@ func (t *target) fitColumn(f *fit, i int, c column) string {
 		case oidNumeric:
 			if c.mod >= 0 {
 				p, s := numericMod(c.mod)
+				if s < 0 {
+					return no // it rounds
+				}
 				demand(belowPower(p-s, 0))
 			}
 		default:

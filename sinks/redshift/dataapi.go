@@ -96,6 +96,15 @@ type underway struct {
 	ID   string `json:"statement_id"`
 }
 
+func (a *dataAPI) anew(ctx context.Context, statements []statement) error {
+	now, err := a.recall(ctx, digestOf(statements))
+	if err != nil {
+		return err
+	}
+	now.Try, now.ID = now.Try+1, ""
+	return a.remember(ctx, now)
+}
+
 // transact hands the statements in as one batch, which the Data API runs as one transaction. The client token is made of the load and the number
 // of the try: of two attempts at one time, and of one that was killed before it could note the statement's id, all get the same statement, for
 // the eight hours that a token holds. The ledger is what makes a load happen once; this saves waiting and doing it in vain.
@@ -175,7 +184,7 @@ func (a *dataAPI) recall(ctx context.Context, load string) (underway, error) {
 	defer body.Close()
 	var u underway
 	if err := json.NewDecoder(body).Decode(&u); err != nil || u.Load != load {
-		return none, nil //nolint:nilerr // what cannot be read tells nothing: the load begins anew, and the ledger holds
+		return none, nil // what cannot be read tells nothing: the load begins anew, and the ledger holds
 	}
 	return u, nil
 }

@@ -18,6 +18,8 @@ type database interface {
 	query(ctx context.Context, sql string) ([][]*string, error)
 	// transact runs the statements in one transaction.
 	transact(ctx context.Context, statements []statement) error
+	// anew forgets what earlier attempts handed in for the statements, so that transact runs them.
+	anew(ctx context.Context, statements []statement) error
 	// peek runs the statements, and returns the rows of the query after them. Temporary tables of theirs are gone afterwards.
 	peek(ctx context.Context, before []statement, query string) ([][]*string, error)
 	close(ctx context.Context) error
@@ -76,7 +78,17 @@ func (d *delivery) once(ctx context.Context, l load) (before bool, err error) {
 	if before, err := d.loaded(ctx, l); before || err != nil {
 		return before, err
 	}
-	err = d.db.transact(ctx, d.transaction(l))
+	statements := d.transaction(l)
+	if err = d.db.transact(ctx, statements); err == nil {
+		there, lerr := d.loaded(ctx, l)
+		if there || lerr != nil {
+			return false, lerr
+		}
+		// A statement of an earlier attempt that had ended well, and whose rows were taken away since: by hand, or with a snapshot that was restored.
+		if err = d.db.anew(ctx, statements); err == nil {
+			err = d.db.transact(ctx, statements)
+		}
+	}
 	var refused *sqlError
 	if err != nil && ctx.Err() == nil && errors.As(err, &refused) && !refused.temporary() {
 		// Another attempt may have been first: that is what the statement which fails then is for, but the ledger is surer than any message.

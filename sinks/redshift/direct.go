@@ -130,6 +130,8 @@ func (d *direct) query(ctx context.Context, sql string) ([][]*string, error) {
 	return d.run(ctx, statement{sql: sql})
 }
 
+func (d *direct) anew(context.Context, []statement) error { return nil } // nothing is kept
+
 func (d *direct) transact(ctx context.Context, statements []statement) error {
 	_, err := d.within(ctx, "COMMIT", statements)
 	return err

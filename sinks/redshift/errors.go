@@ -53,7 +53,7 @@ func (e *sqlError) kind() fail.Kind {
 
 // conflict says that another transaction was in the way ("Serializable isolation": ERROR:1023).
 func (e *sqlError) conflict() bool {
-	return e.state == "40001" || e.state == "40P01" || e.has("1023", "serializable isolation violation", "could not serialize", "deadlock detected")
+	return e.state == "40001" || e.state == "40P01" || e.has("serializable isolation violation", "conflict with concurrent transaction", "could not serialize", "deadlock detected")
 }
 
 func (e *sqlError) temporary() bool { return e.kind() == fail.Temporary }

@@ -37,7 +37,6 @@ type column struct {
 	sql      string // the type in the table; without a length for text and binary
 	nullable bool
 	why      error // it cannot be loaded
-	cast     string
 }
 
 func (c column) refused() error { return c.why }

@@ -104,7 +104,10 @@ func Plain(a arrow.Array) Print {
 		if t.TimeZone == "" {
 			return func(dst []byte, i int) []byte { return clock(dst, int64(a.Value(i)), t.Unit, textval.AppendTimestamp) }
 		}
-		return func(dst []byte, i int) []byte { // an instant: its offset says so
+		if t.Unit != arrow.Nanosecond {
+			return func(dst []byte, i int) []byte { return clock(dst, int64(a.Value(i)), t.Unit, textval.AppendInstant) }
+		}
+		return func(dst []byte, i int) []byte { // an instant: its offset says so; nanoseconds do not reach to BC
 			return append(clock(dst, int64(a.Value(i)), t.Unit, textval.AppendTimestamp), "+00"...)
 		}
 	case *array.Dictionary:

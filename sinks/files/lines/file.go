@@ -108,7 +108,7 @@ func (f *file) Verify(ctx context.Context, r files.Reader) (int64, error) {
 				}
 				switch {
 				case err != nil:
-					return fmt.Errorf("the %d bytes at %d: %v", p.size, at, err) // whatever kind it is to who reads inputs
+					return fmt.Errorf("the %d bytes at %d: %s", p.size, at, err.Error()) // whatever kind it is to who reads inputs
 				case rows != p.rows:
 					return fmt.Errorf("the %d bytes at %d have %d rows, %d were written", p.size, at, rows, p.rows)
 				}
