@@ -41,7 +41,7 @@ func floorOf(pkg string) int {
 
 // only lists the packages that alone may import the key.
 var only = map[string][]string{
-	"github.com/aws/aws-sdk-go-v2":                            {"internal/awsconf", "internal/objstore", "internal/s3test", "sinks/redshift", "internal/redshifttest", "sinks/events"},
+	"github.com/aws/aws-sdk-go-v2":                            {"internal/awsconf", "internal/objstore", "internal/s3test", "sinks/redshift", "internal/redshifttest", "sinks/events", "sinks/stepfunctions"},
 	"github.com/aws/aws-sdk-go-v2/config":                     {"internal/awsconf"},
 	"github.com/aws/smithy-go":                                {"internal/awsconf", "internal/objstore", "internal/s3test", "internal/redshifttest", "sinks/events"},
 	"github.com/parquet-go/parquet-go":                        {"sources/parquet", "sinks/parquet", "internal/badcorpus", "internal/redshifttest"},

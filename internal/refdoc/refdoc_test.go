@@ -23,6 +23,7 @@ import (
 	_ "github.com/sluice-data/sluice/sinks/postgres"
 	_ "github.com/sluice-data/sluice/sinks/quicksight"
 	_ "github.com/sluice-data/sluice/sinks/redshift"
+	_ "github.com/sluice-data/sluice/sinks/stepfunctions"
 	"github.com/sluice-data/sluice/sources"
 	_ "github.com/sluice-data/sluice/sources/csv"
 	_ "github.com/sluice-data/sluice/sources/jsonl"

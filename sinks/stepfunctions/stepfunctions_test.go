@@ -1,0 +1,254 @@
+package stepfunctions
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"reflect"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/sluice-data/sluice/internal/fail"
+	"github.com/sluice-data/sluice/internal/objstore"
+	"github.com/sluice-data/sluice/internal/spec"
+	"github.com/sluice-data/sluice/sinks"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// machine is a double of Step Functions with one task, which takes its end once. Members that the API does not have are refused.
+type machine struct {
+	sync.Mutex
+	open  bool
+	lose  bool // the next answer does not arrive
+	deny  bool
+	ended []string // "action output" or "action error cause"
+}
+
+const token = "AQCEAAAAKgAAAAMAAAAA"
+
+func start(t *testing.T) *machine {
+	t.Helper()
+	m := &machine{open: true}
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		m.Lock()
+		defer m.Unlock()
+		w.Header().Set("Content-Type", "application/x-amz-json-1.0")
+		refuse := func(code, message string) {
+			w.WriteHeader(http.StatusBadRequest)
+			fmt.Fprintf(w, `{"__type":%q,"message":%q}`, "com.amazonaws.sfn#"+code, message)
+		}
+		action, _ := strings.CutPrefix(r.Header.Get("X-Amz-Target"), "AWSStepFunctions.")
+		dec := json.NewDecoder(r.Body)
+		dec.DisallowUnknownFields()
+		var tok, end string
+		var err error
+		switch action {
+		case "SendTaskSuccess":
+			var in struct{ TaskToken, Output string }
+			err = dec.Decode(&in)
+			tok, end = in.TaskToken, in.Output
+			if !json.Valid([]byte(in.Output)) || len(in.Output) > mostOutput {
+				refuse("InvalidOutput", "Invalid Output")
+				return
+			}
+		case "SendTaskFailure":
+			var in struct{ TaskToken, Error, Cause string }
+			err = dec.Decode(&in)
+			tok, end = in.TaskToken, in.Error+" "+in.Cause
+			if len(in.Error) > mostError || len(in.Cause) > mostCause {
+				refuse("ValidationException", "too long")
+				return
+			}
+		default:
+			t.Errorf("action %q", action)
+		}
+		switch {
+		case err != nil:
+			t.Error(err)
+		case m.deny:
+			refuse("AccessDeniedException", "User x is not authorized")
+		case tok != token:
+			refuse("InvalidToken", "Invalid Token: 'Invalid token'")
+		case !m.open:
+			refuse("TaskTimedOut", "Task Timed Out: 'Provided task does not exist anymore'")
+		default:
+			m.open = false
+			m.ended = append(m.ended, action+" "+end)
+			if m.lose {
+				m.lose = false
+				panic(http.ErrAbortHandler)
+			}
+			fmt.Fprint(w, "{}")
+		}
+	}))
+	t.Cleanup(srv.Close)
+	for k, v := range map[string]string{"AWS_ENDPOINT_URL_SFN": srv.URL, "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "s", "AWS_REGION": "eu-central-1",
+		"AWS_CONFIG_FILE": "/nonexistent", "AWS_SHARED_CREDENTIALS_FILE": "/nonexistent"} {
+		t.Setenv(k, v)
+	}
+	return m
+}
+
+// request is one whose environment has the token in TASK_TOKEN; log gets what is logged.
+func request(t *testing.T, block, token string, log *bytes.Buffer) sinks.TargetRequest {
+	t.Helper()
+	root, err := spec.Parse("p.yaml", []byte("step_functions: "+block+"\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sinks.TargetRequest{At: root.Get("step_functions"), RunID: "00000000000000a1", Pipeline: "trips", Mode: "append", Format: "parquet", Log: slog.New(slog.NewTextHandler(log, nil)),
+		Getenv: func(name string) string { return map[string]string{"TASK_TOKEN": token, "OTHER": "x" + token}[name] }}
+}
+
+func bound(t *testing.T, block, token string, log *bytes.Buffer) sinks.Delivery {
+	t.Helper()
+	d, err := open(request(t, block, token, log))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = d.Close(); _ = d.Close() })
+	return d
+}
+
+var commit = sinks.Commit{RunID: "00000000000000a1", At: time.Date(2026, 11, 28, 1, 2, 3, 4000, time.UTC), Rows: 7, Manifest: objstore.Ref{Bucket: "b", Key: "t/_runs/00000000000000a1/manifest.json"},
+	Files: []sinks.File{{Size: 10}, {Size: 32}}}
+
+// TestSuccess: the task ends once, with what was committed; an attempt after that finds it closed, and is content.
+func TestSuccess(t *testing.T) {
+	m := start(t)
+	var log bytes.Buffer
+	d := bound(t, "{}", token, &log)
+	if c, err := d.Preflight(t.Context()); err != nil || c != nil {
+		t.Fatal(c, err)
+	}
+	if x := d.Explain(); len(x) != 1 || strings.Contains(x[0], token) || !strings.Contains(x[0], "TASK_TOKEN") {
+		t.Errorf("%q", x)
+	}
+	if detail, err := d.Deliver(t.Context(), commit); err != nil || detail != "ended the task with success" {
+		t.Fatal(detail, err)
+	}
+	output, _ := strings.CutPrefix(m.ended[0], "SendTaskSuccess ")
+	var got map[string]any
+	if err := json.Unmarshal([]byte(output), &got); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]any{"run_id": "00000000000000a1", "dataset": "trips", "status": "committed", "manifest": "s3://b/t/_runs/00000000000000a1/manifest.json", "rows": 7.0, "files": 2.0, "bytes": 42.0,
+		"committed_at": "2026-11-28T01:02:03.000004Z"}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("\n got %v\nwant %v", got, want)
+	}
+	again := commit
+	again.Again = true
+	if detail, err := d.Deliver(t.Context(), again); err != nil || !strings.Contains(detail, "closed already") || log.Len() != 0 {
+		t.Error(detail, err, log.String())
+	}
+	if detail, err := d.Deliver(t.Context(), commit); err != nil || !strings.Contains(detail, "closed already") || !strings.Contains(log.String(), "closed already") {
+		t.Error(detail, err, log.String())
+	}
+	m.open = true // another execution, whose event is a run that is committed
+	if _, err := d.Deliver(t.Context(), again); err != nil || !strings.Contains(m.ended[1], `"status":"already_committed"`) {
+		t.Error(m.ended, err)
+	}
+	if len(m.ended) != 2 {
+		t.Error(m.ended)
+	}
+}
+
+// TestLostAnswer: the request is sent again, and finds the task closed.
+func TestLostAnswer(t *testing.T) {
+	m := start(t)
+	m.lose = true
+	var log bytes.Buffer
+	if detail, err := bound(t, "{}", token, &log).Deliver(t.Context(), commit); err != nil || !strings.Contains(detail, "closed already") || len(m.ended) != 1 {
+		t.Error(detail, err, m.ended)
+	}
+}
+
+// TestFailed: a run that failed for good ends the task with its receipt; one that is tried again leaves it open.
+func TestFailed(t *testing.T) {
+	m := start(t)
+	var log bytes.Buffer
+	req := request(t, "{}", token, &log)
+	receipt := []byte(`{"status":"failed","error":{"kind":"data"}}` + "\n")
+	if err := failed(t.Context(), req, sinks.Failure{Err: fail.Newf(fail.Temporary, "SIGTERM"), Receipt: receipt}); err != nil || len(m.ended) != 0 {
+		t.Fatal(err, m.ended)
+	}
+	if err := failed(t.Context(), req, sinks.Failure{Err: fail.Newf(fail.Data, "too many bad rows"), Receipt: receipt}); err != nil {
+		t.Fatal(err)
+	}
+	if m.ended[0] != `SendTaskFailure Sluice.data {"status":"failed","error":{"kind":"data"}}` {
+		t.Error(m.ended)
+	}
+	if err := failed(t.Context(), req, sinks.Failure{Err: errors.New("x"), Receipt: receipt}); err == nil || !strings.Contains(err.Error(), "closed already") {
+		t.Error(err)
+	}
+	m.open = true
+	if err := failed(t.Context(), req, sinks.Failure{Err: fail.Newf(fail.Permission, "%s", strings.Repeat("ä", mostCause)), Receipt: bytes.Repeat([]byte("x"), mostCause+1)}); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasPrefix(m.ended[1], "SendTaskFailure Sluice.permission ä") || !strings.HasSuffix(m.ended[1], "ä") {
+		t.Errorf("%.60s", m.ended[1])
+	}
+	if err := failed(t.Context(), request(t, "{}", "", &log), sinks.Failure{Err: errors.New("x")}); fail.KindOf(err) != fail.Usage {
+		t.Error(err)
+	}
+}
+
+// TestWrongToken: what cannot be a token of the task is said before rows are read, or by the service.
+func TestWrongToken(t *testing.T) {
+	m := start(t)
+	var log bytes.Buffer
+	for _, c := range []struct{ token, says string }{{"", "environment variable TASK_TOKEN has no task token"}, {strings.Repeat("x", mostToken+1), "has 2049 bytes"}} {
+		d := bound(t, "{}", c.token, &log)
+		for _, do := range []func() error{
+			func() error { _, err := d.Preflight(t.Context()); return err },
+			func() error { _, err := d.Deliver(t.Context(), commit); return err },
+		} {
+			if err := do(); fail.KindOf(err) != fail.Usage || !strings.Contains(err.Error(), c.says) {
+				t.Error(err)
+			}
+		}
+	}
+	_, err := bound(t, "{token_env: OTHER}", token, &log).Deliver(t.Context(), commit)
+	if fail.KindOf(err) != fail.Usage || !strings.Contains(err.Error(), "what environment variable OTHER has is no task token") || strings.Contains(err.Error(), token) {
+		t.Error(err)
+	}
+	m.deny = true
+	_, err = bound(t, "{}", token, &log).Deliver(t.Context(), commit)
+	if fail.KindOf(err) != fail.Permission || !strings.Contains(err.Error(), "allow states:SendTaskSuccess") {
+		t.Error(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := bound(t, "{}", token, &log).Deliver(ctx, commit); fail.KindOf(err) != fail.Temporary {
+		t.Error(err)
+	}
+	if len(m.ended) != 0 {
+		t.Error(m.ended)
+	}
+}
+
+// TestRefused: what a block may not say.
+func TestRefused(t *testing.T) {
+	for block, says := range map[string]string{
+		"{task_token: abc}":   "token_env: TASK_TOKEN",
+		"{token_evn: T}":      `did you mean "token_env"?`,
+		"{token_env: 'A=b'}":  "is no name of an environment variable",
+		"{token_env: ''}":     "is no name of an environment variable",
+		"{token_env: [A, B]}": "p.yaml:1:29",
+	} {
+		if _, err := open(request(t, block, token, &bytes.Buffer{})); fail.KindOf(err) != fail.Usage || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: %v, want %s", block, err, says)
+		}
+	}
+}
