@@ -41,9 +41,9 @@ func floorOf(pkg string) int {
 
 // only lists the packages that alone may import the key.
 var only = map[string][]string{
-	"github.com/aws/aws-sdk-go-v2":                            {"internal/awsconf", "internal/objstore", "internal/s3test", "sinks/redshift", "internal/redshifttest", "sinks/events", "sinks/stepfunctions"},
+	"github.com/aws/aws-sdk-go-v2":                            {"internal/awsconf", "internal/objstore", "internal/s3test", "sinks/redshift", "internal/redshifttest", "sinks/events", "sinks/glue", "sinks/stepfunctions"},
 	"github.com/aws/aws-sdk-go-v2/config":                     {"internal/awsconf"},
-	"github.com/aws/smithy-go":                                {"internal/awsconf", "internal/objstore", "internal/s3test", "internal/redshifttest", "sinks/events"},
+	"github.com/aws/smithy-go":                                {"internal/awsconf", "internal/objstore", "internal/s3test", "internal/redshifttest", "sinks/events", "sinks/glue"},
 	"github.com/parquet-go/parquet-go":                        {"sources/parquet", "sinks/parquet", "internal/badcorpus", "internal/redshifttest"},
 	"github.com/goccy/go-yaml":                                {"internal/spec"},
 	"github.com/jackc/pgx/v5":                                 {"internal/pg", "internal/pgtest", "sinks/redshift", "internal/redshifttest"},

@@ -18,6 +18,7 @@ import (
 	"github.com/sluice-data/sluice/sinks"
 	_ "github.com/sluice-data/sluice/sinks/csv"
 	_ "github.com/sluice-data/sluice/sinks/events"
+	_ "github.com/sluice-data/sluice/sinks/glue"
 	_ "github.com/sluice-data/sluice/sinks/jsonl"
 	_ "github.com/sluice-data/sluice/sinks/parquet"
 	_ "github.com/sluice-data/sluice/sinks/postgres"
