@@ -267,7 +267,7 @@ func TestS3Encryption(t *testing.T) {
 		t.Errorf("without the key: exit %d, %+v", code, rec.Error)
 	}
 	r.pipeline(t, wish)
-	front.Deaf = true
+	front.Deaf.Store(true)
 	code, rec := finish(t, r.worker(t.Context(), r.event("in.csv", "", "")))
 	if code != 2 || !strings.Contains(rec.Error.Message, "encrypted by aws:kms") {
 		t.Errorf("a store that does not encrypt: exit %d, %+v", code, rec.Error)
@@ -278,7 +278,7 @@ func TestS3Encryption(t *testing.T) {
 	if slices.ContainsFunc(front.Calls(), func(c s3test.Call) bool { return c.Op == "UploadPart" }) {
 		t.Error("bytes were sent to a store that does not encrypt")
 	}
-	front.Deaf = false
+	front.Deaf.Store(false)
 	front.Answer(policy)
 	code, rec = finish(t, r.worker(t.Context(), r.event("in.csv", "", "")))
 	if code != 0 {

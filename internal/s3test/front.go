@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -24,7 +25,7 @@ import (
 type Front struct {
 	Endpoint string // http://127.0.0.1:port
 	// Deaf passes over the wish for encryption, as stores do that have none.
-	Deaf bool
+	Deaf atomic.Bool
 
 	server *Server
 	mu     sync.Mutex
@@ -72,7 +73,7 @@ func (s *Server) Front(t testing.TB) *Front {
 			}
 		},
 		ModifyResponse: func(resp *http.Response) error {
-			if sent, ok := resp.Request.Context().Value(f).(http.Header); ok && !f.Deaf && resp.StatusCode < 300 {
+			if sent, ok := resp.Request.Context().Value(f).(http.Header); ok && !f.Deaf.Load() && resp.StatusCode < 300 {
 				for _, h := range asked[:2] {
 					if v := sent.Get(h); v != "" {
 						resp.Header.Set(h, v)
