@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -48,6 +49,9 @@ var disturbances = []disturb{
 	{"throttled", func(context.CancelFunc) redshifttest.Fault { return redshifttest.Throttle }, redshifttest.None, true},
 }
 
+// sparse leaves out four of five events, and some pairs of mode and disturbance: all of them take many minutes. SLUICE_EVERY=1 takes them all.
+var sparse = os.Getenv("SLUICE_EVERY") == ""
+
 // Whatever happens at whichever HTTP call, wire message, statement or put: when the run has been started once more, the table has each row once.
 func TestDisturbedAnywhere(t *testing.T) {
 	for way, to := range ways {
@@ -56,7 +60,7 @@ func TestDisturbedAnywhere(t *testing.T) {
 				if way == "direct" && d.name == "throttled" {
 					continue // that is of HTTP
 				}
-				if merge := mode != "mode: append"; testing.Short() && merge != (d.name == "stopped" || d.name == "conflict") {
+				if merge := mode != "mode: append"; sparse && merge != (d.name == "stopped" || d.name == "conflict") {
 					continue
 				}
 				t.Run(way+"/"+mode+"/"+d.name, func(t *testing.T) { disturbed(t, to, mode, d) })
@@ -75,7 +79,7 @@ func disturbed(t *testing.T, to, mode string, d disturb) {
 	}
 	rows := 1
 	step := int64(1)
-	if testing.Short() {
+	if sparse {
 		step = 5
 	}
 	for n := int64(0); ; n += step {
