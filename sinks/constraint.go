@@ -8,12 +8,12 @@ import (
 	"github.com/apache/arrow/go/v17/arrow/array"
 )
 
-// Constraint is what a target demands of the values of one column.
+// Constraint is what a target or the format of the files demands of the values of one column.
 type Constraint struct {
 	Column string
 	// Because says where the demand comes from, in the plan and behind the reason of a bad row: "column city of stg.trips is varchar(20)".
 	Because string
-	// Check calls refuse for each row of a whose value the target would not take, with what is wrong about it: "21 bytes are too many". It is
+	// Check calls refuse for each row of a whose value it would not take, with what is wrong about it: "21 bytes are too many". It is
 	// called on several lanes at once.
 	Check func(a arrow.Array, refuse func(row int, reason string))
 }

@@ -20,6 +20,8 @@ type Destination struct {
 	Example string // a sink: block
 	// Options reads the block of its name, nil if there is none. Errors are of kind Usage, at their place in the pipeline file.
 	Options func(n *spec.Node) (Options, error)
+	// Constraints is what the files demand of the values of a column, by the column's field: values of its type that they cannot hold. nil: they hold all.
+	Constraints func(f arrow.Field) []Constraint
 	// Open checks the schema and the options and returns the bound sink. Nothing is written before the sink's first Write.
 	Open func(ctx context.Context, req Request) (Sink, error)
 	// Tidy deletes the completed objects of a run below dir, in the folders given ("" without partitions), whose keys are not in

@@ -14,7 +14,7 @@ import (
 // Demand is what somebody behind the steps demands of the values of one column.
 type Demand struct {
 	Column string
-	Of     string // who: "sink.postgres"
+	Of     string // who: "sink.postgres", "sink.csv"
 	// Because says where it comes from: "column city of stg.trips is varchar(20)".
 	Because string
 	// Check calls refuse for each row of a that does not keep to it, with what is wrong: "21 bytes are too many". It is called on
@@ -26,13 +26,21 @@ type Demand struct {
 func BindDemands(demands []Demand, in *arrow.Schema) (Bound, error) {
 	s := &demandStep{schema: in, demands: demands}
 	var used, says []string
+	because := map[string][]string{} // columns of which the same is demanded
 	for _, d := range demands {
 		at := in.FieldIndices(d.Column)
 		if len(at) != 1 {
 			return Bound{}, fail.Newf(fail.Internal, "%s demands something of column %q, which is there %d times", d.Of, d.Column, len(at))
 		}
 		s.at = append(s.at, at[0])
-		used, says = append(used, d.Column), append(says, d.Column+" ("+d.Because+")")
+		used = append(used, d.Column)
+		if because[d.Because] == nil {
+			says = append(says, d.Because)
+		}
+		because[d.Because] = append(because[d.Because], d.Column)
+	}
+	for i, b := range says {
+		says[i] = strings.Join(because[b], " and ") + " (" + b + ")"
 	}
 	return Bound{Step: s, Needs: also(used), Explain: "keep to " + strings.Join(says, ", ")}, nil
 }
@@ -43,7 +51,7 @@ type demandStep struct {
 	at      []int // their columns
 }
 
-func (s *demandStep) Name() string          { return "targets" }
+func (s *demandStep) Name() string          { return "sink" }
 func (s *demandStep) Schema() *arrow.Schema { return s.schema }
 func (s *demandStep) NewStage(mem memory.Allocator) (pipeline.Stage, error) {
 	return &demandStage{s, mem}, nil

@@ -4,6 +4,8 @@ import (
 	"bytes"
 
 	"github.com/apache/arrow/go/v17/arrow"
+
+	"github.com/sluice-data/sluice/internal/textval"
 )
 
 func init() {
@@ -125,7 +127,7 @@ func jsonValueAppender(v *vector) func(dst []byte, i int) []byte {
 	case v.json:
 		return func(dst []byte, i int) []byte { return append(dst, bytes.TrimSpace(v.str(i&m))...) }
 	case v.kind == kString:
-		return func(dst []byte, i int) []byte { return appendJSONString(dst, v.str(i&m)) }
+		return func(dst []byte, i int) []byte { return textval.AppendJSONString(dst, v.str(i&m)) }
 	case v.kind == kList:
 		put := jsonAppender(v.elem)
 		return func(dst []byte, i int) []byte {
@@ -142,7 +144,7 @@ func jsonValueAppender(v *vector) func(dst []byte, i int) []byte {
 		names := make([][]byte, len(v.fields))
 		puts := make([]func([]byte, int) []byte, len(v.fields))
 		for k, f := range v.fields {
-			names[k] = append(appendJSONString(nil, []byte(v.arrow.(*arrow.StructType).Field(k).Name)), ':')
+			names[k] = append(textval.AppendJSONString(nil, []byte(v.arrow.(*arrow.StructType).Field(k).Name)), ':')
 			puts[k] = jsonAppender(f)
 		}
 		return func(dst []byte, i int) []byte {
@@ -163,7 +165,7 @@ func jsonValueAppender(v *vector) func(dst []byte, i int) []byte {
 			n := len(dst)
 			dst = put(dst, i)
 			if c := dst[len(dst)-1]; !isDigit(c) {
-				dst = appendJSONString(dst[:n], bytes.Clone(dst[n:]))
+				dst = textval.AppendJSONString(dst[:n], bytes.Clone(dst[n:]))
 			}
 			return dst
 		}

@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/sluice-data/sluice/internal/fail"
+	"github.com/sluice-data/sluice/internal/textval"
 )
 
 // FuzzJSONText holds the walk through JSON text to encoding/json: every member and element is found, as it was written.
@@ -72,7 +73,7 @@ func FuzzJSONText(f *testing.F) {
 				t.Errorf("%s is %q (%t), want %q", s, got, ok, want)
 			}
 			var back string
-			if quoted := appendJSONString(nil, []byte(want)); json.Unmarshal(quoted, &back) != nil || back != want {
+			if quoted := textval.AppendJSONString(nil, []byte(want)); json.Unmarshal(quoted, &back) != nil || back != want {
 				t.Errorf("%q is written as %s", want, quoted)
 			}
 		}

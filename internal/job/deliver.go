@@ -15,7 +15,6 @@ import (
 	"github.com/sluice-data/sluice/internal/spec"
 	"github.com/sluice-data/sluice/pipeline"
 	"github.com/sluice-data/sluice/sinks"
-	"github.com/sluice-data/sluice/transforms"
 )
 
 // A run's targets get its files once these are committed, one after the other. What a target has been given is noted beside the manifest, in
@@ -122,9 +121,7 @@ func (j *job) preflight(ctx context.Context, b *binder, p *plan) error {
 		if err != nil {
 			return fmt.Errorf("preflight of sink.%s: %w", t.target.Name, err)
 		}
-		for _, c := range found {
-			b.demands = append(b.demands, transforms.Demand{Column: c.Column, Of: "sink." + t.target.Name, Because: c.Because, Check: c.Check})
-		}
+		b.demands = append(b.demands, demandsOf(t.target.Name, found)...)
 	}
 	if len(b.demands) == 0 {
 		return nil

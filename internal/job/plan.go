@@ -17,6 +17,7 @@ import (
 	"github.com/sluice-data/sluice/internal/schema"
 	"github.com/sluice-data/sluice/internal/spec"
 	"github.com/sluice-data/sluice/pipeline"
+	"github.com/sluice-data/sluice/sinks"
 	"github.com/sluice-data/sluice/sources"
 	"github.com/sluice-data/sluice/transforms"
 )
@@ -304,8 +305,8 @@ func (b *binder) boundWith(env transforms.Env, in *arrow.Schema, keep []map[stri
 	if err := bindAll(layout.Computed()); err != nil {
 		return nil, err
 	}
-	if len(b.demands) > 0 { // before rows are sorted and gathered by partition, and lose their places in the input
-		bd, err := transforms.BindDemands(b.demands, in)
+	if demands := slices.Concat(b.ofFormat(in), b.demands); len(demands) > 0 { // before rows are sorted and gathered by partition, and lose their places in the input
+		bd, err := transforms.BindDemands(demands, in)
 		if err != nil {
 			return nil, err
 		}
@@ -315,6 +316,30 @@ func (b *binder) boundWith(env transforms.Env, in *arrow.Schema, keep []map[stri
 		return nil, err
 	}
 	return out, nil
+}
+
+// ofFormat is what the format of the files demands of the columns in them.
+func (b *binder) ofFormat(in *arrow.Schema) []transforms.Demand {
+	d, _ := sinks.Lookup(b.pipe.Sink.Format)
+	if d.Constraints == nil {
+		return nil
+	}
+	var out []transforms.Demand
+	for _, f := range in.Fields() {
+		if !slices.Contains(b.pipe.Sink.PartitionBy, f.Name) {
+			out = append(out, demandsOf(d.Name, d.Constraints(f))...)
+		}
+	}
+	return out
+}
+
+// demandsOf are the constraints of the block of sink: with that name.
+func demandsOf(name string, constraints []sinks.Constraint) []transforms.Demand {
+	out := make([]transforms.Demand, len(constraints))
+	for i, c := range constraints {
+		out[i] = transforms.Demand{Column: c.Column, Of: "sink." + name, Because: c.Because, Check: c.Check}
+	}
+	return out
 }
 
 // layout is what the sink asks of its rows.

@@ -7,6 +7,7 @@ import (
 	"github.com/apache/arrow/go/v17/arrow"
 
 	"github.com/sluice-data/sluice/internal/fail"
+	"github.com/sluice-data/sluice/sinks"
 	"github.com/sluice-data/sluice/sinks/files"
 	"github.com/sluice-data/sluice/sinks/files/cells"
 	"github.com/sluice-data/sluice/sinks/files/lines"
@@ -19,12 +20,13 @@ var Format = files.Format{
 	Name: "csv",
 	Doc: "CSV files part-<run id>-<nnnnn>.csv.gz by RFC 4180, with a header. Null is null_value, by default the empty field; an empty text is \"\", and a " +
 		"text that would be taken for null is in quotes, so both come back. Numbers have all their digits, dates and times are as PostgreSQL prints them, " +
-		"lists, structs and json are JSON. Compressed (gzip, zstd or none) in blocks, by all lanes; one file is one stream for every reader. After the " +
+		"lists, structs and json are JSON. A row with a NUL or a text that is no UTF-8, or with NaN or an infinity in a list or struct, is a bad row. Compressed (gzip, zstd or none) in blocks, by all lanes; one file is one stream for every reader. After the " +
 		"commit the rows are counted in what the store gives back.",
-	Example:    "sink:\n  uri: s3://curated/trips_daily/\n  format: csv\n  csv: {delimiter: \";\", null_value: \"NA\", compression: gzip}\n",
-	Extensions: lines.Extensions(".csv"),
-	Options:    readOptions,
-	Open:       open,
+	Example:     "sink:\n  uri: s3://curated/trips_daily/\n  format: csv\n  csv: {delimiter: \";\", null_value: \"NA\", compression: gzip}\n",
+	Extensions:  lines.Extensions(".csv"),
+	Options:     readOptions,
+	Constraints: constraints,
+	Open:        open,
 }
 
 func open(req files.Request) (files.Writer, error) {
@@ -76,6 +78,31 @@ func check(f arrow.Field) error {
 		return fail.Newf(fail.Usage, "a CSV file has no place for bytes that are no text: derive encode(column, 'base64') or encode(column, 'hex')").Of(f.Name, "")
 	}
 	return cells.CheckJSON(f)
+}
+
+// constraints is what values of the field a CSV file cannot hold.
+func constraints(f arrow.Field) []sinks.Constraint {
+	t := f.Type
+	if d, ok := t.(*arrow.DictionaryType); ok {
+		t = d.ValueType
+	}
+	switch {
+	case arrow.IsFloating(t.ID()): // NaN and infinities are words
+		return nil
+	case t.ID() != arrow.STRING && t.ID() != arrow.LARGE_STRING:
+		return cells.InJSON(f)
+	}
+	return []sinks.Constraint{{Column: f.Name, Because: "readers of CSV take UTF-8 without NUL", Check: func(a arrow.Array, refuse func(int, string)) {
+		null, text := cells.Null(a), cells.Texts(a)
+		for i := range a.Len() {
+			if null(i) {
+				continue
+			}
+			if err := checkText(text(i)); err != nil {
+				refuse(i, err.Error())
+			}
+		}
+	}}}
 }
 
 // appender prints the rows of one lane's records.

@@ -1,9 +1,7 @@
 package csv
 
 import (
-	"bytes"
-	"context"
-	"io"
+	"math"
 	"strings"
 	"testing"
 
@@ -12,11 +10,8 @@ import (
 	"github.com/apache/arrow/go/v17/arrow/memory"
 	"go.uber.org/goleak"
 
-	"github.com/sluice-data/sluice/internal/compress"
 	"github.com/sluice-data/sluice/internal/fail"
-	"github.com/sluice-data/sluice/internal/schema"
 	"github.com/sluice-data/sluice/internal/spec"
-	"github.com/sluice-data/sluice/pipeline"
 	"github.com/sluice-data/sluice/sinks"
 	"github.com/sluice-data/sluice/sinks/files"
 	"github.com/sluice-data/sluice/sinks/files/filestest"
@@ -29,69 +24,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // read is what our own source makes of a file.
 func read(o Options, codec string) func(t *testing.T, data []byte, s *arrow.Schema) []arrow.Record {
-	return func(t *testing.T, data []byte, s *arrow.Schema) []arrow.Record {
-		t.Helper()
-		f, _ := sources.Lookup("csv")
-		header := !o.NoHeader
-		delimiter := string(o.withDefaults().Delimiter)
-		req := sources.Request{Options: sources.Options{Delimiter: delimiter, Header: &header, NullValues: []string{o.NullValue}},
-			Schema: sources.SchemaSpec{Mode: sources.Strict}, ChunkBytes: 1 << 20, ChunkRows: 1 << 20, MaxRecord: 1 << 20, Lanes: 1,
-			Inputs: []sources.Input{{URI: "x", Stream: func(context.Context) (io.ReadCloser, error) {
-				if codec == "none" {
-					return io.NopCloser(bytes.NewReader(data)), nil
-				}
-				return compress.NewReader(codec, bytes.NewReader(data), compress.Options{})
-			}}}}
-		for _, f := range s.Fields() {
-			req.Schema.Columns = append(req.Schema.Columns, sources.Column{Field: f})
-		}
-		return decode(t, f, req)
-	}
-}
-
-func decode(t *testing.T, f sources.Format, req sources.Request) (out []arrow.Record) {
-	t.Helper()
-	src, err := f.Open(t.Context(), req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer src.Close()
-	dec, err := src.NewDecoder(memory.DefaultAllocator)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer dec.Close()
-	for {
-		c, err := src.Next(t.Context())
-		if err == io.EOF {
-			return out
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		var rej pipeline.Rejects
-		if err := dec.Decode(t.Context(), c, &rej, func(b pipeline.Batch) error {
-			b.Rec.Retain()
-			out = append(out, b.Rec)
-			return nil
-		}); err != nil {
-			t.Fatal(err)
-		}
-		c.Release()
-		for _, r := range rej.Rows() {
-			t.Fatalf("rejected: %+v", r)
-		}
-	}
-}
-
-func field(t *testing.T, name, typ string) arrow.Field {
-	t.Helper()
-	f, err := schema.ParseField(name, typ)
-	if err != nil {
-		t.Fatal(err)
-	}
-	f.Nullable = true
-	return f
+	header := !o.NoHeader
+	return filestest.ReadBy("csv", codec, sources.Options{Delimiter: string(o.withDefaults().Delimiter), Header: &header, NullValues: []string{o.NullValue}})
 }
 
 // rows have the edges of every type; in each column there is a null.
@@ -104,13 +38,8 @@ const rows = `[
 ]`
 
 func everyType(t *testing.T) *arrow.Schema {
-	id := arrow.Field{Name: "id", Type: arrow.PrimitiveTypes.Int64}
-	fields := []arrow.Field{id}
-	for _, f := range [][2]string{{"zone", "string"}, {"s", "string"}, {"b", "bool"}, {"i8", "int8"}, {"u64", "uint64"}, {"f32", "float32"}, {"f64", "float64"},
-		{"d", "decimal(18,2)"}, {"day", "date"}, {"t", "time"}, {"ts", "timestamp"}, {"tz", "timestamptz"}, {"j", "json"}} {
-		fields = append(fields, field(t, f[0], f[1]))
-	}
-	return arrow.NewSchema(fields, nil)
+	return filestest.Schema(t, "zone", "string", "s", "string", "b", "bool", "i8", "int8", "u64", "uint64", "f32", "float32", "f64", "float64", "d", "decimal(18,2)",
+		"day", "date", "t", "time", "ts", "timestamp", "tz", "timestamptz", "j", "json")
 }
 
 func TestConformance(t *testing.T) {
@@ -130,7 +59,7 @@ func TestConformance(t *testing.T) {
 
 // What is in the file, byte for byte.
 func TestText(t *testing.T) {
-	s := arrow.NewSchema([]arrow.Field{field(t, "a,b", "string"), field(t, "n", "int64"), field(t, "l", "list<int64>")}, nil)
+	s := arrow.NewSchema(filestest.Schema(t, "a,b", "string", "n", "int64", "l", "list<int64>").Fields()[1:], nil)
 	rec, _, err := array.RecordFromJSON(memory.DefaultAllocator, s, strings.NewReader(`[
 		{"a,b": "x", "n": 1, "l": [1, null]}, {"a,b": null, "n": null, "l": null}, {"a,b": "", "n": -5, "l": []}, {"a,b": "say \"hi\"", "n": 0, "l": [2]},
 		{"a,b": "two\nlines", "n": 0, "l": [2]}, {"a,b": " x", "n": 0, "l": [2]}, {"a,b": "#x", "n": 0, "l": [2]}]`))
@@ -166,7 +95,28 @@ func TestRefused(t *testing.T) {
 		if fail.KindOf(err) != fail.Data || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v", text, err)
 		}
+		if got := filestest.Refusals(Format, s.Field(0), rec.Column(0)); len(got) != 1 || !strings.HasPrefix("column \"s\": "+got[0][3:], want) {
+			t.Errorf("%q: %q", text, got)
+		}
 		rec.Release()
+	}
+	// NaN is a word in a cell, and nothing in JSON.
+	s := filestest.Schema(t, "f", "float64", "l", "list<float64>")
+	b := array.NewRecordBuilder(memory.DefaultAllocator, arrow.NewSchema(s.Fields()[1:], nil))
+	defer b.Release()
+	l := b.Field(1).(*array.ListBuilder)
+	for _, v := range []float64{1, math.NaN()} {
+		b.Field(0).(*array.Float64Builder).Append(v)
+		l.Append(true)
+		l.ValueBuilder().(*array.Float64Builder).Append(v)
+	}
+	rec := b.NewRecord()
+	defer rec.Release()
+	if got := filestest.Refusals(Format, s.Field(1), rec.Column(0)); got != nil {
+		t.Error(got)
+	}
+	if got := filestest.Refusals(Format, s.Field(2), rec.Column(1)); len(got) != 1 || !strings.HasPrefix(got[0], "1: JSON has no such number") {
+		t.Error(got)
 	}
 }
 

@@ -32,9 +32,20 @@ func newQuoting(o Options) *quoting {
 }
 
 var (
-	errNUL  = errors.New("the text has a NUL byte, which no reader of CSV takes: replace it")
+	errNUL  = errors.New("the text has a NUL byte: replace it")
 	errUTF8 = errors.New("the text is no UTF-8")
 )
+
+// checkText says why no field can be s.
+func checkText(s []byte) error {
+	switch {
+	case bytes.IndexByte(s, 0) >= 0:
+		return errNUL
+	case !utf8.Valid(s):
+		return errUTF8
+	}
+	return nil
+}
 
 // append appends s as a field. It is in quotes where it would be taken for null, for a comment or for anything but itself: spaces at its
 // ends, which some readers trim, too.

@@ -24,6 +24,8 @@ type Format struct {
 	Extensions []string
 	// Options reads the block of that name, nil if there is none. Errors are of kind Usage, at their place in the pipeline file.
 	Options func(n *spec.Node) (sinks.Options, error)
+	// Constraints is what a file demands of the values of a column: its encoders may rely on it. nil: it holds all values of the types that Open takes.
+	Constraints func(f arrow.Field) []sinks.Constraint
 	// Open checks the schema and the options. Errors are of kind Usage. Nothing is written yet.
 	Open func(req Request) (Writer, error)
 }
@@ -91,7 +93,7 @@ type Reader interface {
 // Register adds the format as a destination.
 func Register(f Format) {
 	sinks.Register(sinks.Destination{
-		Name: f.Name, Doc: f.Doc, Example: f.Example, Options: f.Options,
+		Name: f.Name, Doc: f.Doc, Example: f.Example, Options: f.Options, Constraints: f.Constraints,
 		Open: func(_ context.Context, req sinks.Request) (sinks.Sink, error) {
 			s, err := New(f, req)
 			if err != nil {

@@ -18,13 +18,14 @@ func init() { files.Register(Format) }
 var Format = files.Format{
 	Name: "jsonl",
 	Doc: "JSON Lines files part-<run id>-<nnnnn>.jsonl.gz: an object for each row, UTF-8, in the order of the columns, null as null. Numbers have all " +
-		"their digits, dates and times are strings, binary values base64, lists and structs arrays and objects, json stands as it is. NaN and infinities " +
-		"are errors. Compressed (gzip, zstd or none) in blocks, by all lanes; one file is one stream for every reader. After the commit the rows are " +
+		"their digits, dates and times are strings, binary values base64, lists and structs arrays and objects, json stands as it is (its null cannot be told from " +
+		"no value). A row with NaN, an infinity or a text that is no UTF-8 is a bad row. Compressed (gzip, zstd or none) in blocks, by all lanes; one file is one stream for every reader. After the commit the rows are " +
 		"counted in what the store gives back.",
-	Example:    "sink:\n  uri: s3://curated/events/\n  format: jsonl\n  jsonl: {compression: zstd}\n",
-	Extensions: lines.Extensions(".jsonl"),
-	Options:    readOptions,
-	Open:       open,
+	Example:     "sink:\n  uri: s3://curated/events/\n  format: jsonl\n  jsonl: {compression: zstd}\n",
+	Extensions:  lines.Extensions(".jsonl"),
+	Options:     readOptions,
+	Constraints: cells.InJSON,
+	Open:        open,
 }
 
 // Options is the jsonl: block of a sink.

@@ -1,22 +1,21 @@
 package jsonl
 
 import (
-	"bytes"
-	"context"
-	"io"
+	"errors"
+	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/array"
+	"github.com/apache/arrow/go/v17/arrow/float16"
 	"github.com/apache/arrow/go/v17/arrow/memory"
 	"go.uber.org/goleak"
 
-	"github.com/sluice-data/sluice/internal/compress"
 	"github.com/sluice-data/sluice/internal/fail"
 	"github.com/sluice-data/sluice/internal/schema"
-	"github.com/sluice-data/sluice/pipeline"
 	"github.com/sluice-data/sluice/sinks"
 	"github.com/sluice-data/sluice/sinks/files"
 	"github.com/sluice-data/sluice/sinks/files/filestest"
@@ -27,55 +26,6 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// read is what our own source makes of a file.
-func read(codec string) func(t *testing.T, data []byte, s *arrow.Schema) []arrow.Record {
-	return func(t *testing.T, data []byte, s *arrow.Schema) (out []arrow.Record) {
-		t.Helper()
-		f, _ := sources.Lookup("jsonl")
-		req := sources.Request{Schema: sources.SchemaSpec{Mode: sources.Strict}, ChunkBytes: 1 << 20, ChunkRows: 1 << 20, MaxRecord: 1 << 20, Lanes: 1,
-			Inputs: []sources.Input{{URI: "x", Stream: func(context.Context) (io.ReadCloser, error) {
-				if codec == "none" {
-					return io.NopCloser(bytes.NewReader(data)), nil
-				}
-				return compress.NewReader(codec, bytes.NewReader(data), compress.Options{})
-			}}}}
-		for _, f := range s.Fields() {
-			req.Schema.Columns = append(req.Schema.Columns, sources.Column{Field: f})
-		}
-		src, err := f.Open(t.Context(), req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer src.Close()
-		dec, err := src.NewDecoder(memory.DefaultAllocator)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer dec.Close()
-		for {
-			c, err := src.Next(t.Context())
-			if err == io.EOF {
-				return out
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-			var rej pipeline.Rejects
-			if err := dec.Decode(t.Context(), c, &rej, func(b pipeline.Batch) error {
-				b.Rec.Retain()
-				out = append(out, b.Rec)
-				return nil
-			}); err != nil {
-				t.Fatal(err)
-			}
-			c.Release()
-			for _, r := range rej.Rows() {
-				t.Fatalf("rejected: %+v", r)
-			}
-		}
-	}
-}
-
 const rows = `[
 {"id": 1, "zone": "a", "s": "", "b": true, "i8": -128, "u64": 18446744073709551615, "f32": 1.5, "f64": 0.1, "d": "-0.01", "day": "0001-01-01", "t": "23:59:59.999999", "ts": "1969-12-31 23:59:59.999999", "tz": "2024-02-29 12:00:00", "bin": "/w==", "j": "{\"a\": [1, \"x\"]}", "l": [1, null], "st": {"x": 1, "y": ["a", null]}},
 {"id": 2, "zone": "b\"c\\", "s": "line\r\nend\u0001\t", "b": false, "i8": 127, "u64": 0, "f32": -3.4028235e38, "f64": 1.7976931348623157e308, "d": "9999999999999999.99", "day": "9999-12-31", "t": "00:00:00", "ts": "9999-12-31 23:59:59", "tz": "1970-01-01 00:00:00", "bin": "", "j": "[]", "l": [], "st": {"x": null, "y": []}},
@@ -84,25 +34,14 @@ const rows = `[
 ]`
 
 func everyType(t *testing.T) *arrow.Schema {
-	t.Helper()
-	fields := []arrow.Field{{Name: "id", Type: arrow.PrimitiveTypes.Int64}}
-	for _, f := range [][2]string{{"zone", "string"}, {"s", "string"}, {"b", "bool"}, {"i8", "int8"}, {"u64", "uint64"}, {"f32", "float32"}, {"f64", "float64"},
-		{"d", "decimal(18,2)"}, {"day", "date"}, {"t", "time"}, {"ts", "timestamp"}, {"tz", "timestamptz"}, {"bin", "binary"}, {"j", "json"}, {"l", "list<int64>"},
-		{"st", "struct<x: int32, y: list<string>>"}} {
-		g, err := schema.ParseField(f[0], f[1])
-		if err != nil {
-			t.Fatal(err)
-		}
-		g.Nullable = true
-		fields = append(fields, g)
-	}
-	return arrow.NewSchema(fields, nil)
+	return filestest.Schema(t, "zone", "string", "s", "string", "b", "bool", "i8", "int8", "u64", "uint64", "f32", "float32", "f64", "float64", "d", "decimal(18,2)",
+		"day", "date", "t", "time", "ts", "timestamp", "tz", "timestamptz", "bin", "binary", "j", "json", "l", "list<int64>", "st", "struct<x: int32, y: list<string>>")
 }
 
 func TestConformance(t *testing.T) {
 	for name, extension := range map[string]string{"gzip": ".jsonl.gz", "zstd": ".jsonl.zst", "none": ".jsonl"} {
 		t.Run(name, func(t *testing.T) {
-			filestest.Run(t, filestest.Subject{Format: Format, Options: Options{lines.Compression{Name: name}}, Extension: extension, Schema: everyType(t), Rows: rows, Read: read(name)})
+			filestest.Run(t, filestest.Subject{Format: Format, Options: Options{lines.Compression{Name: name}}, Extension: extension, Schema: everyType(t), Rows: rows, Read: filestest.ReadBy("jsonl", name, sources.Options{})})
 		})
 	}
 }
@@ -135,14 +74,91 @@ func TestRefused(t *testing.T) {
 	if fail.KindOf(err) != fail.Usage || !strings.Contains(err.Error(), `column "x": values of type duration[s] have no JSON`) {
 		t.Error(err)
 	}
-	s := arrow.NewSchema([]arrow.Field{{Name: "x", Type: arrow.PrimitiveTypes.Float64}}, nil)
-	for _, v := range []float64{math.NaN(), math.Inf(1), math.Inf(-1)} {
-		b := array.NewFloat64Builder(memory.DefaultAllocator)
-		b.Append(v)
-		rec := array.NewRecord(s, []arrow.Array{b.NewArray()}, 1)
-		if _, err := newAppender(s).Append(nil, rec); fail.KindOf(err) != fail.Data || !strings.Contains(err.Error(), `column "x": JSON has no such number`) {
-			t.Error(err)
-		}
-		rec.Release()
+}
+
+// The rows that the constraints refuse are those that the appender stumbles over, wherever in the value NaN, an infinity or a text that is no UTF-8 is; a null hides
+// what is below it.
+func TestConstraints(t *testing.T) {
+	nan, bad := math.NaN(), "a\xff"
+	mem := memory.NewCheckedAllocator(memory.DefaultAllocator)
+	defer mem.AssertSize(t, 0)
+	f64 := arrow.PrimitiveTypes.Float64
+	for name, c := range map[string]struct {
+		typ  arrow.DataType
+		add  func(b array.Builder, dirty bool)
+		want string
+	}{
+		"float64": {f64, func(b array.Builder, dirty bool) { b.(*array.Float64Builder).Append(pick(dirty, nan, 1)) }, "JSON has no such number"},
+		"float32": {arrow.PrimitiveTypes.Float32, func(b array.Builder, dirty bool) {
+			b.(*array.Float32Builder).Append(float32(pick(dirty, math.Inf(-1), 1)))
+		}, "JSON has no such number"},
+		"float16": {arrow.FixedWidthTypes.Float16, func(b array.Builder, dirty bool) {
+			b.(*array.Float16Builder).Append(float16.New(float32(pick(dirty, math.Inf(1), 1))))
+		}, "JSON has no such number"},
+		"string":       {arrow.BinaryTypes.String, func(b array.Builder, dirty bool) { b.(*array.StringBuilder).Append(pick(dirty, bad, "\x00é")) }, "the text is no UTF-8"},
+		"large_string": {arrow.BinaryTypes.LargeString, func(b array.Builder, dirty bool) { b.(*array.LargeStringBuilder).Append(pick(dirty, bad, "é")) }, "the text is no UTF-8"},
+		"list": {arrow.ListOf(f64), func(b array.Builder, dirty bool) {
+			l := b.(*array.ListBuilder)
+			l.Append(true)
+			l.ValueBuilder().(*array.Float64Builder).AppendValues([]float64{1, pick(dirty, nan, 2)}, nil)
+		}, "JSON has no such number"},
+		"struct": {arrow.StructOf(arrow.Field{Name: "x", Type: arrow.BinaryTypes.String, Nullable: true}), func(b array.Builder, dirty bool) {
+			b.(*array.StructBuilder).Append(true)
+			b.(*array.StructBuilder).FieldBuilder(0).(*array.StringBuilder).Append(pick(dirty, bad, "x"))
+		}, "the text is no UTF-8"},
+		"map": {arrow.MapOf(arrow.BinaryTypes.String, f64), func(b array.Builder, dirty bool) {
+			m := b.(*array.MapBuilder)
+			m.Append(true)
+			m.KeyBuilder().(*array.StringBuilder).Append("k")
+			m.ItemBuilder().(*array.Float64Builder).Append(pick(dirty, nan, 1))
+		}, "JSON has no such number"},
+		"dictionary": {&arrow.DictionaryType{IndexType: arrow.PrimitiveTypes.Int8, ValueType: arrow.BinaryTypes.String}, func(b array.Builder, dirty bool) {
+			if err := b.(*array.BinaryDictionaryBuilder).AppendString(pick(dirty, bad, "x")); err != nil {
+				t.Error(err)
+			}
+		}, "the text is no UTF-8"},
+		"int64": {arrow.PrimitiveTypes.Int64, func(b array.Builder, _ bool) { b.(*array.Int64Builder).Append(1) }, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := arrow.Field{Name: "x", Type: c.typ, Nullable: true}
+			s := arrow.NewSchema([]arrow.Field{f}, nil)
+			b := array.NewBuilder(mem, c.typ)
+			defer b.Release()
+			for _, dirty := range []bool{true, false, true} {
+				b.AppendNull()
+				c.add(b, dirty)
+			}
+			all := b.NewArray()
+			defer all.Release()
+			a := array.NewSlice(all, 1, 6) // dirty, null, clean, null, dirty
+			defer a.Release()
+			var want []string
+			for i := range a.Len() {
+				one := array.NewSlice(a, int64(i), int64(i+1))
+				rec := array.NewRecord(s, []arrow.Array{one}, 1)
+				_, err := newAppender(s).Append(nil, rec)
+				if err != nil {
+					want = append(want, fmt.Sprintf("%d: %s", i, errors.Unwrap(err)))
+				}
+				if err != nil && (fail.KindOf(err) != fail.Data || !strings.Contains(err.Error(), c.want)) {
+					t.Error(err)
+				}
+				rec.Release()
+				one.Release()
+			}
+			if n := len(want); n != 2 && c.want != "" {
+				t.Errorf("%d rows have no JSON: %q", n, want)
+			}
+			if got := filestest.Refusals(Format, f, a); !slices.Equal(got, want) {
+				t.Errorf("refused %q, want %q", got, want)
+			}
+		})
 	}
+}
+
+func pick[T any](dirty bool, a, b T) T {
+	if dirty {
+		return a
+	}
+	return b
 }

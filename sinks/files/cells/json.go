@@ -11,6 +11,7 @@ import (
 
 	"github.com/sluice-data/sluice/internal/fail"
 	"github.com/sluice-data/sluice/internal/schema"
+	"github.com/sluice-data/sluice/internal/textval"
 )
 
 // JSON prints value i as JSON, null too.
@@ -73,7 +74,7 @@ func values(f arrow.Field, a arrow.Array) JSON {
 			if !utf8.Valid(s) {
 				return dst, fail.Newf(fail.Data, "the text is no UTF-8, which JSON has to be").Of(f.Name, string(s))
 			}
-			return AppendString(dst, s), nil
+			return textval.AppendJSONString(dst, s), nil
 		}
 	case *array.Binary, *array.LargeBinary, *array.FixedSizeBinary:
 		of := Texts(a)
@@ -156,7 +157,7 @@ func Key(name string, first bool) []byte {
 	if !first {
 		b = append(b, ',')
 	}
-	return append(AppendString(b, []byte(name)), ':')
+	return append(textval.AppendJSONString(b, []byte(name)), ':')
 }
 
 // appendOneLine appends JSON with its line ends, which stand between tokens only, as spaces.
@@ -169,31 +170,4 @@ func appendOneLine(dst, s []byte) []byte {
 		}
 	}
 	return dst
-}
-
-// AppendString appends s, which is UTF-8, as a JSON string.
-func AppendString(dst, s []byte) []byte {
-	const hex = "0123456789abcdef"
-	dst = append(dst, '"')
-	from := 0
-	for i, c := range s {
-		if c >= ' ' && c != '"' && c != '\\' {
-			continue
-		}
-		dst = append(dst, s[from:i]...)
-		switch c {
-		case '"', '\\':
-			dst = append(dst, '\\', c)
-		case '\n':
-			dst = append(dst, '\\', 'n')
-		case '\r':
-			dst = append(dst, '\\', 'r')
-		case '\t':
-			dst = append(dst, '\\', 't')
-		default:
-			dst = append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
-		}
-		from = i + 1
-	}
-	return append(append(dst, s[from:]...), '"')
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"testing"
@@ -14,12 +15,15 @@ import (
 	"github.com/apache/arrow/go/v17/arrow/array"
 	"github.com/apache/arrow/go/v17/arrow/memory"
 
+	"github.com/sluice-data/sluice/internal/compress"
 	"github.com/sluice-data/sluice/internal/fail"
 	"github.com/sluice-data/sluice/internal/objstore"
 	"github.com/sluice-data/sluice/internal/objstore/storetest"
+	"github.com/sluice-data/sluice/internal/schema"
 	"github.com/sluice-data/sluice/pipeline"
 	"github.com/sluice-data/sluice/sinks"
 	"github.com/sluice-data/sluice/sinks/files"
+	"github.com/sluice-data/sluice/sources"
 )
 
 // Subject is a format under test.
@@ -32,6 +36,84 @@ type Subject struct {
 	Rows   string // JSON: a list of objects
 	// Read reads a file as rows of that schema, one after the other. The caller releases them.
 	Read func(t *testing.T, data []byte, s *arrow.Schema) []arrow.Record
+}
+
+// ReadBy is a Subject's Read by our own source of that name, which reads req's options; the files are compressed by codec or "none".
+func ReadBy(source, codec string, options sources.Options) func(t *testing.T, data []byte, s *arrow.Schema) []arrow.Record {
+	return func(t *testing.T, data []byte, s *arrow.Schema) (out []arrow.Record) {
+		t.Helper()
+		f, ok := sources.Lookup(source)
+		if !ok {
+			t.Fatalf("no source %s", source)
+		}
+		req := sources.Request{Options: options, Schema: sources.SchemaSpec{Mode: sources.Strict}, ChunkBytes: 1 << 20, ChunkRows: 1 << 20, MaxRecord: 1 << 20, Lanes: 1,
+			Inputs: []sources.Input{{URI: "x", Stream: func(context.Context) (io.ReadCloser, error) {
+				if codec == "none" {
+					return io.NopCloser(bytes.NewReader(data)), nil
+				}
+				return compress.NewReader(codec, bytes.NewReader(data), compress.Options{})
+			}}}}
+		for _, f := range s.Fields() {
+			req.Schema.Columns = append(req.Schema.Columns, sources.Column{Field: f})
+		}
+		src, err := f.Open(t.Context(), req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer src.Close()
+		dec, err := src.NewDecoder(memory.DefaultAllocator)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer dec.Close()
+		for {
+			c, err := src.Next(t.Context())
+			if err == io.EOF {
+				return out
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			var rej pipeline.Rejects
+			if err := dec.Decode(t.Context(), c, &rej, func(b pipeline.Batch) error {
+				b.Rec.Retain()
+				out = append(out, b.Rec)
+				return nil
+			}); err != nil {
+				t.Fatal(err)
+			}
+			c.Release()
+			for _, r := range rej.Rows() {
+				t.Fatalf("rejected: %+v", r)
+			}
+		}
+	}
+}
+
+// Schema is "id", an int64 without nulls, then the columns given as name and type in turns, each with nulls.
+func Schema(t *testing.T, columns ...string) *arrow.Schema {
+	t.Helper()
+	fields := []arrow.Field{{Name: "id", Type: arrow.PrimitiveTypes.Int64}}
+	for i := 0; i < len(columns); i += 2 {
+		f, err := schema.ParseField(columns[i], columns[i+1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.Nullable = true
+		fields = append(fields, f)
+	}
+	return arrow.NewSchema(fields, nil)
+}
+
+// Refusals are the rows of a that the format's constraints on field f refuse, with why: "1: a reason".
+func Refusals(f files.Format, field arrow.Field, a arrow.Array) (out []string) {
+	if f.Constraints == nil {
+		return nil
+	}
+	for _, c := range f.Constraints(field) {
+		c.Check(a, func(row int, reason string) { out = append(out, fmt.Sprintf("%d: %s", row, reason)) })
+	}
+	return out
 }
 
 const runID = "0123456789abcdef"
