@@ -15,8 +15,8 @@ import (
 func init() {
 	Register(Def{
 		Name: "lookup",
-		Doc: "Joins each row with a reference table, which is read into memory before the first row: a file of any format (uri, with format, compression, csv and schema as for the input), or a " +
-			"table named in the lookups: block (table). on maps columns or SQL expressions of the rows to columns of the table, or lists columns that both have; null equals nothing. " +
+		Doc: "Joins each row with a reference table, which is read into memory before the first row: files of any format (uri, with format, compression, csv and schema as for the input), " +
+			"what a query of PostgreSQL gives (uri: postgres://… or dsn_env, with query, password_env and password_file), or a table named in the lookups: block (table). on maps columns or SQL expressions of the rows to columns of the table, or lists columns that both have; null equals nothing. " +
 			"add lists columns of the table to add, or maps new names to them. A row without a match fails the run, unless missing says null (the columns added are null), drop or " +
 			"quarantine. join: left is missing: \"null\", join: inner is missing: drop; semi keeps the rows that have a match and anti those that have none, and neither adds columns. Two rows of the " +
 			"table with one key are an error, unless duplicates says first (in the order of the table) or all: then a row is given once for each match. " +

@@ -106,7 +106,7 @@ func (j *job) checkSink(ctx context.Context, p *plan, in intakes) error {
 	if err := c.Abort(ctx); err != nil || j.dir == (objstore.Ref{}) {
 		return err
 	}
-	if j.runID = "RUN_ID"; len(j.infos) > 0 {
+	if j.runID = "RUN_ID"; len(j.infos) > 0 && j.refs.pinned() {
 		j.nameRun()
 	}
 	return j.openTargets(columnsOf(p.out, j.pipe.Sink.PartitionBy))

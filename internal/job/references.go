@@ -9,10 +9,7 @@ import (
 	"github.com/apache/arrow/go/v17/arrow"
 
 	"github.com/sluice-data/sluice/internal/fail"
-	"github.com/sluice-data/sluice/internal/objstore"
 	"github.com/sluice-data/sluice/internal/spec"
-	"github.com/sluice-data/sluice/pipeline"
-	"github.com/sluice-data/sluice/sources"
 	"github.com/sluice-data/sluice/transforms"
 )
 
@@ -27,17 +24,36 @@ type references struct {
 // reference is one of them. It is the transforms.Relation of every step that joins with it.
 type reference struct {
 	spec   spec.Reference
-	infos  []objstore.Info
-	format sources.Format
+	origin origin
+	found  bool
 	schema *arrow.Schema // once it was described
 	used   map[string]bool
 	table  *table // once it was read
 }
 
+// origin is where the rows of a reference come from.
+type origin interface {
+	// find makes sure that they are there, before anything of them is read.
+	find(ctx context.Context) error
+	// describe gives their columns. With fullScan types that are inferred hold for every value.
+	describe(ctx context.Context, fullScan bool) (*arrow.Schema, error)
+	// read reads the rows, and of their columns at least those that r uses, into limit bytes at most.
+	read(ctx context.Context, r *reference, limit int64) (*table, error)
+	// versions are what was read, for the manifest and the run's id. t is nil while nothing was.
+	versions(t *table) []LookupRef
+	// late says that the version is known when the rows are read, and not before.
+	late() bool
+}
+
+// tooLarge is what is said of a table that does not fit its share of memory.
+func tooLarge(limit int64) error {
+	return fail.Newf(fail.Usage, "it takes more than the %d bytes that there are for it in memory: raise --memory-limit, name fewer columns, or leave out rows that are not needed", limit)
+}
+
 // tableOf is the table that the arguments of a step name: by table:, one of those of the lookups: block, or by uri: and what goes with it.
 func tableOf(args *spec.Node, tables []spec.Reference) (spec.Reference, error) {
 	name, uri := args.Get("table"), args.Get("uri")
-	if name == nil && uri == nil {
+	if name == nil && uri == nil && args.Get("dsn_env") == nil {
 		return spec.Reference{}, args.Errorf("name the table: uri: s3://bucket/key, or table: and its name in lookups:")
 	}
 	if name == nil {
@@ -78,6 +94,9 @@ func (j *job) refer(args *spec.Node) (*reference, error) {
 	r := j.refs.by[string(id)]
 	if r == nil {
 		r = &reference{spec: ref, used: map[string]bool{}}
+		if r.origin, err = j.originOf(r); err != nil {
+			return nil, err
+		}
 		if j.refs.by == nil {
 			j.refs.by = map[string]*reference{}
 		}
@@ -98,7 +117,15 @@ func (j *job) relation(args *spec.Node) (transforms.Relation, error) {
 	return r, nil
 }
 
-// findReferences finds the objects of every table that a step joins with.
+// originOf is where the rows of r come from.
+func (j *job) originOf(r *reference) (origin, error) {
+	if r.spec.Query != nil {
+		return newQueried(j, r)
+	}
+	return &objects{job: j, spec: &r.spec}, nil
+}
+
+// findReferences finds every table that a step joins with.
 func (j *job) findReferences(ctx context.Context) error {
 	for _, s := range ownSteps(j.pipe.Steps) {
 		def, ok := transforms.Lookup(s.Name)
@@ -113,15 +140,39 @@ func (j *job) findReferences(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			if r.infos != nil {
+			if r.found {
 				continue
 			}
-			if r.infos, err = expand(ctx, j.store, []string{r.spec.URI}, &head{}); err != nil {
+			if err := r.origin.find(ctx); err != nil {
 				return fmt.Errorf("reference table %s: %w", r.Name(), err)
 			}
+			r.found = true
 		}
 	}
 	return nil
+}
+
+// pinReferences reads the tables whose rows are their version, and names the run anew.
+func (j *job) pinReferences(ctx context.Context) error {
+	late := false
+	for _, r := range j.refs.all {
+		if !r.origin.late() {
+			continue
+		}
+		late = true
+		if err := j.readReference(ctx, r, j.sizes.foldBytes); err != nil {
+			return err
+		}
+	}
+	if late {
+		j.nameRun()
+	}
+	return nil
+}
+
+// pinned says that the versions of all tables are known.
+func (r *references) pinned() bool {
+	return !slices.ContainsFunc(r.all, func(ref *reference) bool { return ref.origin.late() && ref.table == nil })
 }
 
 // describeReferences settles their columns. With fullScan types that are inferred hold for every value; else the head decides, which will do
@@ -131,30 +182,24 @@ func (j *job) describeReferences(ctx context.Context, fullScan bool) error {
 		if r.schema != nil {
 			continue
 		}
-		in := j.intakeOf(r.infos, r.spec.Compression, &pipeline.Progress{})
-		err := func() (err error) {
-			defer in.close()
-			if r.format, err = in.format(ctx, r.spec.Format); err != nil {
-				return err
-			}
-			src, err := r.format.Open(ctx, r.request(in, j.sizes, nil, fullScan))
-			if err != nil {
-				return err
-			}
-			r.schema = src.Schema()
-			return src.Close()
-		}()
-		if err != nil {
+		var err error
+		if r.schema, err = r.origin.describe(ctx, fullScan); err != nil {
 			return fmt.Errorf("reference table %s: %w", r.Name(), err)
 		}
 	}
 	return nil
 }
 
-func (r *reference) request(in *intake, s sizes, need map[string]bool, fullScan bool) sources.Request {
-	req := requestOf(in, &r.spec.Source, &r.spec.Schema, r.format, s)
-	req.Need, req.FullScan = need, fullScan
-	return req
+// readReference reads a table, where all of them together may take limit bytes.
+func (j *job) readReference(ctx context.Context, r *reference, limit int64) error {
+	t, err := r.origin.read(ctx, r, limit-j.refs.held)
+	if err != nil {
+		return fmt.Errorf("reference table %s: %w", r.Name(), err)
+	}
+	r.table = t
+	j.refs.held += t.held
+	j.opt.Log.Info("reference table read", "table", r.Name(), "rows", t.rows, "bytes", t.held)
+	return nil
 }
 
 // loadReferences reads the tables and lets the steps of p index them. What they hold is not there for the folds, which are bound anew.
@@ -169,13 +214,11 @@ func (j *job) loadReferences(ctx context.Context, b *binder, p *plan) error {
 	}
 	for _, r := range j.refs.all {
 		if r.table == nil {
-			t, err := r.read(ctx, j, limit-j.refs.held)
-			if err != nil {
-				return fmt.Errorf("reference table %s: %w", r.Name(), err)
+			if err := j.readReference(ctx, r, limit); err != nil {
+				return err
 			}
-			r.table = t
-			j.refs.held += t.held
-			j.opt.Log.Info("reference table read", "table", r.Name(), "rows", t.rows, "bytes", t.held)
+		} else if j.refs.held > limit { // it was read before it was known that there are folds
+			return fmt.Errorf("reference table %s: %w", r.Name(), tooLarge(limit))
 		}
 	}
 	if folds {
@@ -210,7 +253,7 @@ func (r *references) close() {
 	}
 }
 
-// LookupRef is an object of a reference table, in the version that was read.
+// LookupRef is an object of a reference table, in the version that was read. What a query gave has the hash of its rows for an ETag.
 type LookupRef struct {
 	Table string `json:"table,omitempty"` // its name in lookups:
 	InputRef
@@ -221,11 +264,8 @@ type LookupRef struct {
 func (r *references) lookups() []LookupRef {
 	var out []LookupRef
 	for _, ref := range r.all {
-		for _, in := range inputRefs(ref.infos) {
-			l := LookupRef{Table: ref.spec.Name, InputRef: in}
-			if ref.table != nil {
-				l.Rows = ref.table.of[in.URI]
-			}
+		for _, l := range ref.origin.versions(ref.table) {
+			l.Table = ref.spec.Name
 			out = append(out, l)
 		}
 	}
@@ -234,8 +274,11 @@ func (r *references) lookups() []LookupRef {
 
 // Name is the table's name in lookups:, else its URI.
 func (r *reference) Name() string {
-	if r.spec.Name != "" {
+	switch {
+	case r.spec.Name != "":
 		return r.spec.Name
+	case r.spec.DSNEnv != "":
+		return "in the database of " + r.spec.DSNEnv
 	}
 	return r.spec.URI
 }

@@ -96,6 +96,9 @@ func (j *job) run(ctx context.Context) (*Receipt, error) {
 	if err := j.settleSink(); err != nil {
 		return nil, err
 	}
+	if err := j.pinReferences(ctx); err != nil {
+		return nil, err
+	}
 	ref := manifestRef(j.dir, j.runID)
 	if !j.opt.Force {
 		m, err := j.settled(ctx)

@@ -2,12 +2,10 @@ package job
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"math"
 	"sync"
-	"sync/atomic"
 
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/array"
@@ -66,53 +64,23 @@ type tablePart struct {
 	input string
 }
 
-// read reads the columns that are used, on all lanes, into limit bytes at most.
-func (r *reference) read(ctx context.Context, j *job, limit int64) (t *table, err error) {
-	mem := memory.DefaultAllocator
-	if j.opt.test.mem != nil {
-		mem = j.opt.test.mem
-	}
-	in := j.intakeOf(r.infos, r.spec.Compression, &pipeline.Progress{})
-	defer in.close()
-	src, err := r.format.Open(ctx, r.request(in, j.sizes, r.used, true))
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, src.Close()) }()
-	if err := r.unchanged(src.Schema()); err != nil {
-		return nil, err
-	}
-	var held atomic.Int64
-	parts, err := readParts(ctx, src, mem, j.sizes.lanes, func(rec arrow.Record) error {
-		if held.Add(pipeline.RecordBytes(rec)+indexBytes*rec.NumRows()) > limit {
-			return fail.Newf(fail.Usage, "it takes more than the %d bytes that there are for it in memory: raise --memory-limit, name fewer columns, or leave out rows that are not needed", limit)
+// heldBy is what a record takes of the tables' share.
+func heldBy(rec arrow.Record) int64 { return pipeline.RecordBytes(rec) + indexBytes*rec.NumRows() }
+
+func releaseParts(parts []*tablePart) {
+	for _, p := range parts {
+		for _, rec := range p.recs {
+			rec.Release()
 		}
-		return nil
-	})
-	defer func() {
-		for _, p := range parts {
-			for _, rec := range p.recs {
-				rec.Release()
-			}
-		}
-	}()
-	if err != nil {
-		return nil, err
 	}
-	if got, want := in.consumed(), in.size(); !r.format.Seekable && got != want {
-		return nil, fail.Newf(fail.Data, "%d of %d bytes were read", got, want)
-	}
-	return assemble(mem, src.Schema(), parts, held.Load())
 }
 
-// unchanged holds the columns against those that the steps were bound to.
-func (r *reference) unchanged(s *arrow.Schema) error {
-	for _, f := range s.Fields() {
-		if at := r.schema.FieldIndices(f.Name); len(at) == 0 || !arrow.TypeEqual(r.schema.Field(at[0]).Type, f.Type) {
-			return fail.Newf(fail.Internal, "column %q was of another type when it was bound", f.Name)
-		}
+// tableMemory is what tables are made of.
+func (j *job) tableMemory() memory.Allocator {
+	if j.opt.test.mem != nil {
+		return j.opt.test.mem
 	}
-	return nil
+	return memory.DefaultAllocator
 }
 
 // readParts decodes src on lanes; the parts are in the order of the chunks, also beside an error. Each record is charged before it is kept.

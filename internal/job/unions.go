@@ -42,6 +42,9 @@ func (j *job) findUnions(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		if ref.Query != nil {
+			return s.Node.Errorf("a union reads files, and %s is a query of PostgreSQL, which a lookup or JOIN joins with", (&united{spec: ref}).Name())
+		}
 		u := &united{spec: ref}
 		if n := s.Node.Get("steps"); n != nil {
 			if u.steps, err = spec.ReadSteps(n); err != nil {

@@ -1,4 +1,4 @@
-// Package pg connects to PostgreSQL: where it is and who asks, what its errors mean, and Arrow records in the binary form of COPY.
+// Package pg connects to PostgreSQL: where it is and who asks, what its errors mean, Arrow records in the binary form of COPY, and what a query gives as Arrow records.
 package pg
 
 import (
@@ -30,12 +30,26 @@ type Settings struct {
 
 // ReadSettings reads the Keys of a mapping, which may have others. Nothing is looked up before Connect. Errors are of kind Usage, with their place.
 func ReadSettings(n *spec.Node, getenv func(string) string) (Settings, error) {
+	return readSettings(n, Keys, "dsn", getenv)
+}
+
+// ReadURI is ReadSettings for a reference table, which has its URL under uri: and no keys for the parts of it.
+func ReadURI(n *spec.Node, getenv func(string) string) (Settings, error) {
+	return readSettings(n, []string{"dsn", "dsn_env", "password_env", "password_file"}, "uri", getenv)
+}
+
+// readSettings reads keys; dsn has the name that dsn says.
+func readSettings(n *spec.Node, keys []string, dsn string, getenv func(string) string) (Settings, error) {
 	s := Settings{at: n, set: map[string]string{}, getenv: getenv}
 	if s.getenv == nil {
 		s.getenv = os.Getenv
 	}
-	for _, key := range Keys {
-		v := n.Get(key)
+	for _, key := range keys {
+		name := key
+		if key == "dsn" {
+			name = dsn
+		}
+		v := n.Get(name)
 		if v == nil {
 			continue
 		}
@@ -47,14 +61,16 @@ func ReadSettings(n *spec.Node, getenv func(string) string) (Settings, error) {
 		switch key {
 		case "dsn":
 			if err := CheckURL(text); err != nil {
-				return s, v.Errorf("dsn: %w", err)
+				e := v.Errorf("%s: %w", name, err)
+				e.Excerpt = "" // there may be a password in the line
+				return s, e
 			}
 		case "dsn_env", "host", "port", "database", "user":
 			if key != "dsn_env" && s.set["dsn"]+s.set["dsn_env"] != "" {
 				return s, v.Errorf("%s belongs into the URL, since there is one", key)
 			}
 			if key == "dsn_env" && s.set["dsn"] != "" {
-				return s, v.Errorf("dsn and dsn_env are two ways to say the same: give one")
+				return s, v.Errorf("%s and dsn_env are two ways to say the same: give one", dsn)
 			}
 		case "password_file":
 			if s.set["password_env"] != "" {
@@ -63,14 +79,6 @@ func ReadSettings(n *spec.Node, getenv func(string) string) (Settings, error) {
 		}
 	}
 	return s, nil
-}
-
-// AtURL are the settings that a URL is, such as a reference table's.
-func AtURL(n *spec.Node, url string, getenv func(string) string) Settings {
-	if getenv == nil {
-		getenv = os.Getenv
-	}
-	return Settings{at: n, set: map[string]string{"dsn": url}, getenv: getenv}
 }
 
 // CheckURL says what is wrong with a URL that stands in a pipeline file, without showing it.
@@ -165,6 +173,7 @@ func (s Settings) Connect(ctx context.Context) (*Conn, error) {
 	if cfg.RuntimeParams["application_name"] == "" {
 		cfg.RuntimeParams["application_name"] = "sluice"
 	}
+	cfg.RuntimeParams["client_encoding"] = "UTF8" // else it is the database's
 	cfg.BuildContextWatcherHandler = func(c *pgconn.PgConn) ctxwatch.Handler {
 		return &pgconn.CancelRequestContextWatcherHandler{Conn: c, DeadlineDelay: 5 * time.Second}
 	}

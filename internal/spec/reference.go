@@ -1,17 +1,24 @@
 package spec
 
 import (
+	"slices"
 	"strings"
 )
 
-// ReferenceKeys say where a reference table is and how to read it.
-var ReferenceKeys = []string{"uri", "format", "compression", "csv", "schema"}
+// Keys of a reference table that is files, and of one that is what a query of PostgreSQL gives. ReferenceKeys are all of them.
+var (
+	fileKeys      = []string{"format", "compression", "csv", "schema"}
+	queryKeys     = []string{"query", "dsn_env", "password_env", "password_file"}
+	ReferenceKeys = slices.Concat([]string{"uri"}, fileKeys, queryKeys)
+)
 
 // Reference is a reference table: one of the lookups: block, or one written out in a step.
 type Reference struct {
 	Name string // in lookups:; "" if it is written out in a step
 	Source
 	Schema Schema
+	Query  *Node  // of PostgreSQL; nil where the table is files
+	DSNEnv string // the variable that holds the database's URL, in place of Source.URI
 }
 
 // readLookups reads the lookups: block.
@@ -46,8 +53,9 @@ func ReadReference(n *Node) (Reference, error) {
 	r := Reference{Source: Source{At: n}}
 	f := fields{n: n}
 	r.Source.read(&f)
-	if f.err == nil && r.URIAt == nil {
-		f.fail(n.Errorf("a reference table needs uri: s3://bucket/key or a path"))
+	f.str("dsn_env", &r.DSNEnv)
+	if f.err == nil {
+		f.fail(r.readQuery(n))
 	}
 	if f.err == nil {
 		f.fail(r.Schema.read(n.Get("schema")))
@@ -64,7 +72,41 @@ func ReadReference(n *Node) (Reference, error) {
 	return r, f.err
 }
 
-// Identity is the same for references that read the same rows the same way.
+// readQuery reads query: and holds the other keys against its being there or not.
+func (r *Reference) readQuery(n *Node) error {
+	scheme, _, _ := strings.Cut(r.URI, "://")
+	database := r.DSNEnv != "" || scheme == "postgres" || scheme == "postgresql"
+	r.Query = n.Get("query")
+	switch {
+	case r.URIAt == nil && !database:
+		return n.Errorf("a reference table needs uri: s3://bucket/key or a path, or postgres://user@host/database with query: SELECT …")
+	case !database:
+		for _, key := range queryKeys {
+			if v := n.Get(key); v != nil {
+				return v.Errorf("%s is for a table of PostgreSQL: uri: postgres://user@host/database", key)
+			}
+		}
+		return nil
+	case r.Query == nil:
+		return n.Errorf("a table of PostgreSQL needs query: SELECT …")
+	}
+	for _, key := range fileKeys {
+		if v := n.Get(key); v != nil {
+			return v.Errorf("%s is for files: what a query gives has its types, which casts in it change", key)
+		}
+	}
+	text, err := r.Query.Str()
+	if err == nil && strings.TrimSpace(text) == "" {
+		err = r.Query.Errorf("query is empty")
+	}
+	return err
+}
+
+// Identity is the same for references that read the same rows the same way. Where a password comes from does not count.
 func (r Reference) Identity() any {
-	return map[string]any{"source": r.Source.identity(), "schema": r.Schema.identity()}
+	id := map[string]any{"source": r.Source.identity(), "schema": r.Schema.identity()}
+	if r.Query != nil { // absent without: run ids stay
+		id["query"], id["dsn_env"] = r.Query.canonical(), r.DSNEnv
+	}
+	return id
 }
