@@ -64,6 +64,7 @@ type TargetRequest struct {
 	Pipeline    string       // its name
 	Version     string       // of the engine
 	Mode        string       // sink.mode: append, replace_partitions or replace
+	Dry         bool         // the plan is validated or explained, and no commit follows
 	Getenv      func(string) string
 	Log         *slog.Logger
 }
@@ -77,7 +78,7 @@ type Delivery interface {
 	// run that is found committed.
 	Preflight(ctx context.Context) ([]Constraint, error)
 	// Deliver brings the commit to the target exactly once, however often it is called for one commit, by attempts that may overlap, and
-	// wherever an earlier call was killed. It returns a line about what it did, for the receipt.
+	// wherever an earlier call was killed. It returns a line about what it did, for the receipt. Superseded is no failure of the run.
 	Deliver(ctx context.Context, c Commit) (string, error)
 	// Close gives up connections. A delivery that was only explained is closed, too.
 	Close() error
@@ -102,6 +103,11 @@ type Commit struct {
 	// Receipt is the run's receipt so far as JSON: what a message about the commit may carry.
 	Receipt []byte
 }
+
+// Superseded is what Deliver returns where it left the target as it was, since a later commit has taken the place there of all that this one would bring.
+type Superseded struct{ Why string }
+
+func (s Superseded) Error() string { return s.Why }
 
 var targets = map[string]Target{}
 

@@ -3,6 +3,7 @@ package job
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -42,7 +43,7 @@ const (
 	Delivered        = "delivered"
 	AlreadyDelivered = "already_delivered"
 	FailedDelivery   = "failed"
-	Skipped          = "skipped" // other runs have replaced files of this one since: what stands is theirs to deliver
+	Skipped          = "skipped" // other runs have replaced this one's files, or its rows in the target: what stands is theirs
 )
 
 // DeliveryRef is a target and what became of it.
@@ -69,7 +70,7 @@ func targetNames() []string {
 // targetRequest is what a target gets, with the columns of the rows, which may be nil.
 func (j *job) targetRequest(block *spec.Node, s *arrow.Schema) sinks.TargetRequest {
 	return sinks.TargetRequest{At: block, Schema: s, PartitionBy: j.pipe.Sink.PartitionBy, Format: j.pipe.Sink.Format, Options: j.pipe.Sink.Options, Store: j.store, Dir: j.dir, RunID: j.runID,
-		Pipeline: j.pipe.Name, Version: j.opt.Version, Mode: j.pipe.Sink.Mode, Getenv: j.opt.Getenv, Log: j.opt.Log}
+		Pipeline: j.pipe.Name, Version: j.opt.Version, Mode: j.pipe.Sink.Mode, Dry: j.dry, Getenv: j.opt.Getenv, Log: j.opt.Log}
 }
 
 // openTargets opens the targets of the sink: block, in the order of their turns, in place of those that are open.
@@ -204,6 +205,11 @@ func (j *job) deliverTo(ctx context.Context, t delivery, c sinks.Commit, rec *Re
 		d.Detail, err = t.Deliver(ctx, c)
 		return err
 	})
+	var superseded sinks.Superseded
+	if errors.As(err, &superseded) { // without a note: the target itself knows, and may be asked again
+		d.Status, d.Detail = Skipped, superseded.Why
+		return nil
+	}
 	if err != nil || c.Again {
 		return err
 	}

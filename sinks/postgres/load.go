@@ -68,7 +68,7 @@ func (t *target) load(ctx context.Context, c sinks.Commit) (string, error) {
 	if _, err := t.conn.Exec(ctx, verb, "BEGIN; "+limits); err != nil {
 		return "", err
 	}
-	at := pg.Literal(c.At.UTC().Format(time.RFC3339Nano))
+	at := pg.Literal(stamp(c.At))
 	fresh, err := t.conn.Exec(ctx, verb, t.claimSQL(at+"::timestamptz"))
 	if err != nil {
 		return "", err
@@ -87,11 +87,13 @@ func (t *target) load(ctx context.Context, c sinks.Commit) (string, error) {
 			return fmt.Sprintf("%d rows are in %s since an earlier attempt", c.Rows, t.title()), err
 		}
 	}
-	if f.direct && t.mode == "replace" {
-		for _, sql := range t.moveSQL(f) {
-			if _, err := t.conn.Exec(ctx, verb, sql); err != nil {
-				return "", err
-			}
+	aside, err := t.later(ctx, verb, c)
+	if err != nil {
+		return "", err
+	}
+	if f.direct {
+		if err := t.clear(ctx, verb, c); err != nil {
+			return "", err
 		}
 	}
 	into := t.table()
@@ -109,18 +111,58 @@ func (t *target) load(ctx context.Context, c sinks.Commit) (string, error) {
 		return "", fail.Newf(fail.Data, "%s: %d rows were copied, the run has %d", verb, n, c.Rows)
 	}
 	if !f.direct {
-		for _, sql := range t.moveSQL(f) {
-			if _, err := t.conn.Exec(ctx, verb, sql); err != nil {
-				return "", err
-			}
+		if err := t.clear(ctx, verb, c); err != nil {
+			return "", err
+		}
+		if _, err := t.conn.Exec(ctx, verb, t.moveSQL(f)); err != nil {
+			return "", err
 		}
 	}
 	if _, err := t.conn.Exec(ctx, verb, fmt.Sprintf(`UPDATE %s SET "rows" = %d, "committed_at" = %s::timestamptz, "loaded_at" = now() WHERE "target" = %s AND "run_id" = %s; COMMIT`,
 		t.ledger(), n, at, pg.Literal(t.name), pg.Literal(c.RunID))); err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("%d rows into %s of %s, %s", n, t.title(), t.conn.Where(), t.mode), nil
+	return fmt.Sprintf("%d rows into %s of %s, %s%s", n, t.title(), t.conn.Where(), t.mode, aside), nil
 }
+
+// clear makes room for the rows under mode: replace. The later of two at once waits for the lock, and only then can see whether the other was committed after it.
+func (t *target) clear(ctx context.Context, verb string, c sinks.Commit) error {
+	if t.mode != "replace" {
+		return nil
+	}
+	if _, err := t.conn.Exec(ctx, verb, t.lockSQL()); err != nil {
+		return err
+	}
+	if _, err := t.later(ctx, verb, c); err != nil {
+		return err
+	}
+	_, err := t.conn.Exec(ctx, verb, t.deleteSQL())
+	return err
+}
+
+// later looks for a run in the ledger that was committed after c. Its rows are not replaced by c's: an error, which is Superseded where they had themselves taken the place of all
+// that c could bring. Of a merge it is a remark.
+func (t *target) later(ctx context.Context, verb string, c sinks.Commit) (remark string, err error) {
+	if t.mode == "append" {
+		return "", nil
+	}
+	rows, err := t.conn.Query(ctx, verb, t.laterSQL("$3"), t.name, c.RunID, stamp(c.At))
+	if err != nil || len(rows) == 0 {
+		return "", err
+	}
+	run, mode, at := rows[0][0], string(rows[0][1]), rows[0][2]
+	switch {
+	case t.mode == "merge":
+		t.req.Log.Warn("a run that was committed later was loaded before", "table", t.title(), "run_id", string(run))
+		return fmt.Sprintf("; run %s, committed after this one, was %s before it: where both have a key this run's row stands", run, map[string]string{"merge": "merged"}[mode]), nil
+	case mode == "replace":
+		return "", sinks.Superseded{Why: fmt.Sprintf("run %s, committed at %s, has replaced the rows of %s since: those of this run, committed at %s, are not loaded", run, at, t.title(), stamp(c.At))}
+	}
+	return "", fail.Newf(fail.Data, "%s: run %s (%s), committed at %s, after this one, is in %s: mode: replace would delete its rows; --force commits this run anew, as the latest", verb, run, mode, at, t.title())
+}
+
+// stamp is a time of a commit as the ledger has it: in microseconds, which PostgreSQL rounds to.
+func stamp(at time.Time) string { return at.UTC().Round(time.Microsecond).Format(time.RFC3339Nano) }
 
 // ensure makes a table outside of the load's transaction, unless it is there: who may not make it then needs no right to.
 func (t *target) ensure(ctx context.Context, verb, sql, schema, name string) error {
@@ -146,7 +188,7 @@ func (t *target) ensure(ctx context.Context, verb, sql, schema, name string) err
 
 // earlier reports whether the run's row of the ledger is that of this commit. Of another commit of the run, which --force made, it takes back what can be taken back.
 func (t *target) earlier(ctx context.Context, verb, at string) (bool, error) {
-	rows, err := t.conn.Query(ctx, verb, fmt.Sprintf(`SELECT "committed_at" = %s::timestamptz, "rows" FROM %s WHERE "target" = $1 AND "run_id" = $2 FOR UPDATE`, at, t.ledger()), t.name, t.req.RunID)
+	rows, err := t.conn.Query(ctx, verb, fmt.Sprintf(`SELECT "committed_at" = %s::timestamptz, "rows", "committed_at" > %s::timestamptz, `+utc("committed_at")+` FROM %s WHERE "target" = $1 AND "run_id" = $2 FOR UPDATE`, at, at, t.ledger()), t.name, t.req.RunID)
 	if err != nil {
 		return false, err
 	}
@@ -155,11 +197,12 @@ func (t *target) earlier(ctx context.Context, verb, at string) (bool, error) {
 		return false, fail.Newf(fail.Temporary, "%s: the run's row of %s was taken away meanwhile", verb, t.ledger())
 	case string(rows[0][0]) == "t":
 		return true, nil
+	case string(rows[0][2]) == "t":
+		return false, sinks.Superseded{Why: fmt.Sprintf("the run was committed anew at %s (--force), and that is loaded into %s", rows[0][3], t.title())}
 	case t.mode != "append":
 		return false, nil
 	case t.runColumn == "":
-		return false, fail.Newf(fail.Data, `%s: %s rows of an earlier commit of run %s are in the table, and cannot be told from others: delete them and DELETE FROM %s WHERE "target" = %s AND "run_id" = %s, `+
-			"or let run_id_column name a column for the run's id", verb, rows[0][1], t.req.RunID, t.ledger(), pg.Literal(t.name), pg.Literal(t.req.RunID))
+		return false, t.appended(string(rows[0][1]), verb)
 	}
 	_, err = t.conn.Exec(ctx, verb, fmt.Sprintf("DELETE FROM %s WHERE %s = %s", t.table(), pg.Ident(t.runColumn), pg.Literal(t.req.RunID)))
 	return false, err

@@ -2,6 +2,7 @@
 package postgres
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -89,11 +90,17 @@ func open(req sinks.TargetRequest) (sinks.Delivery, error) {
 		}
 	}
 	t.create = ensure == "create"
+	if n := req.At.Get("mode"); n == nil && req.Mode != "" && req.Mode != modes[0] {
+		return nil, req.At.Errorf("sink.mode: %s is about files: say what postgres does with the rows that %s has (mode: append, replace or merge)", req.Mode, t.title())
+	}
 	if err := t.readKeys(); err != nil {
 		return nil, err
 	}
 	if n := req.At.Get("run_id_column"); n != nil && req.Schema.HasField(t.runColumn) {
 		return nil, n.Errorf("the rows have a column %q already", t.runColumn)
+	}
+	if err := t.checkNames(); err != nil {
+		return nil, err
 	}
 	for _, f := range req.Schema.Fields() {
 		typ, err := pg.TypeOf(f)
@@ -160,6 +167,23 @@ func (t *target) readKeys() error {
 	return nil
 }
 
+// mostName is how many bytes of a name PostgreSQL keeps ("Identifiers and Key Words"): it cuts longer ones without a word.
+const mostName = 63
+
+func (t *target) checkNames() error {
+	long := func(at *spec.Node, what, name string) error {
+		if len(name) <= mostName {
+			return nil
+		}
+		return at.Errorf("%s %q has %d bytes, and PostgreSQL cuts names at %d", what, name, len(name), mostName)
+	}
+	errs := []error{long(t.at.Get("table"), "schema", t.schema), long(t.at.Get("table"), "table", t.name), long(t.at.Get("run_id_column"), "run_id_column", t.runColumn)}
+	for _, name := range t.columns() {
+		errs = append(errs, long(t.at, "column", name))
+	}
+	return errors.Join(errs...)
+}
+
 // columns are the names of the rows' columns.
 func (t *target) columns() []string {
 	out := make([]string, t.req.Schema.NumFields())
@@ -200,9 +224,17 @@ func (t *target) Explain() []string {
 		out = append(out, t.stageSQL(p)+";")
 		into = stage
 	}
-	out = append(out, fmt.Sprintf("COPY %s (%s) FROM STDIN (FORMAT binary);  -- rows of the committed files", into, t.names()))
-	for _, sql := range t.moveSQL(p) {
-		out = append(out, sql+";")
+	rows := []string{fmt.Sprintf("COPY %s (%s) FROM STDIN (FORMAT binary);  -- rows of the committed files", into, t.names())}
+	if t.mode == "replace" {
+		clear := []string{t.lockSQL() + ";", t.laterSQL("now()") + ";  -- no load if there is one: it was committed after this run", t.deleteSQL() + ";"}
+		if p.direct {
+			rows = append(clear, rows...)
+		} else {
+			rows = append(rows, clear...)
+		}
 	}
-	return append(out, "COMMIT;")
+	if !p.direct {
+		rows = append(rows, t.moveSQL(p)+";")
+	}
+	return append(append(out, rows...), "COMMIT;")
 }

@@ -151,7 +151,8 @@ func TestDifferences(t *testing.T) {
 	db := srv.Database(t)
 	pgtest.Exec(t, db, `CREATE SCHEMA s; CREATE TABLE s.t (id int PRIMARY KEY, name varchar(5) NOT NULL, amount numeric(6,2), at timestamp, g int GENERATED ALWAYS AS (id + 1) STORED,
 		i int GENERATED ALWAYS AS IDENTITY, must text NOT NULL, opt text NOT NULL DEFAULT 'x'); CREATE VIEW s.v AS SELECT 1 AS id;
-		GRANT USAGE ON SCHEMA s TO guarded; GRANT SELECT ON s.t TO guarded`)
+		CREATE SCHEMA l; CREATE TABLE l.t (id int); CREATE SCHEMA m; CREATE TABLE m.t (id int); CREATE TABLE m.sluice_loads (target text); GRANT USAGE ON SCHEMA l, m TO guarded;
+		GRANT INSERT ON l.t, m.t TO guarded; GRANT SELECT, INSERT ON m.sluice_loads TO guarded; GRANT USAGE ON SCHEMA s TO guarded; GRANT SELECT ON s.t TO guarded`)
 	guarded := pgtest.With(t, db, map[string]string{"user": "guarded"})
 	for _, c := range []struct {
 		db, text, columns string
@@ -167,6 +168,8 @@ func TestDifferences(t *testing.T) {
 		{db, "table: nowhere.t\n", "id int32", fail.Usage, []string{`has no table nowhere.t: set ensure: create, or run CREATE TABLE`, `"id" integer`}},
 		{db, "table: nowhere.t\nensure: create\n", "id int32", fail.Usage, []string{`CREATE SCHEMA "nowhere"`}},
 		{guarded, "table: s.t\npassword_env: PW\n", "id int32, name string, must string", fail.Permission, []string{`user guarded lacks INSERT on it: GRANT INSERT ON "s"."t" TO "guarded"`}},
+		{guarded, "table: l.t\npassword_env: PW\n", "id int32", fail.Permission, []string{"ledger l.sluice_loads: it is not there, and CREATE on schema l, to make it, is missing"}},
+		{guarded, "table: m.t\npassword_env: PW\n", "id int32", fail.Permission, []string{`ledger m.sluice_loads: user guarded lacks UPDATE on it: GRANT SELECT, INSERT, UPDATE ON "m"."sluice_loads" TO "guarded"`}},
 		{guarded, "table: s.new\nensure: create\npassword_env: PW\n", "id int32", fail.Permission, []string{"CREATE on schema s is missing"}},
 		{guarded, "table: s.t\npassword_env: WRONG\n", "id int32", fail.Permission, []string{"password authentication failed", "28P01"}},
 		{guarded, "table: s.t\npassword_env: NOT_SET\n", "id int32", fail.Usage, []string{"environment variable NOT_SET is not set"}},
@@ -204,15 +207,17 @@ func TestSettings(t *testing.T) {
 		"table: t\ndsn: mysql://h/d":                "2:6: dsn: want postgres://",
 		"table: t\ndsn: postgres://h/d\nhost: h":    "3:7: host belongs into the URL",
 		"table: t\ndsn: postgres://h/d\ndsn_env: X": "3:10: dsn and dsn_env",
-		"host: h":                            "postgres needs table",
-		"table: a.b.c":                       `1:8: table "a.b.c"`,
-		"table: t\nmode: upsert":             `2:7: unknown mode "upsert": use one of append, replace, merge`,
-		"table: t\nmode: merge":              "mode: merge needs keys",
-		"table: t\nkeys: [id]":               "2:7: keys are for mode: merge",
-		"table: t\nmode: merge\nkeys: [idd]": `3:8: the rows have no column "idd": did you mean "id"?`,
-		"table: t\nrun_id_column: id":        `2:16: the rows have a column "id" already`,
-		"table: t\nensure: yes":              `2:9: unknown ensure "yes"`,
-		"tabel: t":                           `1:1: unknown key "tabel": did you mean "table"?`,
+		"host: h":                                             "postgres needs table",
+		"table: a.b.c":                                        `1:8: table "a.b.c"`,
+		"table: t\nmode: upsert":                              `2:7: unknown mode "upsert": use one of append, replace, merge`,
+		"table: t\nmode: merge":                               "mode: merge needs keys",
+		"table: t\nkeys: [id]":                                "2:7: keys are for mode: merge",
+		"table: t\nmode: merge\nkeys: [idd]":                  `3:8: the rows have no column "idd": did you mean "id"?`,
+		"table: t\nrun_id_column: id":                         `2:16: the rows have a column "id" already`,
+		"table: t\nensure: yes":                               `2:9: unknown ensure "yes"`,
+		"table: " + strings.Repeat("t", 64):                   "PostgreSQL cuts names at 63",
+		"table: t\nrun_id_column: " + strings.Repeat("r", 64): "has 64 bytes",
+		"tabel: t":                                            `1:1: unknown key "tabel": did you mean "table"?`,
 		"table: t\npassword_file: /nowhere/pw\npassword_env: SECRET": "password_env and password_file",
 	} {
 		n, err := spec.Parse("p.yaml", []byte(text+"\n"))
@@ -223,6 +228,26 @@ func TestSettings(t *testing.T) {
 		if err == nil || fail.KindOf(err) != fail.Usage || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "hidden") {
 			t.Errorf("%q: %v, want %q", text, err, want)
 		}
+	}
+}
+
+// TestModeIsAsked: what sink.mode says is of files, and a column that PostgreSQL would cut the name of is refused.
+func TestModeIsAsked(t *testing.T) {
+	req := sinks.TargetRequest{At: block(t, "postgres://h/d", "table: t\n"), Schema: schemaOf(t, people), Format: "parquet", Mode: "replace"}
+	if _, err := open(req); fail.KindOf(err) != fail.Usage || !strings.Contains(err.Error(), "sink.mode: replace is about files: say what postgres does with the rows that public.t has (mode: append, replace or merge)") {
+		t.Error(err)
+	}
+	req.Mode = "append"
+	if _, err := open(req); err != nil {
+		t.Error(err)
+	}
+	req.Mode, req.At = "replace_partitions", block(t, "postgres://h/d", "table: t\nmode: append\n")
+	if _, err := open(req); err != nil {
+		t.Error(err)
+	}
+	req.Schema = schemaOf(t, "id int64, "+strings.Repeat("ä", 32)+" string")
+	if _, err := open(req); fail.KindOf(err) != fail.Usage || !strings.Contains(err.Error(), "has 64 bytes, and PostgreSQL cuts names at 63") {
+		t.Error(err)
 	}
 }
 
@@ -361,6 +386,17 @@ func TestForced(t *testing.T) {
 			if fail.KindOf(err) != fail.Data || !strings.Contains(err.Error(), "run_id_column") {
 				t.Errorf("%q: %v", c.text, err)
 			}
+			if _, err := mustOpen(t, db, c.text, people).Preflight(t.Context()); fail.KindOf(err) != fail.Data || !strings.Contains(err.Error(), "run_id_column") {
+				t.Errorf("%q: before the run: %v", c.text, err)
+			}
+			d, err := open(sinks.TargetRequest{At: block(t, db, c.text), Schema: schemaOf(t, people), Format: "parquet", RunID: first.RunID, Dry: true, Log: slog.New(slog.DiscardHandler)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := d.Preflight(t.Context()); err != nil {
+				t.Errorf("%q: validated: %v", c.text, err)
+			}
+			d.Close()
 			continue
 		}
 		if got := pgtest.Exec(t, db, "SELECT count(*) FROM f")[0][0]; err != nil || got != c.want {

@@ -50,15 +50,15 @@ func (t *target) createSQL() string {
 // ledgerSQL is the table that says which runs are in. Its row is written in the transaction of the load.
 func (t *target) ledgerSQL() string {
 	return "CREATE TABLE IF NOT EXISTS " + t.ledger() + ` (
-  "target" text, "run_id" text, "pipeline" text NOT NULL, "committed_at" timestamptz NOT NULL, "loaded_at" timestamptz NOT NULL DEFAULT now(), "rows" bigint NOT NULL,
+  "target" text, "run_id" text, "pipeline" text NOT NULL, "mode" text NOT NULL, "committed_at" timestamptz NOT NULL, "loaded_at" timestamptz NOT NULL DEFAULT now(), "rows" bigint NOT NULL,
   PRIMARY KEY ("target", "run_id")
 )`
 }
 
 // claimSQL enters the run, if it is not there. Another attempt at it waits here until this transaction has ended.
 func (t *target) claimSQL(at string) string {
-	return fmt.Sprintf(`INSERT INTO %s ("target", "run_id", "pipeline", "committed_at", "rows") VALUES (%s, %s, %s, %s, 0) ON CONFLICT DO NOTHING`,
-		t.ledger(), pg.Literal(t.name), pg.Literal(t.req.RunID), pg.Literal(t.req.Pipeline), at)
+	return fmt.Sprintf(`INSERT INTO %s ("target", "run_id", "pipeline", "mode", "committed_at", "rows") VALUES (%s, %s, %s, %s, %s, 0) ON CONFLICT DO NOTHING`,
+		t.ledger(), pg.Literal(t.name), pg.Literal(t.req.RunID), pg.Literal(t.req.Pipeline), pg.Literal(t.mode), at)
 }
 
 func (t *target) stageSQL(f *fit) string {
@@ -69,16 +69,24 @@ func (t *target) stageSQL(f *fit) string {
 	return "CREATE TEMP TABLE " + stage + " (" + strings.Join(cols, ", ") + ") ON COMMIT DROP"
 }
 
+// lockSQL keeps other writers out, so that a DELETE after it sees all rows that are going to stand, and the ledger all runs they are of; who only reads does not wait.
+func (t *target) lockSQL() string { return "LOCK TABLE " + t.table() + " IN SHARE ROW EXCLUSIVE MODE" }
+
+func (t *target) deleteSQL() string { return "DELETE FROM " + t.table() }
+
+// utc is a time as messages have it.
+func utc(column string) string {
+	return "to_char(" + pg.Ident(column) + ` AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')`
+}
+
+// laterSQL finds a run that was committed after the time at, one that replaced the table before all others. Its parameters are the table, the run and the time.
+func (t *target) laterSQL(at string) string {
+	return fmt.Sprintf(`SELECT "run_id", "mode", `+utc("committed_at")+` FROM %s WHERE "target" = $1 AND "run_id" <> $2 AND "committed_at" > %s::timestamptz
+ORDER BY "mode" = 'replace' DESC, "committed_at" DESC LIMIT 1`, t.ledger(), at)
+}
+
 // moveSQL brings what was copied to the table, where it did not go straight there.
-func (t *target) moveSQL(p *fit) []string {
-	var out []string
-	if t.mode == "replace" {
-		// Of two runs that replace, the later one's DELETE must see the rows of the first; who only reads does not wait.
-		out = append(out, "LOCK TABLE "+t.table()+" IN SHARE ROW EXCLUSIVE MODE", "DELETE FROM "+t.table())
-	}
-	if p.direct {
-		return out
-	}
+func (t *target) moveSQL(p *fit) string {
 	into, from := t.names(), make([]string, len(t.natural))
 	for i, name := range t.columns() {
 		from[i] = pg.Ident(name) + p.casts[i]
@@ -105,5 +113,5 @@ func (t *target) moveSQL(p *fit) []string {
 			insert += "UPDATE SET " + strings.Join(set, ", ")
 		}
 	}
-	return append(out, insert)
+	return insert
 }

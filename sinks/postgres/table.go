@@ -47,7 +47,44 @@ func (t *target) Preflight(ctx context.Context) ([]sinks.Constraint, error) {
 	if err != nil {
 		return nil, err
 	}
-	return f.constraints, nil
+	return f.constraints, t.askLedger(ctx)
+}
+
+// askLedger finds before the run what its entry in the ledger would fail by after the commit.
+func (t *target) askLedger(ctx context.Context) error {
+	verb := "look at the ledger " + t.schema + ".sluice_loads"
+	rows, err := t.conn.Query(ctx, verb, `SELECT has_schema_privilege(n.oid, 'CREATE'), c.oid IS NOT NULL, has_table_privilege(c.oid, 'SELECT'), has_table_privilege(c.oid, 'INSERT'), has_table_privilege(c.oid, 'UPDATE'), current_user
+FROM pg_namespace n LEFT JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = 'sluice_loads' WHERE n.nspname = $1`, t.schema)
+	if err != nil || len(rows) == 0 {
+		return err
+	}
+	user := pg.Ident(string(rows[0][5]))
+	if string(rows[0][1]) != "t" {
+		if string(rows[0][0]) != "t" {
+			return fail.Newf(fail.Permission, "%s: it is not there, and CREATE on schema %s, to make it, is missing: GRANT CREATE ON SCHEMA %s TO %s, or make it: %s", verb, t.schema, pg.Ident(t.schema), user, t.ledgerSQL())
+		}
+		return nil
+	}
+	for i, right := range []string{"SELECT", "INSERT", "UPDATE"} {
+		if string(rows[0][2+i]) != "t" {
+			return fail.Newf(fail.Permission, "%s: user %s lacks %s on it: GRANT SELECT, INSERT, UPDATE ON %s TO %s", verb, rows[0][5], right, t.ledger(), user)
+		}
+	}
+	if t.mode != "append" || t.runColumn != "" || t.req.Dry {
+		return nil
+	}
+	// The run is about to be committed, for the first time or anew.
+	rows, err = t.conn.Query(ctx, verb, fmt.Sprintf(`SELECT "rows" FROM %s WHERE "target" = $1 AND "run_id" = $2`, t.ledger()), t.name, t.req.RunID)
+	if err != nil || len(rows) == 0 {
+		return err
+	}
+	return t.appended(string(rows[0][0]), "load into "+t.title())
+}
+
+// appended is the error of a run that is committed anew, and whose earlier rows cannot be told from others.
+func (t *target) appended(rows, verb string) error {
+	return fail.Newf(fail.Data, `%s: %s rows of an earlier commit of run %s are in the table, and cannot be told from others: delete them and DELETE FROM %s WHERE "target" = %s AND "run_id" = %s, `+
+		"or let run_id_column name a column for the run's id", verb, rows, t.req.RunID, t.ledger(), pg.Literal(t.name), pg.Literal(t.req.RunID))
 }
 
 const columnsSQL = `SELECT a.attname, CASE t.typtype WHEN 'd' THEN t.typbasetype ELSE a.atttypid END::bigint, CASE t.typtype WHEN 'd' THEN t.typtypmod ELSE a.atttypmod END,

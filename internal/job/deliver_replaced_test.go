@@ -1,0 +1,127 @@
+package job
+
+import (
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sluice-data/sluice/internal/objstore"
+	"github.com/sluice-data/sluice/sinks"
+)
+
+// fakeTable is a place for one target, by name in the sink: block.
+func fakeTable(t *testing.T) (*fakePlace, string) {
+	t.Helper()
+	p := &fakePlace{}
+	p.clear()
+	fakes.Store(t.Name(), p)
+	t.Cleanup(func() { fakes.Delete(t.Name()) })
+	return p, `, fake_table: {place: "` + t.Name() + `"}`
+}
+
+// TestDeliveryOfAReplacedRun: a run whose files another has replaced before a target had them brings it those that stand, and none if none does.
+func TestDeliveryOfAReplacedRun(t *testing.T) {
+	for _, c := range []struct {
+		name, sink string
+		status     string
+		ids        []int64 // that the target gets of the first run
+		detail     string
+	}{
+		{"in part", "partition_by: [zone], mode: replace_partitions", Delivered, []int64{11}, "1 rows"},
+		{"whole", "mode: replace", Skipped, nil, "has replaced all files of this one"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newTables(t)
+			p, block := fakeTable(t)
+			p.enter = func(call string) (bool, bool) { return call != "fake_table put", call != "fake_table put" }
+			first, err := s.run(t, tableRun{input: "a", sink: c.sink + block})
+			if err == nil || statuses(first) != "fake_table failed" {
+				t.Fatalf("%v, %s", err, first.JSON())
+			}
+			p.enter = func(string) (bool, bool) { return true, true }
+			second, err := s.run(t, tableRun{input: "b", sink: c.sink + block})
+			if err != nil || !slices.Equal(p.held[second.RunID].ids, []int64{22, 23}) {
+				t.Fatalf("%v, %s, held %v", err, second.JSON(), p.held)
+			}
+			again, err := s.run(t, tableRun{input: "a", sink: c.sink + block})
+			if err != nil || len(again.Deliveries) != 1 || again.Deliveries[0].Status != c.status || !strings.Contains(again.Deliveries[0].Detail, c.detail) || !slices.Equal(p.held[first.RunID].ids, c.ids) {
+				t.Errorf("%v, %s, held %v", err, again.JSON(), p.held)
+			}
+		})
+	}
+}
+
+// TestSupersededDelivery: a target in which a later commit has taken the place of the run's is skipped, the run is no failure, and the target is asked again the next time.
+func TestSupersededDelivery(t *testing.T) {
+	s := newTables(t)
+	p, block := fakeTable(t)
+	p.err = sinks.Superseded{Why: "run later has replaced the rows"}
+	p.enter = func(call string) (bool, bool) { return call != "fake_table put", call != "fake_table put" }
+	for range 2 {
+		rec, err := s.run(t, tableRun{input: "a", sink: "mode: append" + block})
+		if err != nil || statuses(rec) != "fake_table skipped" || rec.Deliveries[0].Detail != "run later has replaced the rows" || len(rec.Files) == 0 {
+			t.Errorf("%v, %s", err, rec.JSON())
+		}
+	}
+	p.enter = func(string) (bool, bool) { return true, true }
+	rec, err := s.run(t, tableRun{input: "a", sink: "mode: append" + block})
+	if err != nil || statuses(rec) != "fake_table delivered" || len(p.held) != 1 {
+		t.Errorf("%v, %s", err, rec.JSON())
+	}
+}
+
+// TestTurnsOfLiveRunsStay: while a run that took a turn is alive the entries before it stay, since it may have looked before they had committed and must find them; once
+// it has ended all go but the last, so that no number comes again. One that nobody comes back to is in nobody's way.
+func TestTurnsOfLiveRunsStay(t *testing.T) {
+	dir := t.TempDir()
+	o := &output{store: objstore.NewDir(dir), dir: objstore.Ref{Bucket: "b", Key: "t/"}, log: slog.New(slog.DiscardHandler)}
+	ctx := t.Context()
+	take := func(run string, done bool) int {
+		t.Helper()
+		n, _, err := o.takeTurn(ctx, turn{RunID: run, Attempt: run, scope: scope{All: true}, Done: done})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	left := func() (names []string) {
+		t.Helper()
+		all, err := o.turns(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range all {
+			names = append(names, e.RunID)
+		}
+		return names
+	}
+	want := func(what string, runs ...string) {
+		t.Helper()
+		if got := left(); !slices.Equal(got, runs) {
+			t.Errorf("%s: %v are left, want %v", what, got, runs)
+		}
+	}
+	take("ended", true)
+	alive := take("alive", false)
+	mine := take("mine", false)
+	o.endTurn(ctx, mine, "mine")
+	want("one is alive", "ended", "alive", "mine")
+	o.endTurn(ctx, alive, "alive")
+	want("none is alive", "mine")
+
+	behind := take("behind", false) // alive, and later than who ends
+	take("mine", false)
+	o.endTurn(ctx, behind, "")
+	want("a later one is alive", "mine", "behind", "mine")
+
+	old := time.Now().Add(-oldTurn - time.Hour)
+	if err := os.Chtimes(filepath.Join(dir, "b", filepath.FromSlash(o.turnRef(3+2).Key)), old, old); err != nil {
+		t.Fatal(err)
+	}
+	o.endTurn(ctx, take("last", false), "last")
+	want("one is old", "last")
+}
