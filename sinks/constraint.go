@@ -1,7 +1,10 @@
 package sinks
 
 import (
+	"bytes"
 	"fmt"
+	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/apache/arrow/go/v17/arrow"
@@ -55,6 +58,80 @@ func MaxChars(column string, n int, because string) Constraint {
 			}
 		})
 	}}
+}
+
+// NoNUL demands that no text, also within a list, has a NUL byte.
+func NoNUL(column, because string) Constraint {
+	return Constraint{column, because, func(a arrow.Array, refuse func(int, string)) {
+		texts := a
+		if l, ok := a.(*array.List); ok {
+			texts = l.ListValues()
+		}
+		if s, ok := texts.(*array.String); !ok || bytes.IndexByte(s.ValueBytes(), 0) < 0 { // of all rows at once
+			return
+		}
+		eachValue(a, func(values arrow.Array, from, to, row int) bool {
+			s, ok := values.(*array.String)
+			for i := from; i < to && ok; i++ {
+				if s.IsValid(i) && strings.IndexByte(s.Value(i), 0) >= 0 {
+					refuse(row, "a NUL byte in a text is refused")
+					return true
+				}
+			}
+			return ok
+		})
+	}}
+}
+
+// Days demands that dates and timestamps, also within a list, are of the days from first to before, counted from 1970-01-01.
+func Days(column string, first, before int64, because string) Constraint {
+	return Constraint{column, because, func(a arrow.Array, refuse func(int, string)) {
+		eachValue(a, func(values arrow.Array, from, to, row int) bool {
+			for i := from; i < to; i++ {
+				if values.IsNull(i) {
+					continue
+				}
+				var v, day int64
+				what := "timestamps"
+				switch values := values.(type) {
+				case *array.Date32:
+					v, day, what = int64(values.Value(i)), 1, "dates"
+				case *array.Timestamp:
+					v, day = int64(values.Value(i)), int64(24*time.Hour/values.DataType().(*arrow.TimestampType).Unit.Multiplier())
+				default:
+					return false
+				}
+				if d := floorDiv(v, day); d < first || d >= before {
+					refuse(row, "out of the range of "+what)
+					return true
+				}
+			}
+			return true
+		})
+	}}
+}
+
+func floorDiv(a, b int64) int64 {
+	q := a / b
+	if a%b < 0 {
+		q--
+	}
+	return q
+}
+
+// eachValue calls f with the values of each row of a, which are one or, of a list, several: values[from:to]. It ends when f returns false.
+func eachValue(a arrow.Array, f func(values arrow.Array, from, to, row int) bool) {
+	list, _ := a.(*array.List)
+	for row := range a.Len() {
+		values, from, to := a, row, row+1
+		if list != nil {
+			start, end := list.ValueOffsets(row)
+			values, from, to = list.ListValues(), int(start), int(end)
+		}
+		if !a.IsNull(row) && !f(values, from, to, row) {
+			return
+		}
+	}
 }
 
 // eachText calls f with every value of a text or binary array that is not null; other arrays have none.

@@ -3,6 +3,7 @@ package sinks
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/apache/arrow/go/v17/arrow"
@@ -42,5 +43,38 @@ func TestConstraints(t *testing.T) {
 			}
 		}
 		arr.Release()
+	}
+}
+
+// Bounds of days hold for dates and timestamps of any unit, and within lists; NUL is found in lists, too.
+func TestDaysAndNUL(t *testing.T) {
+	micros := &arrow.TimestampType{Unit: arrow.Microsecond}
+	for _, c := range []struct {
+		c      Constraint
+		typ    arrow.DataType
+		values string
+		want   string
+	}{
+		{Days("x", -1, 2, "b"), arrow.FixedWidthTypes.Date32, `["1969-12-30", "1969-12-31", null, "1970-01-02", "1970-01-03"]`, "[0 out of the range of dates 4 out of the range of dates]"},
+		{Days("x", -1, 2, "b"), micros, `["1969-12-30T23:59:59.999999", "1969-12-31T00:00:00", null, "1970-01-02T23:59:59.999999", "1970-01-03T00:00:00"]`, "[0 out of the range of timestamps 4 out of the range of timestamps]"},
+		{Days("x", -1, 2, "b"), arrow.FixedWidthTypes.Timestamp_s, `["1969-12-30T23:59:59", "1970-01-01T00:00:00"]`, "[0 out of the range of timestamps]"},
+		{Days("x", -1, 2, "b"), arrow.ListOf(micros), `[["1970-01-01T00:00:00", null], null, [], ["1970-01-01T00:00:00", "1980-01-01T00:00:00", "1980-01-01T00:00:00"]]`, "[3 out of the range of timestamps]"},
+		{Days("x", -1, 2, "b"), arrow.BinaryTypes.String, `["x"]`, "[]"},
+		{NoNUL("x", "b"), arrow.BinaryTypes.String, `["a", "\u0000", null, "a\u0000b"]`, "[1 a NUL byte in a text is refused 3 a NUL byte in a text is refused]"},
+		{NoNUL("x", "b"), arrow.ListOf(arrow.BinaryTypes.String), `[["a", "b"], null, ["a", "\u0000", "\u0000"]]`, "[2 a NUL byte in a text is refused]"},
+		{NoNUL("x", "b"), arrow.PrimitiveTypes.Int64, `[0]`, "[]"},
+	} {
+		mem := memory.NewCheckedAllocator(memory.DefaultAllocator)
+		a, _, err := array.FromJSON(mem, c.typ, strings.NewReader(c.values))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := []string{}
+		c.c.Check(a, func(row int, reason string) { got = append(got, fmt.Sprint(row, " ", reason)) })
+		if fmt.Sprint(got) != c.want {
+			t.Errorf("%s: %v, want %s", c.typ, got, c.want)
+		}
+		a.Release()
+		mem.AssertSize(t, 0)
 	}
 }

@@ -64,7 +64,7 @@ type TargetRequest struct {
 	Pipeline    string       // its name
 	Version     string       // of the engine
 	Mode        string       // sink.mode: append, replace_partitions or replace
-	Dry         bool         // the plan is validated or explained, and no commit follows
+	Forced      bool         // --force: the run may be committed, and delivered, before, and is going to be committed anew
 	Getenv      func(string) string
 	Log         *slog.Logger
 }

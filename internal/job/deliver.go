@@ -70,7 +70,7 @@ func targetNames() []string {
 // targetRequest is what a target gets, with the columns of the rows, which may be nil.
 func (j *job) targetRequest(block *spec.Node, s *arrow.Schema) sinks.TargetRequest {
 	return sinks.TargetRequest{At: block, Schema: s, PartitionBy: j.pipe.Sink.PartitionBy, Format: j.pipe.Sink.Format, Options: j.pipe.Sink.Options, Store: j.store, Dir: j.dir, RunID: j.runID,
-		Pipeline: j.pipe.Name, Version: j.opt.Version, Mode: j.pipe.Sink.Mode, Dry: j.dry, Getenv: j.opt.Getenv, Log: j.opt.Log}
+		Pipeline: j.pipe.Name, Version: j.opt.Version, Mode: j.pipe.Sink.Mode, Forced: j.opt.Force, Getenv: j.opt.Getenv, Log: j.opt.Log}
 }
 
 // openTargets opens the targets of the sink: block, in the order of their turns, in place of those that are open.

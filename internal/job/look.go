@@ -16,7 +16,7 @@ import (
 // Validate checks the pipeline file; with an input given it binds every step to the input's real schema and holds the targets against the
 // rows as a run does, else it binds to the declared columns and asks no target. It reads only heads, and says in one line what it checked.
 func Validate(ctx context.Context, opt Options) (string, error) {
-	j := &job{opt: &opt, dry: true, started: time.Now(), progress: &pipeline.Progress{}}
+	j := &job{opt: &opt, started: time.Now(), progress: &pipeline.Progress{}}
 	defer j.closeTargets()
 	p, b, err := j.look(ctx)
 	if err != nil {
@@ -36,7 +36,7 @@ func Validate(ctx context.Context, opt Options) (string, error) {
 
 // Explain prints the plan, bound as Validate does it.
 func Explain(ctx context.Context, opt Options) (string, error) {
-	j := &job{opt: &opt, dry: true, started: time.Now(), progress: &pipeline.Progress{}}
+	j := &job{opt: &opt, started: time.Now(), progress: &pipeline.Progress{}}
 	defer j.closeTargets()
 	p, b, err := j.look(ctx)
 	if err != nil {

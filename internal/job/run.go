@@ -44,7 +44,6 @@ type job struct {
 	targets  []delivery // as far as they are open
 	text     []byte     // the pipeline file, where there is none to read
 	merge    *merge     // of a run that merges files
-	dry      bool       // it is only looked at: no commit follows
 }
 
 // Run carries out one run and returns its receipt, also when it failed (with the error beside it).

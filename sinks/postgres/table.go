@@ -70,10 +70,9 @@ FROM pg_namespace n LEFT JOIN pg_class c ON c.relnamespace = n.oid AND c.relname
 			return fail.Newf(fail.Permission, "%s: user %s lacks %s on it: GRANT SELECT, INSERT, UPDATE ON %s TO %s", verb, rows[0][5], right, t.ledger(), user)
 		}
 	}
-	if t.mode != "append" || t.runColumn != "" || t.req.Dry {
-		return nil
+	if t.mode != "append" || t.runColumn != "" || !t.req.Forced {
+		return nil // one that is not forced may be loaded just now by another attempt
 	}
-	// The run is about to be committed, for the first time or anew.
 	rows, err = t.conn.Query(ctx, verb, fmt.Sprintf(`SELECT "rows" FROM %s WHERE "target" = $1 AND "run_id" = $2`, t.ledger()), t.name, t.req.RunID)
 	if err != nil || len(rows) == 0 {
 		return err

@@ -1,7 +1,6 @@
 package postgres
 
 import (
-	"bytes"
 	"fmt"
 	"math"
 	"math/big"
@@ -33,6 +32,10 @@ func (t *target) fitColumn(f *fit, i int, c column) string {
 	demand := func(check func(a arrow.Array, refuse func(int, string))) {
 		f.constraints = append(f.constraints, sinks.Constraint{Column: field.Name, Because: because, Check: check})
 	}
+	noNUL := func() { f.constraints = append(f.constraints, sinks.NoNUL(field.Name, because)) }
+	days := func() { // "Date/Time Types" of PostgreSQL's manual: from 4714 BC to 5874898 AD; our timestamps end before theirs do
+		f.constraints = append(f.constraints, sinks.Days(field.Name, -2440588, 2145042906, because))
+	}
 	if (c.notNull || slices.Contains(t.keys, field.Name)) && field.Nullable {
 		f.constraints = append(f.constraints, sinks.NotNull(field.Name, because+" NOT NULL"))
 	}
@@ -50,14 +53,14 @@ func (t *target) fitColumn(f *fit, i int, c column) string {
 			demand(t.jsonCheck(field))
 		case oidJSON:
 			f.casts[i] = "::json"
-			demand(noZero)
+			noNUL()
 		case oidText:
-			demand(noZero)
+			noNUL()
 		default:
 			return no
 		}
 	case id == arrow.STRING:
-		demand(noZero)
+		noNUL()
 		switch c.oid {
 		case oidText:
 		case oidVarchar, oidBpchar:
@@ -117,9 +120,9 @@ func (t *target) fitColumn(f *fit, i int, c column) string {
 		}
 	case id == arrow.FLOAT32 && c.oid == oidFloat8:
 	case id == arrow.DATE32 && c.oid == oidDate:
-		demand(dates)
+		days()
 	case id == arrow.TIMESTAMP && from.OID == c.oid:
-		demand(timestamps)
+		days()
 		if c.mod >= 0 && c.mod < 6 {
 			demand(wholeMicros(int(c.mod)))
 		}
@@ -128,7 +131,8 @@ func (t *target) fitColumn(f *fit, i int, c column) string {
 			demand(wholeMicros(int(c.mod)))
 		}
 	case id == arrow.LIST && from.OID == c.oid:
-		demand(noZero)
+		noNUL()
+		days()
 		if c.mod >= 0 && field.Type.(*arrow.ListType).Elem().ID() == arrow.DECIMAL128 {
 			d := field.Type.(*arrow.ListType).Elem().(*arrow.Decimal128Type)
 			if p, s := numericMod(c.mod); s < d.Scale || p-s < d.Precision-d.Scale {
@@ -210,35 +214,6 @@ func belowPower(digits, scale int32) check {
 	}
 }
 
-// noZero refuses texts with NUL, which PostgreSQL has not, in lists, too.
-func noZero(a arrow.Array, refuse func(int, string)) {
-	switch a := a.(type) {
-	case *array.String:
-		if bytes.IndexByte(a.ValueBytes(), 0) < 0 { // of all rows at once
-			return
-		}
-		for i := range a.Len() {
-			if a.IsValid(i) && strings.IndexByte(a.Value(i), 0) >= 0 {
-				refuse(i, "a NUL byte in a text is refused")
-			}
-		}
-	case *array.List:
-		texts, ok := a.ListValues().(*array.String)
-		if !ok {
-			return
-		}
-		for i := range a.Len() {
-			from, to := a.ValueOffsets(i)
-			for k := from; k < to && a.IsValid(i); k++ {
-				if texts.IsValid(int(k)) && strings.IndexByte(texts.Value(int(k)), 0) >= 0 {
-					refuse(i, "a NUL byte in a text is refused")
-					break
-				}
-			}
-		}
-	}
-}
-
 // noTail refuses spaces at the end, which a column of fixed length does not keep.
 func noTail(a arrow.Array, refuse func(int, string)) {
 	if s, ok := a.(*array.String); ok {
@@ -267,28 +242,6 @@ func isUUID(a arrow.Array, refuse func(int, string)) {
 		}
 		if !sound {
 			refuse(i, "not a UUID")
-		}
-	}
-}
-
-// dates and timestamps have ends (PostgreSQL manual, "Date/Time Types"): 4714 BC, and 5874898 AD for dates; our timestamps end before
-// theirs do.
-func dates(a arrow.Array, refuse func(int, string)) {
-	if d, ok := a.(*array.Date32); ok {
-		for i, v := range d.Date32Values() {
-			if d.IsValid(i) && (v < -2440588 || v >= 2145042906) {
-				refuse(i, "out of the range of dates")
-			}
-		}
-	}
-}
-
-func timestamps(a arrow.Array, refuse func(int, string)) {
-	if d, ok := a.(*array.Timestamp); ok {
-		for i, v := range d.TimestampValues() {
-			if d.IsValid(i) && v < -210866803200000000 {
-				refuse(i, "out of the range of timestamps")
-			}
 		}
 	}
 }

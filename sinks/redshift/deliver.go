@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net"
+	"strings"
 	"time"
 
 	"github.com/sluice-data/sluice/internal/fail"
@@ -46,14 +48,14 @@ func backoff(try int) time.Duration {
 
 // Deliver loads the files.
 func (d *delivery) Deliver(ctx context.Context, c sinks.Commit) (string, error) {
-	l := load{runID: d.req.RunID, at: c.At.UTC().Format(time.RFC3339Nano), rows: fmt.Sprint(c.Rows), empty: len(c.Files) == 0, manifest: d.manifestRef().String(), commit: c.Manifest.String()}
+	l := load{runID: d.req.RunID, at: c.At.UTC().Format(commitTime), rows: fmt.Sprint(c.Rows), empty: len(c.Files) == 0, manifest: d.manifestRef().String(), commit: c.Manifest.String()}
 	if err := d.stage(ctx, l, c); err != nil {
 		return "", err
 	}
 	if d.cfg.mode == modeStage {
 		return fmt.Sprintf("staged %d rows for %s: redshift.manifest and redshift.sql lie in %s", c.Rows, d.cfg.table, d.runRef("")), nil
 	}
-	before := false
+	var before found
 	err := d.retry(ctx, "load", func() (err error) {
 		before, err = d.once(ctx, l)
 		return err
@@ -61,28 +63,34 @@ func (d *delivery) Deliver(ctx context.Context, c sinks.Commit) (string, error) 
 	if err != nil {
 		return "", d.told(ctx, err, l, c)
 	}
-	if before {
+	if before.loaded {
 		return fmt.Sprintf("%s has the %d rows already", d.cfg.table, c.Rows), nil
 	}
-	return fmt.Sprintf("loaded %d rows into %s (%s)", c.Rows, d.cfg.table, d.cfg.mode), nil
+	return fmt.Sprintf("loaded %d rows into %s (%s)%s", c.Rows, d.cfg.table, d.cfg.mode, before.remark), nil
 }
 
-// once tries to load the run; before says that it is loaded already.
-func (d *delivery) once(ctx context.Context, l load) (before bool, err error) {
+// found is what the ledger says before a load.
+type found struct {
+	loaded bool   // the run is in
+	remark string // about a later run, whose rows this one's do not take the place of as a whole
+}
+
+// once tries to load the run, and returns what it found before.
+func (d *delivery) once(ctx context.Context, l load) (before found, err error) {
 	if err := d.connect(ctx); err != nil {
-		return false, err
+		return before, err
 	}
 	if err := d.ensure(ctx); err != nil {
-		return false, err
+		return before, err
 	}
-	if before, err := d.loaded(ctx, l); before || err != nil {
+	if before, err = d.ledgered(ctx, l); before.loaded || err != nil {
 		return before, err
 	}
 	statements := d.transaction(l)
 	if err = d.db.transact(ctx, statements); err == nil {
-		there, lerr := d.loaded(ctx, l)
-		if there || lerr != nil {
-			return false, lerr
+		now, lerr := d.ledgered(ctx, l)
+		if now.loaded || lerr != nil {
+			return before, lerr
 		}
 		// A statement of an earlier attempt that had ended well, and whose rows were taken away since: by hand, or with a snapshot that was restored.
 		if err = d.db.anew(ctx, statements); err == nil {
@@ -91,32 +99,59 @@ func (d *delivery) once(ctx context.Context, l load) (before bool, err error) {
 	}
 	var refused *sqlError
 	if err != nil && ctx.Err() == nil && errors.As(err, &refused) && !refused.temporary() {
-		// Another attempt may have been first: that is what the statement which fails then is for, but the ledger is surer than any message.
-		if before, lerr := d.loaded(ctx, l); before && lerr == nil {
-			return true, nil
+		// Another attempt may have been first, or a later run: that is what the statement which fails then is for, but the ledger is surer than any message.
+		now, lerr := d.ledgered(ctx, l)
+		var superseded sinks.Superseded
+		if lerr == nil && now.loaded || errors.As(lerr, &superseded) || refused.at.step == stepFresh && lerr != nil {
+			return now, lerr
 		}
 	}
-	return false, err
+	return before, err
 }
 
-// loaded asks the ledger for the run.
-func (d *delivery) loaded(ctx context.Context, l load) (bool, error) {
-	rows, err := d.db.query(ctx, fmt.Sprintf("SELECT committed_at, row_count FROM %s WHERE run_id = %s", d.cfg.ledger.quoted(), literal(l.runID)))
-	if err != nil {
-		return false, err
+// ledgered asks the ledger for the run and for those of its table that were committed later. An error that ends the load is of kind Data or sinks.Superseded.
+func (d *delivery) ledgered(ctx context.Context, l load) (f found, err error) {
+	rows, err := d.db.query(ctx, fmt.Sprintf("SELECT run_id, committed_at, row_count, mode FROM %s WHERE run_id = %s OR (%s) ORDER BY CASE WHEN run_id = %s THEN 0 WHEN mode = 'replace' THEN 1 ELSE 2 END, committed_at DESC",
+		d.cfg.ledger.quoted(), literal(l.runID), d.later(l), literal(l.runID)))
+	if err != nil || len(rows) == 0 {
+		return f, err
 	}
-	other := ""
-	for _, r := range rows {
-		if text(r, 0) == l.at {
-			return true, nil
+	run, at, n, mode := text(rows[0], 0), text(rows[0], 1), text(rows[0], 2), text(rows[0], 3)
+	if run == l.runID {
+		switch {
+		case at == l.at:
+			return found{loaded: true}, nil
+		case at > l.at:
+			return f, sinks.Superseded{Why: fmt.Sprintf("the run was committed anew at %s (--force), and that is loaded into %s", seconds(at), d.cfg.table)}
+		case !d.cfg.repeats():
+			return f, d.appended(l.runID, n)
+		case len(rows) == 1:
+			return f, nil
 		}
-		other = text(r, 1)
+		run, at, mode = text(rows[1], 0), text(rows[1], 1), text(rows[1], 3)
 	}
-	if other != "" && !d.cfg.repeats() {
-		return false, fail.Newf(fail.Data, "run %s was loaded into %s before, %s rows of an earlier commit (--force wrote it anew), and the table does not say which rows those are: set run_id_column, or delete them and the run's row in %s by hand",
-			l.runID, d.cfg.table, other, d.cfg.ledger)
+	switch {
+	case d.cfg.mode == modeReplace && mode == modeReplace:
+		return f, sinks.Superseded{Why: fmt.Sprintf("run %s, committed at %s, has replaced the rows of %s since: those of this run, committed at %s, are not loaded", run, seconds(at), d.cfg.table, seconds(l.at))}
+	case d.cfg.mode == modeReplace:
+		return f, fail.Newf(fail.Data, "run %s (%s), committed at %s, after this one, is in %s: mode: replace would delete its rows; --force commits this run anew, as the latest", run, mode, seconds(at), d.cfg.table)
+	case d.cfg.mode == modeMerge:
+		d.req.Log.Warn("redshift: a run that was committed later was loaded before", "table", d.cfg.table.String(), "run_id", run)
+		f.remark = fmt.Sprintf("; run %s, committed after this one, was merged before it: where both have a key this run's row stands", run)
 	}
-	return false, nil
+	return f, nil
+}
+
+// seconds is a time of the ledger as messages have it.
+func seconds(at string) string {
+	whole, _, _ := strings.Cut(at, ".")
+	return whole + "Z"
+}
+
+// appended is the error of a run that is committed anew, and whose earlier rows cannot be told from others.
+func (d *delivery) appended(run, rows string) error {
+	return fail.Newf(fail.Data, "run %s was loaded into %s before, %s rows of an earlier commit (--force writes it anew), and the table does not say which rows those are: set run_id_column, or delete them and the run's row in %s by hand",
+		run, d.cfg.table, rows, d.cfg.ledger)
 }
 
 // ensure makes the ledger and, where the block says so, the table.
@@ -192,7 +227,8 @@ func temporary(err error) bool {
 	if errors.As(err, &refused) {
 		return refused.temporary()
 	}
-	return fail.KindOf(err) == fail.Temporary
+	var dns *net.DNSError
+	return fail.KindOf(err) == fail.Temporary && !(errors.As(err, &dns) && dns.IsNotFound) // a host that is unknown is not known a second later
 }
 
 // text is a value of a row; "" for NULL.

@@ -85,7 +85,7 @@ func (d *direct) open(ctx context.Context) error {
 	}
 	var dns *net.DNSError
 	if errors.As(err, &dns) && dns.IsNotFound {
-		return fail.Newf(fail.Usage, "%s: no such host", where)
+		return fail.Newf(fail.Temporary, "%s: host %s is unknown: %w", where, dns.Name, dns)
 	}
 	return fail.Newf(fail.Temporary, "%s: %w", where, errors.Unwrap(err))
 }

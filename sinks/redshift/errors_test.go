@@ -10,6 +10,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/apache/arrow/go/v17/arrow"
+	"github.com/apache/arrow/go/v17/arrow/array"
+	"github.com/apache/arrow/go/v17/arrow/memory"
+
 	"github.com/sluice-data/sluice/internal/fail"
 	"github.com/sluice-data/sluice/internal/redshifttest"
 )
@@ -90,8 +94,8 @@ func TestTypes(t *testing.T) {
 func TestConstraints(t *testing.T) {
 	r := newRig(t)
 	r.Exec(t, "CREATE SCHEMA stg")
-	r.Exec(t, "CREATE TABLE stg.t (id bigint, city varchar(20) NOT NULL, note text, c char(3), photo varbyte(7))")
-	s := columns(t, "id int64; city string; note string; c string; photo binary")
+	r.Exec(t, "CREATE TABLE stg.t (id bigint, city varchar(20) NOT NULL, note text, c char(3), photo varbyte(7), day date)")
+	s := columns(t, "id int64; city string; note string; c string; photo binary; day date")
 	got, err := r.open(t, run1, "{"+api+"table: stg.t, mode: merge, keys: [id]}", s).Preflight(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -100,7 +104,23 @@ func TestConstraints(t *testing.T) {
 	for _, c := range got {
 		all = append(all, c.Column+": "+c.Because)
 	}
-	equal(t, "constraints", strings.Join(all, "\n"), "id: column id is a key of the merge into stg.t, and null equals nothing\ncity: column city of stg.t is varchar(20)\ncity: column city of stg.t is not null\nnote: column note of stg.t is text\nc: column c of stg.t is character(3)\nphoto: column photo of stg.t is varbyte(7)")
+	equal(t, "constraints", strings.Join(all, "\n"), `id: column id is a key of the merge into stg.t, and null equals nothing
+city: column city of stg.t is varchar(20)
+city: column city of stg.t is varchar(20)
+city: column city of stg.t is not null
+note: column note of stg.t is text
+note: column note of stg.t is text
+c: column c of stg.t is character(3)
+c: column c of stg.t is character(3)
+photo: column photo of stg.t is varbyte(7)
+day: column day of stg.t is date`)
+	days, _, err := array.FromJSON(memory.DefaultAllocator, arrow.FixedWidthTypes.Date32, strings.NewReader(`[-2440588, -2440589, 106762939, 106762940]`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var refused []int
+	got[len(got)-1].Check(days, func(row int, reason string) { refused = append(refused, row) })
+	equal(t, "days that Redshift does not have", refused, "[1 3]")
 	got, err = r.open(t, run1, "{table: stg.u, mode: stage, ensure: create, lengths: {city: 4}}", s).Preflight(t.Context())
 	if err != nil || got[0].Because != "column city of stg.u is varchar(4)" {
 		t.Fatal(got, err)
@@ -140,6 +160,12 @@ func TestPreflightRefuses(t *testing.T) {
 	if err := try(`{dsn: "` + r.DSN + `", table: stg.t}`); err != nil {
 		t.Fatal(err)
 	}
+	r.Query(t, "DO $$ BEGIN EXECUTE 'REVOKE TEMP ON DATABASE ' || quote_ident(current_database()) || ' FROM PUBLIC'; END $$")
+	wants(t, try("{"+api+"table: stg.t, run_id_column: run}"), fail.Permission, "no TEMP on database dev, for the table that rows wait in")
+	r.Exec(t, "CREATE TABLE stg.ro (id bigint)")
+	wants(t, try("{"+api+"table: stg.t, ledger: stg.ro}"), fail.Permission, "no SELECT on stg.ro", "no DELETE on stg.ro")
+	r.Exec(t, "DROP TABLE stg.ro")
+	wants(t, try(`{dsn: "postgres://u@no..such/dev", table: stg.t}`), fail.Temporary, "host no..such is unknown") // no name of a host: nobody needs to be asked
 	t.Setenv("AWS_ACCESS_KEY_ID", "nobody")
 	wants(t, try("{"+api+"table: stg.t}"), fail.Permission, "redshift-data:ExecuteStatement")
 	t.Setenv("PGPASSWORD", "wrong")

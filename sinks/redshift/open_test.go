@@ -95,6 +95,8 @@ func TestRefused(t *testing.T) {
 		"{workgroup: w, database: dev, table: t, dist_key: id}",
 		"{workgroup: w, database: dev, table: t, ensure: create, dist_key: idd}",
 		"{workgroup: w, database: dev, table: t, ensure: create, sort_key: [nothing]}",
+		"{workgroup: w, database: dev, table: t, ensure: create, sort_key: [id, tags]}",
+		"{workgroup: w, database: dev, table: t, ensure: create, dist_key: tags}",
 		"{workgroup: w, database: dev, table: t, ensure: create, lengths: {city: 0}}",
 		"{workgroup: w, database: dev, table: t, ensure: create, lengths: {city: 65536}}",
 		"{workgroup: w, database: dev, table: t, ensure: create, lengths: {day: 10}}",

@@ -86,6 +86,9 @@ func (d *delivery) look(ctx context.Context) ([]tableColumn, error) {
 			may(fmt.Sprintf("has_table_privilege(%s, %s)", literal(c.ledger.quoted()), literal(strings.ToLower(p))), p+" on "+c.ledger.String())
 		}
 	}
+	if c.copiesAside() {
+		may("has_database_privilege(current_database(), 'temp')", "TEMP on database "+d.databaseName()+", for the table that rows wait in")
+	}
 	for i, n := range need {
 		need[i] = "CASE WHEN " + n + " THEN 'y' ELSE 'n' END"
 	}
@@ -101,6 +104,13 @@ func (d *delivery) look(ctx context.Context) ([]tableColumn, error) {
 	}
 	if len(wanting) > 0 {
 		return nil, fail.Newf(fail.Permission, "the database user may not do what the load needs: it has no %s", strings.Join(wanting, ", no "))
+	}
+	if there[c.ledger] != "" && c.mode == modeAppend && !c.repeats() && d.req.Forced { // one that is not forced may be loaded just now by another attempt
+		rows, err := d.db.query(ctx, fmt.Sprintf("SELECT row_count FROM %s WHERE run_id = %s", c.ledger.quoted(), literal(d.req.RunID)))
+		if err != nil || len(rows) == 0 {
+			return have, err
+		}
+		return nil, d.appended(d.req.RunID, text(rows[0], 0))
 	}
 	return have, nil
 }
@@ -262,6 +272,9 @@ func layout(diff []misfit) string {
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
+// The first and the last day of Redshift's dates and timestamps, 4713 BC to 294276 AD ("Datetime types"), from 1970-01-01.
+const firstDay, lastDay = -2440588, 106762939
+
 // constraints are what each value must keep to; have is nil for a table that is to be made.
 func (d *delivery) constraints(have []tableColumn) []sinks.Constraint {
 	var out []sinks.Constraint
@@ -275,8 +288,15 @@ func (d *delivery) constraints(have []tableColumn) []sinks.Constraint {
 			length, _ = col.fits(have[i].typ)
 			declared, notNull = shortType(have[i].typ), have[i].notNull
 		}
+		of := fmt.Sprintf("column %s of %s is %s", col.name, d.cfg.table, declared)
+		switch {
+		case col.kind == kindText:
+			out = append(out, sinks.NoNUL(col.field, of))
+		case col.sql == "date" || strings.HasPrefix(col.sql, "timestamp"):
+			out = append(out, sinks.Days(col.field, firstDay, lastDay+1, of))
+		}
 		if length > 0 {
-			out = append(out, sinks.MaxBytes(col.field, length, fmt.Sprintf("column %s of %s is %s", col.name, d.cfg.table, declared)))
+			out = append(out, sinks.MaxBytes(col.field, length, of))
 		}
 		switch {
 		case notNull:

@@ -396,6 +396,13 @@ func (d *delivery) bind() error {
 			return err
 		}
 	}
+	for key, names := range map[string][]string{"dist_key": {c.distKey}, "sort_key": c.sortKey} {
+		for _, col := range d.cols {
+			if col.kind == kindNested && slices.Contains(names, col.name) { // "Limitations" of the SUPER type
+				return at.Get(key).Errorf("%s names column %q, which is %s: a SUPER column is no key", key, col.name, col.typ)
+			}
+		}
+	}
 	for n := range c.lengths {
 		if err := known("lengths", []string{n}); err != nil {
 			return err

@@ -10,7 +10,7 @@ type step uint8
 
 const (
 	stepOther      step = iota
-	stepFresh           // fails if the run is loaded
+	stepFresh           // fails if the run is loaded, or what a later commit has brought would be lost
 	stepCopy            // reads the files
 	stepCount           // fails if COPY did not load all rows
 	stepUniqueKeys      // fails if two rows of the run have one key
@@ -94,18 +94,30 @@ func (d *delivery) transaction(l load) []statement {
 	return append(out, d.enter(l)...)
 }
 
-// begin locks the ledger and fails if the run is in it.
+// begin locks the ledger and fails if the run is in it, or, of a load that replaces the table's rows, one that was committed later.
 func (d *delivery) begin(l load) []statement {
 	ledger := d.cfg.ledger.quoted()
 	which := "run_id = " + literal(l.runID)
 	if d.cfg.repeats() { // a run that was committed anew (--force) is loaded again
-		which += " AND committed_at = " + literal(l.at)
+		which += " AND committed_at >= " + literal(l.at)
 	}
-	return []statement{
+	out := []statement{
 		{stepOther, "LOCK " + ledger},
 		{stepFresh, fmt.Sprintf("SELECT %s AS not_loaded_yet FROM %s WHERE %s", orFail("count(*) = 0"), ledger, which)},
 	}
+	if d.cfg.mode == modeReplace {
+		out = append(out, statement{stepFresh, fmt.Sprintf("SELECT %s AS none_is_later FROM %s WHERE %s", orFail("count(*) = 0"), ledger, d.later(l))})
+	}
+	return out
 }
+
+// later finds runs of the table that were committed after this one. Times of the ledger are of one length, so that they compare as texts.
+func (d *delivery) later(l load) string {
+	return "table_name = " + literal(d.cfg.table.String()) + " AND run_id <> " + literal(l.runID) + " AND committed_at > " + literal(l.at)
+}
+
+// commitTime is a time in the ledger.
+const commitTime = "2006-01-02T15:04:05.000000000Z"
 
 // enter puts the run into the ledger.
 func (d *delivery) enter(l load) []statement {
@@ -114,8 +126,8 @@ func (d *delivery) enter(l load) []statement {
 	if d.cfg.repeats() {
 		out = append(out, statement{stepOther, fmt.Sprintf("DELETE FROM %s WHERE run_id = %s", ledger, literal(l.runID))})
 	}
-	return append(out, statement{stepOther, fmt.Sprintf("INSERT INTO %s (run_id, committed_at, row_count, manifest, loaded_at) VALUES (%s, %s, %s, %s, getdate())",
-		ledger, literal(l.runID), literal(l.at), l.rows, literal(l.commit))})
+	return append(out, statement{stepOther, fmt.Sprintf("INSERT INTO %s (run_id, table_name, mode, committed_at, row_count, manifest, loaded_at) VALUES (%s, %s, %s, %s, %s, %s, getdate())",
+		ledger, literal(l.runID), literal(d.cfg.table.String()), literal(d.cfg.mode), literal(l.at), l.rows, literal(l.commit))})
 }
 
 // repeats says that rows of an earlier load of the same run are replaced by a later one.
@@ -183,7 +195,7 @@ func (d *delivery) twice(l load) (before []statement, query string) {
 
 // ledgerDDL makes the ledger.
 func (d *delivery) ledgerDDL() string {
-	return fmt.Sprintf("CREATE TABLE IF NOT EXISTS %s (run_id varchar(64) NOT NULL, committed_at varchar(64) NOT NULL, row_count bigint NOT NULL, manifest varchar(2048) NOT NULL, loaded_at timestamp NOT NULL)",
+	return fmt.Sprintf("CREATE TABLE IF NOT EXISTS %s (run_id varchar(64) NOT NULL, table_name varchar(256) NOT NULL, mode varchar(16) NOT NULL, committed_at varchar(64) NOT NULL, row_count bigint NOT NULL, manifest varchar(2048) NOT NULL, loaded_at timestamp NOT NULL)",
 		d.cfg.ledger.quoted())
 }
 
