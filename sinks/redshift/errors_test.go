@@ -385,7 +385,7 @@ func TestCancelled(t *testing.T) {
 			r := newRig(t)
 			s := columns(t, "id int64")
 			r.Exec(t, "CREATE TABLE t (id bigint)")
-			r.Exec(t, "CREATE TABLE t_sluice_loads (run_id varchar(64), committed_at varchar(64), row_count bigint, manifest varchar(2048), loaded_at timestamp)")
+			r.Exec(t, "CREATE TABLE t_sluice_loads (run_id varchar(64), table_name varchar(256), mode varchar(16), committed_at varchar(64), row_count bigint, manifest varchar(2048), loaded_at timestamp)")
 			block := "{" + to + ", table: t}"
 			d := r.open(t, run1, block, s)
 			c := r.commit(t, run1, s, `[{"id":1}]`)
