@@ -18,6 +18,7 @@ var operatorList = []Operator{
 	{"a IS [NOT] NULL", "Whether a value is null. Also a ISNULL, a NOTNULL.", "NULL IS NULL", "true"},
 	{"a IS [NOT] TRUE, FALSE, UNKNOWN", "Whether a condition is true, false or null; never null itself.", "NULL IS NOT TRUE", "true"},
 	{"a IS [NOT] DISTINCT FROM b", "<> (=) for which null is a value like any other.", "NULL IS DISTINCT FROM 1", "true"},
+	{"(a, b) OVERLAPS (c, d)", "Whether two periods share a moment: see the function overlaps.", "(TIME '10:00', TIME '12:00') OVERLAPS (TIME '11:59', INTERVAL '1 hour')", "true"},
 	{"a = b", "Equality; null if one side is. NaN equals itself.", "1.0 = 1", "true"},
 	{"a <> b", "Inequality. Also !=.", "'a' <> 'A'", "true"},
 	{"a < b", "Less than; texts by their bytes, NaN after all numbers.", "'Z' < 'a'", "true"},

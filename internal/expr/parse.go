@@ -387,6 +387,9 @@ func (p *parser) prefix(power int) (syntax, *Error) {
 			if err != nil {
 				return nil, err
 			}
+			if p.isOp(",") {
+				return p.overlaps(x, t.pos)
+			}
 			return x, p.wantOp(")", "to close the parenthesis")
 		}
 	case tokIdent:
