@@ -99,6 +99,7 @@ func (e *engines) sluice(ctx context.Context, w workload.Workload, in data.File,
 	if w.Memory != "" {
 		args = append(args, "--memory-limit", w.Memory)
 	}
+	in.Rows *= int64(1 + w.Again)
 	out := r.out
 	if r, err = e.measureRun(ctx, append(args, more...), in, env...); err != nil {
 		return r, err

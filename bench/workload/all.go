@@ -46,11 +46,6 @@ func byOrder(w Workload) Workload {
 	return w
 }
 
-// inOrder is a sort of all trips by one column.
-func inOrder(name, title, column string) Workload {
-	return Workload{Name: name, Title: title, Set: "trips.zstd.parquet", Steps: "\n  - sort: [" + column + "]", SQL: everything + " ORDER BY " + column + " NULLS LAST"}
-}
-
 // beside is w inside a memory limit, set against another.
 func beside(w Workload, other, memory string) Workload {
 	w.Beside, w.Memory = other, memory
@@ -75,8 +70,11 @@ func sniffed() [][2]string {
 	return out
 }
 
-// all are the workloads in the order of the table. To add one is to add an entry.
-var all = []Workload{
+// all are the workloads in the order of the table. To add one is to add an entry to one of its lists.
+var all = slices.Concat(whole, steps, functions)
+
+// whole are whole jobs: formats, group by, partitions.
+var whole = []Workload{
 	{Name: "W1", Title: "CSV → Parquet", Set: "trips.csv", Columns: trips.Floats, SQL: everything},
 	{Name: "W1gz", Title: "CSV.gz → Parquet", Set: "trips.csv.gz", Columns: trips.Floats, SQL: everything},
 	{Name: "W1zst", Title: "CSV.zst → Parquet", Set: "trips.csv.zst", Columns: trips.Floats, SQL: everything},
@@ -98,34 +96,9 @@ var all = []Workload{
 		WantWhy: "held to DuckDB's typed reading: its sniffing makes numbers of order_id and loses their leading zeros"},
 	{Name: "wide", Title: "CSV of 1,000 columns → Parquet", Set: "wide.csv", Columns: trips.ManyColumns, SQL: everything},
 	{Name: "narrow", Title: "CSV of 3 columns → Parquet", Set: "narrow.csv", Columns: trips.FewColumns, SQL: everything},
-	{Name: "lookup", Title: "Parquet (zstd) → join with 1,000 zones twice → Parquet", Set: "trips.zstd.parquet", Ref: "zones.csv", Steps: `
-  - lookup: {uri: {ref}, schema: {columns: {id: int32, zone: string, borough: string}}, on: {pu_location: id}, add: {pu_zone: zone, pu_borough: borough}, join: left}
-  - lookup: {uri: {ref}, schema: {columns: {id: int32, zone: string, borough: string}}, on: {do_location: id}, add: {do_zone: zone}, join: inner}`,
-		SQL: `SELECT i.*, p.zone AS pu_zone, p.borough AS pu_borough, d.zone AS do_zone FROM {in} i LEFT JOIN read_csv({ref}, columns = {'id': 'INTEGER', 'zone': 'VARCHAR', 'borough': 'VARCHAR'}, header = true) p ON i.pu_location = p.id
-  JOIN read_csv({ref}, columns = {'id': 'INTEGER', 'zone': 'VARCHAR', 'borough': 'VARCHAR'}, header = true) d ON i.do_location = d.id`},
-	{Name: "lookup-large", Title: "Parquet (zstd) → join with as many orders as there are rows → group by", Set: "trips.zstd.parquet", Ref: "orders.parquet", Steps: `
-  - lookup: {uri: {ref}, on: [order_id], add: [segment, discount], join: inner}
-  - aggregate: {by: [segment], measures: {n: count(*), discount: sum(discount), revenue: sum(total)}}`,
-		SQL: `SELECT segment, count(*) AS n, sum(discount) AS discount, sum(total) AS revenue FROM {in} JOIN read_parquet({ref}) USING (order_id) GROUP BY ALL`, Keys: []string{"segment"}},
 	{Name: "nested", Title: "Parquet with lists and structs → filter → Parquet", Set: "nested.parquet",
 		Steps: "  - filter: id % 10 <> 3", SQL: "SELECT * FROM {in} WHERE id % 10 <> 3"},
 	{Name: "objects", Title: "many CSV objects of 100 KB → Parquet, one run", Set: "objects/", Columns: trips.Floats, SQL: everything},
-	inOrder("sort-time", "Parquet → sorted by a timestamp", "pickup_at"),
-	inOrder("sort-float", "Parquet → sorted by a float", "total"),
-	inOrder("sort-text", "Parquet → sorted by a text", "order_id"),
-	beside(inOrder("sort-512M", "the same inside a memory limit of 512 MiB", "order_id"), "sort-text", "512MiB"),
-	{Name: "top", Title: "Parquet → the 3 longest trips of each zone", Set: "trips.zstd.parquet", Steps: "\n  - top: {n: 3, by: [pu_location], order_by: \"trip_distance desc, order_id\"}",
-		SQL: everything + " QUALIFY row_number() OVER (PARTITION BY pu_location ORDER BY trip_distance DESC, order_id) <= 3"},
-	{Name: "dedupe", Title: "CSV → one row of each order", Set: "trips.csv", Columns: trips.Floats, Steps: "\n  - dedupe: {keys: [order_id]}", SQL: "SELECT DISTINCT ON (order_id) * FROM {in}"},
-	beside(Workload{Name: "dedupe-512M", Title: "the same inside a memory limit of 512 MiB", Set: "trips.csv", Columns: trips.Floats, Steps: "\n  - dedupe: {keys: [order_id]}",
-		SQL: "SELECT DISTINCT ON (order_id) * FROM {in}"}, "dedupe", "512MiB"),
-	{Name: "dedupe-last", Title: "Parquet → the last trip of each zone and minute", Set: "trips.zstd.parquet",
-		Steps: "\n  - dedupe: {keys: [pu_location, \"date_trunc('minute', pickup_at)\"], keep: last, order_by: order_id}",
-		SQL:   everything + " QUALIFY row_number() OVER (PARTITION BY pu_location, date_trunc('minute', pickup_at) ORDER BY order_id DESC) = 1"},
-	{Name: "window", Title: "Parquet → each trip's number in its zone, the fare before and their sum so far", Set: "trips.zstd.parquet",
-		Steps: "\n  - window: {partition_by: [pu_location], order_by: [pickup_at, order_id], columns: {rn: row_number(), prev: lag(fare), run: sum(fare) rows unbounded preceding}}",
-		SQL: "SELECT *, row_number() OVER w AS rn, lag(fare) OVER w AS prev, sum(fare) OVER (PARTITION BY pu_location ORDER BY pickup_at, order_id ROWS UNBOUNDED PRECEDING) AS run FROM {in} " +
-			"WINDOW w AS (PARTITION BY pu_location ORDER BY pickup_at, order_id)", Keys: []string{"order_id"}},
 	{Name: "demo", Title: "the demo pipeline: CSV.gz → filter, derive, group by state and year", Set: data.Strikes, Columns: bench.DemoColumns,
 		File: "testdata/demo/strikes.yaml", SQL: bench.DemoSQL("{in}"), Keys: []string{"state", "year"}},
 }

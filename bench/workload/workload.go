@@ -19,6 +19,7 @@ type Workload struct {
 	SQL         string      // the same over {in}
 	Ref         string      // a set to join with, {ref} in Steps and SQL
 	RefPath     string      // where it is; set by who runs the workload
+	Again       int         // how often the rows of the set are read beside the first time, as Ref
 	Partition   string      // column of the Hive partitions to write
 	Memory      string      // limit given to both, such as 256MiB
 	Beside      string      // a workload before it, whose time this one's is set against

@@ -56,20 +56,7 @@ func (f *function) overDistinct(r *run, sel []byte, args []*vector) *vector {
 	if r.err != nil {
 		return nullOf(f.t, r.n)
 	}
-	out := r.gather(v, of)
-	if len(r.errs) > mark {
-		failed := make(map[int32]rowError, len(r.errs)-mark)
-		for _, e := range r.errs[mark:] {
-			failed[int32(e.row)] = e
-		}
-		r.errs = r.errs[:mark]
-		for i, k := range of {
-			if e, ok := failed[k]; ok && k >= 0 {
-				r.fail(out, i, e.value, e.reason)
-			}
-		}
-	}
-	return out
+	return r.perRow(v, of, mark)
 }
 
 // distinctOf numbers the distinct values of a by their first row: for each row its value's number, -1 for one that is null or

@@ -66,7 +66,7 @@ func Compile(src string, schema *arrow.Schema, env Env) (*Program, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Program{src: src, root: root, columns: b.columns, slots: b.slots}, nil
+	return &Program{src: src, root: overDictionary(root), columns: b.columns, slots: b.slots}, nil
 }
 
 // Source is the expression's text.
@@ -126,12 +126,13 @@ func (p *Program) Eval(rec arrow.Record, mem memory.Allocator) (arrow.Array, []R
 		col.Retain()
 		return col, nil, nil
 	}
-	if w := p.root.typ().kind.width(); w > 0 && r.n > 0 {
-		if _, ok := p.root.(*function); ok {
-			r.root, r.direct = p.root, recycle.Undefined(mem, r.n*w)
+	root := direct(p.root, rec)
+	if w := root.typ().kind.width(); w > 0 && r.n > 0 {
+		if _, ok := root.(*function); ok {
+			r.root, r.direct = root, recycle.Undefined(mem, r.n*w)
 		}
 	}
-	v := p.root.eval(r, nil)
+	v := root.eval(r, nil)
 	if r.err != nil {
 		return nil, nil, r.err
 	}

@@ -266,17 +266,26 @@ func floatToDecExactly(f *function, r *run, sel []byte, args []*vector) *vector 
 func floatsToDec(f *function, r *run, sel []byte, args []*vector, exactly bool) *vector {
 	out := r.fixed(f.t)
 	out.valid = r.strictValid(args...)
-	valid, dst := out.valid, values[dec](out)
+	t, valid, dst := f.t, out.valid, values[dec](out)
 	at := func(i int) float64 { return values[float64](args[0])[i] }
 	size := 64
 	if args[0].kind == kFloat32 {
 		at, size = func(i int) float64 { return float64(values[float32](args[0])[i]) }, 32
 	}
 	var buf []byte
+	// A float that is the one nearest to a decimal of t with up to 15 digits is that decimal: no other one so short is nearest to it.
+	power, most := math.Pow10(int(t.scale)), math.Pow10(min(int(t.prec), 15))
+	short := size == 64 && t.scale <= 22 // the power is exact
 	for i := range dst {
 		if valid != nil && !bit(valid, i) {
 			dst[i] = dec{}
 			continue
+		}
+		if short {
+			if m := math.RoundToEven(at(i) * power); math.Abs(m) < most && m/power == at(i) {
+				dst[i] = decimal128.FromI64(int64(m))
+				continue
+			}
 		}
 		buf = strconv.AppendFloat(buf[:0], at(i), 'e', -1, size)
 		var ok bool

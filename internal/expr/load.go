@@ -14,6 +14,10 @@ import (
 // load makes a vector over a column: its own buffers where the layout allows, converted copies of other time units,
 // dictionaries and half floats.
 func (r *run) load(c *columnNode, sel []byte) *vector {
+	if r.entries != nil {
+		v := *r.entries
+		return &v
+	}
 	arr := r.rec.Column(c.index)
 	v := &vector{typ: c.t, n: r.n}
 	valid := r.validity(arr)

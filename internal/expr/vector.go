@@ -111,6 +111,8 @@ type run struct {
 	root   node
 	direct *memory.Buffer
 	into   []byte
+	// entries are what dictNode's column is while its expression is computed for them instead of the rows.
+	entries *vector
 }
 
 var runs = sync.Pool{New: func() any { return new(run) }}

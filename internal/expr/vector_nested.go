@@ -98,12 +98,7 @@ func (r *run) gather(v *vector, idx []int32) *vector {
 	}
 	if nulls {
 		out.valid, out.owned = r.bytes(bitmapLen(n)), true
-		clear(out.valid)
-		for k, i := range idx {
-			if i >= 0 && (v.valid == nil || bit(v.valid, int(i))) {
-				setBit(out.valid, k)
-			}
-		}
+		pickBits(out.valid, v.valid, idx)
 	}
 	switch {
 	case v.kind.bytes() || v.kind == kList:
@@ -120,12 +115,7 @@ func (r *run) gather(v *vector, idx []int32) *vector {
 		}
 	case v.kind == kBool:
 		out.data = r.bytes(bitmapLen(n))
-		clear(out.data)
-		for k, i := range idx {
-			if i >= 0 && bit(v.data, int(i)) {
-				setBit(out.data, k)
-			}
-		}
+		pickBits(out.data, v.data, idx)
 	default:
 		out.data = r.bytes(n * v.kind.width())
 		switch v.kind.width() {
@@ -142,6 +132,24 @@ func (r *run) gather(v *vector, idx []int32) *vector {
 		}
 	}
 	return out
+}
+
+// pickBits sets bit k of dst to bit idx[k] of src, which is all ones if nil, and to 0 for -1.
+func pickBits(dst, src []byte, idx []int32) {
+	clear(dst)
+	for at := 0; at < len(idx); at += 8 {
+		var b byte
+		for j, i := range idx[at:min(at+8, len(idx))] {
+			switch {
+			case i < 0:
+			case src == nil:
+				b |= 1 << j
+			default:
+				b |= src[i>>3] >> (i & 7) & 1 << j
+			}
+		}
+		dst[at>>3] = b
+	}
 }
 
 func pick[T any](out, v *vector, idx []int32) {

@@ -11,6 +11,7 @@ import (
 	"github.com/apache/arrow/go/v17/arrow/memory"
 	"github.com/parquet-go/parquet-go/format"
 
+	"github.com/sluice-data/sluice/internal/codes"
 	"github.com/sluice-data/sluice/internal/recycle"
 	"github.com/sluice-data/sluice/sources/parquet/internal/encoding"
 )
@@ -40,6 +41,7 @@ type text struct {
 	mem   memory.Allocator
 	typ   arrow.DataType
 	check check
+	coded bool // the column carries the codes of its dictionary, if that is small
 	// render makes text of fixed-width values (UUID); nil keeps their bytes
 	render func(dst, v []byte) []byte
 
@@ -56,10 +58,18 @@ type text struct {
 	idx      []uint32
 	fix      []byte
 	bad      []badValue
+
+	entries *codes.Entries // of the dictionary; nil if its codes are not carried
+	codeBuf *memory.Buffer // of the batch's values
+	numbers int            // how many of them it has: all t.n, or no more of this batch
 }
 
 func (t *text) forget() {
 	t.dictOff, t.dictData, t.dictMax, t.dictBad = t.dictOff[:0], t.dictData[:0], 0, nil
+	t.entries = nil
+	if t.n > 0 {
+		t.numbers = -1 // those to come are of another dictionary
+	}
 }
 
 func (t *text) begin(n int) {
@@ -67,7 +77,7 @@ func (t *text) begin(n int) {
 	// room for a batch like the one before, so that it does not move as it grows
 	t.offBuf, t.dataBuf = recycle.Undefined(t.mem, 4*(n+1)), recycle.Undefined(t.mem, min(t.last+t.last/16, softBytes)+slack)
 	t.off, t.data = sliceOf[int32](t.offBuf.Bytes()), t.dataBuf.Bytes()
-	t.n, t.bad = 0, t.bad[:0]
+	t.n, t.bad, t.numbers = 0, t.bad[:0], 0
 	t.off[0] = 0
 }
 
@@ -94,6 +104,10 @@ func (t *text) bytesRoom(n int) error {
 }
 
 func (t *text) abandon() {
+	if t.codeBuf != nil {
+		t.codeBuf.Release()
+		t.codeBuf = nil
+	}
 	if t.offBuf != nil {
 		t.offBuf.Release()
 		t.dataBuf.Release()
@@ -132,6 +146,9 @@ func (t *text) dictionary(p *pageValues, n int) error {
 		}
 		t.dictBad[uint32(i)] = b
 	})
+	if t.dictBad == nil && t.coded {
+		t.entries = codes.NewEntries(t.typ, t.dictOff, t.dictData)
+	}
 	t.dictData = append(t.dictData, make([]byte, slack)...)
 	return nil
 }
@@ -229,6 +246,7 @@ func (t *text) takeIndexes(p *pageValues, k int) error {
 	}
 	at, dst, src := int(t.off[t.n]), t.data, t.dictData
 	out := t.off[t.n+1:][:k]
+	t.keepCodes(idx)
 	for i, x := range idx {
 		from, n := offs[x], int(offs[x+1]-offs[x])
 		if n <= slack {
@@ -244,6 +262,24 @@ func (t *text) takeIndexes(p *pageValues, k int) error {
 	}
 	t.n += k
 	return nil
+}
+
+// keepCodes notes the codes of the batch's next values, if it has those of all before.
+func (t *text) keepCodes(idx []uint32) {
+	if t.entries == nil || t.numbers != t.n {
+		return
+	}
+	if t.codeBuf == nil {
+		t.codeBuf = recycle.Undefined(t.mem, 4*len(t.off))
+	}
+	t.codesRoom(t.n + len(idx))
+	t.numbers += copy(sliceOf[uint32](t.codeBuf.Bytes())[t.n:], idx)
+}
+
+func (t *text) codesRoom(n int) {
+	if 4*n > t.codeBuf.Len() {
+		t.codeBuf.ResizeNoShrink(4 * max(n, len(t.off)))
+	}
 }
 
 // copy16 moves 16 bytes; both sides have them.
@@ -405,7 +441,17 @@ func (t *text) finish(slots int, valid *memory.Buffer, nulls int) (arrow.ArrayDa
 	}
 	t.dataBuf.ResizeNoShrink(int(end))
 	t.last = int(end)
-	d := array.NewData(t.typ, slots, []*memory.Buffer{validOrNil(valid, nulls), t.offBuf, t.dataBuf}, nil, nulls, 0)
+	bufs := []*memory.Buffer{validOrNil(valid, nulls), t.offBuf, t.dataBuf}
+	var d arrow.ArrayData
+	if t.entries != nil && t.n > 0 && t.numbers == t.n {
+		t.codesRoom(slots)
+		if nulls > 0 {
+			spread(sliceOf[uint32](t.codeBuf.Bytes())[:slots], valid.Bytes(), t.n)
+		}
+		d = codes.Attach(t.typ, slots, bufs, nulls, t.codeBuf, t.entries)
+	} else {
+		d = array.NewData(t.typ, slots, bufs, nil, nulls, 0)
+	}
 	if valid != nil {
 		valid.Release()
 	}

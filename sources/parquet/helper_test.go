@@ -4,16 +4,19 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"strings"
 	"testing"
 
 	"github.com/apache/arrow/go/v17/arrow"
+	"github.com/apache/arrow/go/v17/arrow/array"
 	"github.com/apache/arrow/go/v17/arrow/memory"
 	pq "github.com/parquet-go/parquet-go"
 	"go.uber.org/goleak"
 
+	"github.com/sluice-data/sluice/internal/codes"
 	"github.com/sluice-data/sluice/internal/fail"
 	"github.com/sluice-data/sluice/internal/objstore"
 	"github.com/sluice-data/sluice/internal/schema"
@@ -41,6 +44,26 @@ type result struct {
 	rejects  []pipeline.Reject
 	consumed int64
 	batches  []int64
+	coded    int // columns of batches that carried codes
+}
+
+// checkCodes holds the codes of each column of rec that carries them to its values.
+func (r *result) checkCodes(rec arrow.Record) error {
+	for c, a := range rec.Columns() {
+		of, entries := codes.Of(a)
+		if entries == nil {
+			continue
+		}
+		r.coded++
+		off, data := entries.Text()
+		for i, k := range of {
+			v := string(data[off[k]:off[k+1]])
+			if b, ok := a.(*array.Binary); ok && !a.IsNull(i) && string(b.Value(i)) != v || !ok && !a.IsNull(i) && a.(*array.String).Value(i) != v {
+				return fmt.Errorf("column %s, row %d is %s, by its code %q", rec.ColumnName(c), i, a.ValueStr(i), v)
+			}
+		}
+	}
+	return nil
 }
 
 // read reads everything in one lane, checks that all memory comes back, and that rows and bytes are accounted for.
@@ -78,6 +101,9 @@ func readWith(mem memory.Allocator, req sources.Request) (*result, error) {
 		var rej pipeline.Rejects
 		err = dec.Decode(ctx, c, &rej, func(b pipeline.Batch) error {
 			res.batches = append(res.batches, b.Rec.NumRows())
+			if err := res.checkCodes(b.Rec); err != nil {
+				return err
+			}
 			for i := range int(b.Rec.NumRows()) {
 				res.rows = append(res.rows, string(b.Rows.Origin(i).Raw))
 			}

@@ -33,6 +33,9 @@ func newColumn(mem memory.Allocator, p *plan, d *decompressor) (*column, error) 
 	}
 	if l := p.leaf; l != nil && l.maxRep == 0 && l.maxDef <= 1 {
 		c.readers[0].flats = true
+		if t, ok := c.readers[0].sink.(*text); ok {
+			t.coded = true
+		}
 	}
 	return c, nil
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/apache/arrow/go/v17/arrow/array"
 	"github.com/apache/arrow/go/v17/arrow/memory"
 
+	"github.com/sluice-data/sluice/internal/codes"
 	"github.com/sluice-data/sluice/internal/recycle"
 	"github.com/sluice-data/sluice/transforms/internal/col"
 )
@@ -83,9 +84,21 @@ func rows(a arrow.Array, sel *selection, mem memory.Allocator) (arrow.Array, err
 	if err := g.values(a); err != nil {
 		return nil, err
 	}
-	d := array.NewData(a.DataType(), sel.n, g.bufs, g.children, g.nulls, 0)
+	d := g.data(a)
 	defer d.Release()
 	return array.MakeFromData(d), nil
+}
+
+// data is what was gathered of a, with the codes of its texts if it has them. The caller owns it.
+func (g *gather) data(a arrow.Array) arrow.ArrayData {
+	of, entries := codes.Of(a)
+	if entries == nil {
+		return array.NewData(a.DataType(), g.sel.n, g.bufs, g.children, g.nulls, 0)
+	}
+	buf := recycle.Undefined(g.mem, 4*g.sel.n)
+	defer buf.Release()
+	pick(arrow.GetData[uint32](buf.Bytes()), of, g.sel)
+	return codes.Attach(a.DataType(), g.sel.n, g.bufs, g.nulls, buf, entries)
 }
 
 // gather is one array being built.

@@ -1,0 +1,171 @@
+package expr
+
+import (
+	"encoding/csv"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/apache/arrow/go/v17/arrow"
+	"github.com/apache/arrow/go/v17/arrow/array"
+	"github.com/apache/arrow/go/v17/arrow/memory"
+
+	"github.com/sluice-data/sluice/internal/codes"
+)
+
+// coded is rec with the codes of a dictionary beside each column of texts; some entries of it are in no row.
+func coded(mem memory.Allocator, rec arrow.Record) arrow.Record {
+	cols := make([]arrow.Array, rec.NumCols())
+	for c := range cols {
+		cols[c] = rec.Column(c)
+		texts, ok := cols[c].(*array.String)
+		if !ok {
+			cols[c].Retain()
+			continue
+		}
+		data, off, number := []byte("(unused"), []uint32{0, 7}, map[string]uint32{}
+		b := array.NewUint32Builder(mem)
+		for i := range texts.Len() {
+			v := texts.Value(i)
+			k, ok := number[v]
+			if texts.IsNull(i) {
+				k, ok = 0, true
+			}
+			if !ok {
+				k = uint32(len(off) - 1)
+				number[v] = k
+				data = append(data, v...)
+				off = append(off, uint32(len(data)))
+			}
+			b.Append(k)
+		}
+		numbers := b.NewUint32Array()
+		d := codes.Attach(texts.DataType(), texts.Len(), texts.Data().Buffers(), texts.NullN(), numbers.Data().Buffers()[1], codes.NewEntries(texts.DataType(), off, data))
+		cols[c] = array.MakeFromData(d)
+		d.Release()
+		numbers.Release()
+		b.Release()
+	}
+	out := array.NewRecord(rec.Schema(), cols, rec.NumRows())
+	for _, c := range cols {
+		c.Release()
+	}
+	return out
+}
+
+// TestOverDictionary: every expression gives the same values, and the same errors of the same rows, whether its texts come with codes or without.
+func TestOverDictionary(t *testing.T) {
+	mem := memory.NewCheckedAllocator(memory.NewGoAllocator())
+	defer mem.AssertSize(t, 0)
+	file, err := os.Open("testdata/differential.csv")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	rows, err := csv.NewReader(file).ReadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	table := parseFixture(t, "table: i int32, j int64, f float64, g float64, d decimal(18,2), s string, t string, b bool, dt date, ts timestamp")
+	for k := range 3 * fewRows { // many of the same
+		row := append([]string(nil), rows[1+k*7%(len(rows)-1)]...)
+		for c, cell := range row {
+			switch {
+			case cell == `\N`, k%11 == 3 && rows[0][c] == "s":
+				row[c] = "NULL"
+			case rows[0][c] == "ts":
+				row[c] = strings.Replace(cell, " ", "T", 1)
+			}
+		}
+		table.rows = append(table.rows, row)
+	}
+	plain := table.record(t, mem, fixtureRows(len(table.rows)).all())
+	defer plain.Release()
+	with := coded(mem, plain)
+	defer with.Release()
+	list := append(lines(t, "testdata/differential.txt"), "s::int", "s::int + length(s)", "CASE WHEN i > 0 THEN s::int ELSE 0 END", "CASE WHEN s = 'hello' THEN s ELSE upper(t) END", "s ~ t", "s ~ '('||'a)'",
+		"coalesce(s, 'none')", "s IS NULL", "coalesce(length(s), 0) + coalesce(length(s), 0)", "s IN ('hello', 'x') OR t LIKE '%l%'", "s::date", "'(' || s ~ s", "s", "string_to_array(s, 'l')", "md5(s) || md5(s)",
+		"to_json(s)", "s::json", "length(s) / (length(s) - 5)", "try_cast(s AS int)")
+	over := 0
+	for _, src := range list {
+		p, err := Compile(src, table.schema, testEnv)
+		if err != nil {
+			continue // the list has been held to compile, the others may be refused
+		}
+		if d, ok := p.root.(*dictNode); ok && direct(d, with.(arrow.Record)) == node(d) {
+			over++
+		}
+		want, got := evalText(t, mem, p, plain), evalText(t, mem, p, with)
+		for i := range want {
+			if got[i] != want[i] {
+				t.Errorf("%s: row %d is %s, without codes %s", src, i, got[i], want[i])
+				break
+			}
+		}
+	}
+	if over < 100 {
+		t.Errorf("only %d expressions are computed over a dictionary", over)
+	}
+	// Slices of a batch have the codes of their own rows.
+	p, err := Compile("upper(s) || '!'", table.schema, testEnv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	part := with.NewSlice(5, with.NumRows()-7)
+	defer part.Release()
+	if got, want := fmt.Sprint(evalText(t, mem, p, part)), fmt.Sprint(evalText(t, mem, p, plain)[5:with.NumRows()-7]); got != want {
+		t.Errorf("a slice: %s\nwant %s", got, want)
+	}
+}
+
+// TestShortFloats: a float that is nearest to a short decimal is cast to it without its text, and gives what its text gives.
+func TestShortFloats(t *testing.T) {
+	mem := memory.NewGoAllocator()
+	r := rand.New(rand.NewPCG(1, 2))
+	for _, typ := range []struct{ prec, scale int }{{18, 2}, {4, 1}, {38, 10}, {15, 0}, {38, 22}, {38, 30}} {
+		b := array.NewFloat64Builder(mem)
+		for range 20000 {
+			f := float64(r.Int64N(2e15)-1e15) / math.Pow10(r.IntN(typ.scale+3)) * math.Pow10(r.IntN(3)-2)
+			if r.IntN(4) == 0 {
+				f = math.Nextafter(f, math.Inf(r.IntN(2)*2-1))
+			}
+			if r.IntN(8) == 0 {
+				f = math.Round(f) + 0.5
+			}
+			b.Append(f)
+		}
+		b.AppendValues([]float64{0, math.Copysign(0, -1), math.NaN(), math.Inf(1), 5e-324, math.MaxFloat64, 999.95, 99.95, 0.05, 1e15, 1e15 - 1}, nil)
+		a := b.NewFloat64Array()
+		s := arrow.NewSchema([]arrow.Field{{Name: "f", Type: a.DataType()}}, nil)
+		p, err := Compile(fmt.Sprintf("f::decimal(%d,%d)", typ.prec, typ.scale), s, testEnv)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rec := array.NewRecord(s, []arrow.Array{a}, int64(a.Len()))
+		out, _, err := p.Eval(rec, mem)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := out.(*array.Decimal128)
+		for i, f := range a.Float64Values() {
+			want, ok := roundText(strconv.AppendFloat(nil, f, 'e', -1, 64), typOf(t, out.DataType()), false)
+			if ok == got.IsNull(i) || ok && got.Value(i) != want {
+				t.Fatalf("%v as decimal(%d,%d): %v (null %v), want %v (%v)", f, typ.prec, typ.scale, got.Value(i), got.IsNull(i), want, ok)
+			}
+		}
+		rec.Release()
+		out.Release()
+	}
+}
+
+func typOf(t *testing.T, dt arrow.DataType) typ {
+	d, ok := dt.(*arrow.Decimal128Type)
+	if !ok {
+		t.Fatalf("a decimal was cast to %s", dt)
+	}
+	return typ{kind: kDecimal, prec: d.Precision, scale: d.Scale}
+}
