@@ -10,13 +10,13 @@ import (
 
 // TestRandomSteps: pipelines of steps that SQL has other words for, made at random over the rows of the fixture, give the same rows as the DuckDB query beside them.
 func TestRandomSteps(t *testing.T) {
-	const wanted = 270
+	wanted, seed := draws(t, 273, 20261129)
 	d := newDifferential(t)
 	write(t, filepath.Join(d.dir, "refs.csv"), refs)
 	execute(t, d.db, "CREATE VIEW input AS SELECT * FROM fixture")
 	execute(t, d.db, "CREATE TABLE refs AS SELECT * FROM "+ReadCSV(filepath.Join(d.dir, "refs.csv"), [][2]string{{"id", "int32"}, {"name", "string"}, {"weight", "decimal(9,2)"}}, ""))
-	g := &stepLists{statements{grammar{rand.New(rand.NewPCG(20261129, 5))}}, Quote(filepath.Join(d.dir, "refs.csv"))}
-	shapes := []func() (steps, sql string){g.unnest, g.unpivot, g.pivot, g.fill, g.tumbling, g.hopping, g.sessions, g.union, g.sample}
+	g := &stepLists{statements{grammar{rand.New(rand.NewPCG(seed, 5))}}, Quote(filepath.Join(d.dir, "refs.csv"))}
+	shapes := []func() (steps, sql string){g.unnest, g.unpivot, g.pivot, g.fill, g.tumbling, g.hopping, g.sessions, g.union, g.sample, g.dedupe, g.top, g.lookup, g.windows}
 	seen := map[string]bool{}
 	filled := 0
 	for n := 0; len(seen) < wanted; n++ {
@@ -189,4 +189,75 @@ func (g *stepLists) sample() (string, string) {
 	step, where := g.kept()
 	return step + fmt.Sprintf("  - sample: {rows: %d, seed: %d}\n  - aggregate: {measures: {n: count(*), d: count(distinct k)}}\n", n, g.r.IntN(100)),
 		fmt.Sprintf("SELECT least(%d, count(*)) AS n, least(%d, count(*)) AS d FROM input%s", n, n, where)
+}
+
+// ordered derives a key, an order and a value, of which k settles what is equal.
+func (g *stepLists) ordered() (step, rows, order string) {
+	key, o, v := g.key(), g.expr(g.one("small", "text", "date", "dec"), 1), g.expr(g.one(sureKinds...), 1)
+	step, where := g.kept()
+	return step + derive([]string{"key", "o", "v"}, key, o, v), fmt.Sprintf("(SELECT k, %s AS key, %s AS o, %s AS v FROM input%s)", key, o, v, where), "o" + g.direction()
+}
+
+// backwards is an order from its end.
+var backwards = strings.NewReplacer("ASC", "DESC", "DESC", "ASC", "FIRST", "LAST", "LAST", "FIRST")
+
+func (g *stepLists) dedupe() (string, string) {
+	step, rows, order := g.ordered()
+	keep, by, sql := g.one("first", "last"), "", "k"
+	if g.chance(2) {
+		by, sql = ", order_by: "+strings.ToLower(order), order+", k"
+	}
+	if keep == "last" {
+		sql = backwards.Replace(strings.TrimSuffix(sql, "k")) + "k DESC"
+	}
+	return step + fmt.Sprintf("  - dedupe: {keys: [key], keep: %s%s}\n  - select: [k, key, o, v]\n", keep, by),
+		fmt.Sprintf("SELECT k, key, o, v FROM %s QUALIFY row_number() OVER (PARTITION BY key ORDER BY %s) = 1", rows, sql)
+}
+
+func (g *stepLists) top() (string, string) {
+	step, rows, order := g.ordered()
+	n := 1 + g.r.IntN(4)
+	by, partition := "by: [key], ", "PARTITION BY key "
+	if g.chance(4) {
+		by, partition = "", ""
+	}
+	return step + fmt.Sprintf("  - top: {n: %d, %sorder_by: %s}\n  - select: [k, key, o, v]\n", n, by, strings.ToLower(order)),
+		fmt.Sprintf("SELECT k, key, o, v FROM %s QUALIFY row_number() OVER (%sORDER BY %s, k) <= %d", rows, partition, order, n)
+}
+
+func (g *stepLists) lookup() (string, string) {
+	on := "(" + g.expr("small", 1) + ")::int"
+	table := fmt.Sprintf("uri: %s, csv: {null_values: ['']}, schema: {columns: {id: int32, name: string, weight: 'decimal(9,2)'}}, on: {%s: id}", g.refs, Quote(on))
+	step, where := g.kept()
+	if g.chance(3) {
+		join := g.one("semi", "anti")
+		return step + fmt.Sprintf("  - lookup: {%s, join: %s}\n  - select: [k]\n", table, join),
+			fmt.Sprintf("SELECT k FROM input %s JOIN refs ON %s = id%s", strings.ToUpper(join), on, where)
+	}
+	missing, join := `"null"`, "LEFT"
+	if g.chance(2) {
+		missing, join = "drop", "JOIN"
+	}
+	join = strings.TrimSuffix(join, "JOIN") + " JOIN"
+	return step + fmt.Sprintf("  - lookup: {%s, add: {n: name, w: weight}, missing: %s, duplicates: all}\n  - select: [k, n, w]\n", table, missing),
+		fmt.Sprintf("SELECT k, name AS n, weight AS w FROM input %s refs ON %s = id%s", join, on, where)
+}
+
+func (g *stepLists) windows() (string, string) {
+	step, rows, order := g.ordered()
+	var columns, sql []string
+	for i := range 1 + g.r.IntN(3) {
+		call := g.one("row_number()", "rank()", "dense_rank()", "ntile(3)", "lag(v)", "lead(o, 2)", "first_value(v)", "count(v)", "min(o)", "max(k)")
+		frame := ""
+		if strings.HasSuffix(call, "(v)") || strings.HasPrefix(call, "m") {
+			frame = g.one("", " rows between 2 preceding and 1 following", " rows between unbounded preceding and current row", " rows between 1 following and 3 following")
+		}
+		if strings.HasPrefix(call, "lag") {
+			frame = ""
+		}
+		columns = append(columns, fmt.Sprintf("c%d: %s", i, Quote(call+frame)))
+		sql = append(sql, fmt.Sprintf("%s OVER (PARTITION BY key ORDER BY %s, k%s) AS c%d", call, order, frame, i))
+	}
+	return step + fmt.Sprintf("  - window: {partition_by: [key], order_by: [%s, k], columns: {%s}}\n  - drop: [i, j, f, g, d, s, t, b, dt, ts]\n", strings.ToLower(order), strings.Join(columns, ", ")),
+		fmt.Sprintf("SELECT k, key, o, v, %s FROM %s", strings.Join(sql, ", "), rows)
 }
