@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/array"
@@ -23,13 +24,13 @@ type Type struct {
 
 // OIDs of the types that are written (src/include/catalog/pg_type.dat).
 const (
-	oidBool, oidBytea, oidInt8, oidInt2, oidInt4, oidText       = 16, 17, 20, 21, 23, 25
-	oidFloat4, oidFloat8, oidDate, oidTime                      = 700, 701, 1082, 1083
-	oidTimestamp, oidTimestamptz, oidNumeric, oidJSONB          = 1114, 1184, 1700, 3802
-	oidBoolA, oidByteaA, oidInt2A, oidInt4A, oidTextA           = 1000, 1001, 1005, 1007, 1009
-	oidInt8A, oidFloat4A, oidFloat8A, oidTimestampA             = 1016, 1021, 1022, 1115
-	oidDateA, oidTimeA, oidTimestamptzA, oidNumericA            = 1182, 1183, 1185, 1231
-	epochDays, epochMicros                                int64 = 10957, 946_684_800_000_000 // 2000-01-01, from which PostgreSQL counts
+	oidBool, oidBytea, oidInt8, oidInt2, oidInt4, oidText             = 16, 17, 20, 21, 23, 25
+	oidFloat4, oidFloat8, oidDate, oidTime                            = 700, 701, 1082, 1083
+	oidTimestamp, oidTimestamptz, oidNumeric, oidJSON, oidJSONB       = 1114, 1184, 1700, 114, 3802
+	oidBoolA, oidByteaA, oidInt2A, oidInt4A, oidTextA                 = 1000, 1001, 1005, 1007, 1009
+	oidInt8A, oidFloat4A, oidFloat8A, oidTimestampA                   = 1016, 1021, 1022, 1115
+	oidDateA, oidTimeA, oidTimestamptzA, oidNumericA                  = 1182, 1183, 1185, 1231
+	epochDays, epochMicros                                      int64 = 10957, 946_684_800_000_000 // 2000-01-01, from which PostgreSQL counts
 )
 
 var arrayOf = map[uint32]uint32{oidBool: oidBoolA, oidBytea: oidByteaA, oidInt2: oidInt2A, oidInt4: oidInt4A, oidInt8: oidInt8A, oidText: oidTextA, oidFloat4: oidFloat4A,
@@ -38,7 +39,7 @@ var arrayOf = map[uint32]uint32{oidBool: oidBoolA, oidBytea: oidByteaA, oidInt2:
 // TypeOf is the type that holds every value of f, but for those that PostgreSQL has not: see Refuses.
 func TypeOf(f arrow.Field) (Type, error) {
 	if schema.IsJSON(f) {
-		return Type{"jsonb", oidJSONB, true}, nil
+		return JSON, nil
 	}
 	switch t := f.Type.(type) {
 	case *arrow.BooleanType:
@@ -82,11 +83,26 @@ func TypeOf(f arrow.Field) (Type, error) {
 		if oid, ok := arrayOf[e.OID]; ok {
 			return Type{e.Name + "[]", oid, false}, nil
 		}
-		return Type{"jsonb", oidJSONB, true}, nil
+		return e, nil
 	case *arrow.StructType:
-		return Type{"jsonb", oidJSONB, true}, nil
+		for _, m := range t.Fields() { // its texts stay as they are; all else that to_json writes is jsonb's way to write it
+			if holdsJSON(m) {
+				return JSON, nil
+			}
+		}
+		return JSONB, nil
 	}
 	return Type{}, fmt.Errorf("column %q is %s, which PostgreSQL has no type for", f.Name, schema.TypeName(f))
+}
+
+func holdsJSON(f arrow.Field) bool {
+	switch t := f.Type.(type) {
+	case *arrow.ListType:
+		return holdsJSON(t.ElemField())
+	case *arrow.StructType:
+		return slices.ContainsFunc(t.Fields(), holdsJSON)
+	}
+	return schema.IsJSON(f)
 }
 
 // Encoder writes records as COPY … FROM STDIN (FORMAT binary) reads them (PostgreSQL manual, "COPY", Binary Format). It is one goroutine's.
@@ -99,10 +115,14 @@ type Encoder struct {
 // putter makes what appends row i of a, its length first.
 type putter func(a arrow.Array) func(dst []byte, i int) []byte
 
-// Text is the type for JSON that is to stay as it was written.
-var Text = Type{"text", oidText, true}
+// Types of JSON. Text and JSON keep it as it was written; JSONB keeps one value of a key that is given twice, and writes numbers anew (1E2 is 100).
+var (
+	Text  = Type{"text", oidText, true}
+	JSON  = Type{"json", oidJSON, true}
+	JSONB = Type{"jsonb", oidJSONB, true}
+)
 
-// NewEncoder is for records of schema s into columns of the types that TypeOf gives, or of Text where that is JSON.
+// NewEncoder is for records of schema s into columns of the types that TypeOf gives, or of any type of JSON where that is one.
 func NewEncoder(mem memory.Allocator, s *arrow.Schema, types []Type) (*Encoder, error) {
 	e := &Encoder{mem: mem, puts: make([]putter, s.NumFields()), toJSON: make([]*expr.Program, s.NumFields())}
 	for i, f := range s.Fields() {
@@ -193,7 +213,7 @@ func putterOf(t Type, dt arrow.DataType) putter {
 			})
 		}
 	}
-	if l, ok := dt.(*arrow.ListType); ok {
+	if l, ok := dt.(*arrow.ListType); ok && !t.JSON {
 		return listPutter(l)
 	}
 	return func(a arrow.Array) func([]byte, int) []byte { return maybe(a, valuePutter(a)) }

@@ -28,7 +28,8 @@ take back what an earlier commit of the run had appended.
 Where the database is: dsn, a URL without a password; or dsn_env, the name of a variable that holds a whole URL; or host, port, database, user; what is left open comes from PGHOST, PGUSER,
 PGPASSWORD, PGSSLMODE and the like. password_env names a variable, password_file a file with the password. sslmode: verify-full checks the server's certificate.
 
-Lists of plain values become arrays; structs, other lists and json become jsonb.`,
+Lists of plain values become arrays, json becomes json, which stays as it was written, structs and other lists jsonb, or json where they hold json. A table may have jsonb for any of
+these: PostgreSQL then rewrites the values, so that of a key given twice the last stands, and 1E2 is 100.`,
 		Example: `sink:
   uri: s3://curated/trips/
   postgres: {host: db.internal, database: dwh, user: loader, sslmode: verify-full, table: stg.trips, mode: merge, keys: [trip_id], ensure: create}`,

@@ -271,6 +271,11 @@ func TestConstraintsHold(t *testing.T) {
 		{"json", "jsonb", `"{\"a\": \"\\u0000\"}","\"\\ud83d\\ude00\"","\"\\ud83d\"","\"\\\\\\\\u0000\""`, "0 2", `"😀" "\\\\u0000"`},
 		{"json", "json", `"{\"a\":  1}"`, "", `{"a":  1}`},
 		{"json", "text", `"[1]"`, "", `[1]`},
+		{"json", "json", `"{\"a\": 1E2, \"a\": 1.0}","\"\\u0000\""`, "", `{"a": 1E2, "a": 1.0} "\u0000"`},
+		{"json", "jsonb", `"{\"a\": 1E2, \"a\": 1.0}"`, "", `{"a": 1.0}`},
+		{"list<struct<a: int32>>", "text", `[{"a":1}],[]`, "", `[{"a":1}] []`},
+		{"list<struct<a: int32>>", "json", `[{"a":1}],[]`, "", `[{"a":1}] []`},
+		{"list<timestamp>", "timestamp[]", `["1970-01-01T00:00:00"],[-210866803200000001]`, "1", `{"1970-01-01 00:00:00"}`},
 		{"struct<a: string>", "jsonb", `{"a":"x"},{"a":"\u0000"}`, "1", `{"a": "x"}`},
 		{"list<string>", "text[]", `["a",null],["\u0000"]`, "1", `{a,NULL}`},
 	} {
@@ -328,6 +333,30 @@ func TestConstraintsHold(t *testing.T) {
 			t.Errorf("%s into %s: %q, want %q", c.ours, c.theirs, got, c.arrived)
 		}
 		d.Close()
+	}
+}
+
+// TestJSONStaysAsWritten: a table that ensure: create makes has json for json, also within structs and lists, and jsonb for the rest.
+func TestJSONStaysAsWritten(t *testing.T) {
+	db := pgtest.Start(t).Database(t)
+	const columns = "j json, s struct<j json>, l list<json>, p struct<n int32>, i int64"
+	one := commitOf(t, columns, `{"j": "{\"a\": 1E2, \"a\": 1.0}", "s": {"j": "1E2"}, "l": ["1E2", null], "p": {"n": 7}, "i": 1}`)
+	for _, mode := range []string{"", "mode: merge\nkeys: [i]\n"} {
+		pgtest.Exec(t, db, "DROP TABLE IF EXISTS j, sluice_loads")
+		d := mustOpen(t, db, "table: j\nensure: create\n"+mode, columns)
+		if _, err := d.Preflight(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := d.Deliver(t.Context(), one); err != nil {
+			t.Fatal(err)
+		}
+		if got, want := fmt.Sprint(pgtest.Exec(t, db, "SELECT j, s, l, p, i, pg_typeof(j), pg_typeof(s), pg_typeof(l), pg_typeof(p) FROM j")[0]), `[{"a": 1E2, "a": 1.0} {"j":1E2} [1E2,null] {"n": 7} 1 json json json jsonb]`; got != want {
+			t.Errorf("%q: %s, want %s", mode, got, want)
+		}
+	}
+	pgtest.Exec(t, db, "DROP TABLE j")
+	if _, err := mustOpen(t, db, "table: j\nensure: create\nmode: merge\nkeys: [i, j]\n", columns).Preflight(t.Context()); fail.KindOf(err) != fail.Usage || !strings.Contains(err.Error(), `column "j" is json, which PostgreSQL cannot compare`) {
+		t.Error(err)
 	}
 }
 

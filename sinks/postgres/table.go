@@ -162,6 +162,9 @@ func (t *target) absent(ctx context.Context, verb string) (*fit, error) {
 	}
 	cols := make([]column, len(t.natural))
 	for i, name := range t.columns() {
+		if t.natural[i] == pg.JSON && slices.Contains(t.keys, name) {
+			return nil, t.at.Get("keys").Errorf("column %q is json, which PostgreSQL cannot compare, so that it is no key of a table that ensure: create makes: cast it to string, or make the table with a jsonb column", name)
+		}
 		cols[i] = column{name: name, oid: t.natural[i].OID, mod: modOf(t.natural[i]), typ: t.natural[i].Name, notNull: slices.Contains(t.keys, name)}
 	}
 	if t.runColumn != "" {

@@ -39,8 +39,15 @@ func (t *target) fitColumn(f *fit, i int, c column) string {
 	if (c.notNull || slices.Contains(t.keys, field.Name)) && field.Nullable {
 		f.constraints = append(f.constraints, sinks.NotNull(field.Name, because+" NOT NULL"))
 	}
-	if from.JSON && (c.oid == oidJSON || c.oid == oidText) {
-		f.stage[i] = pg.Text
+	if from.JSON {
+		switch c.oid {
+		case oidText:
+			f.stage[i] = pg.Text
+		case oidJSONB:
+			f.stage[i] = pg.JSONB
+		default:
+			f.stage[i] = pg.JSON
+		}
 	}
 	if f.stage[i].OID != c.oid {
 		f.direct = false
@@ -51,10 +58,7 @@ func (t *target) fitColumn(f *fit, i int, c column) string {
 		switch c.oid {
 		case oidJSONB:
 			demand(t.jsonCheck(field))
-		case oidJSON:
-			f.casts[i] = "::json"
-			noNUL()
-		case oidText:
+		case oidJSON, oidText:
 			noNUL()
 		default:
 			return no

@@ -4,6 +4,7 @@ package quicksight
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -16,7 +17,7 @@ func init() {
 	sinks.RegisterTarget(sinks.Target{
 		Name: "quicksight",
 		Doc: "Writes _runs/<run id>/quicksight.json beside the run's manifest, once that is committed: the manifest that an S3 data set of Amazon QuickSight is made " +
-			"from, with the files of this run and the CSV's delimiter and header. QuickSight reads csv and jsonl, with gzip or none, and no Parquet: for that go through Athena or Redshift.",
+			"from, with the files of this run and the CSV's delimiter and header. A manifest takes 1,000 files: further ones are in quicksight-00002.json and so on, each for a data set of its own. QuickSight reads csv and jsonl, with gzip or none, and no Parquet: for that go through Athena or Redshift.",
 		Example: "sink:\n  uri: s3://exports/trips/\n  format: csv\n  quicksight: {}\n",
 		Rank:    sinks.RankCatalog,
 		Open:    open,
@@ -70,24 +71,52 @@ func (d *delivery) Explain() []string {
 
 func (d *delivery) Preflight(context.Context) ([]sinks.Constraint, error) { return nil, nil }
 
+// Deliver writes the manifests, first to last, and takes away those that an earlier commit of the run had more.
 func (d *delivery) Deliver(ctx context.Context, c sinks.Commit) (string, error) {
-	m := manifest{FileLocations: []locations{{URIs: []string{}}}, GlobalUploadSettings: d.settings}
-	for _, f := range c.Files {
-		m.FileLocations[0].URIs = append(m.FileLocations[0].URIs, f.URI)
+	n := 0
+	for files := c.Files; n == 0 || len(files) > 0; {
+		n++
+		part := files[:min(len(files), mostFiles)]
+		files = files[len(part):]
+		m := manifest{FileLocations: []locations{{URIs: []string{}}}, GlobalUploadSettings: d.settings}
+		for _, f := range part {
+			m.FileLocations[0].URIs = append(m.FileLocations[0].URIs, f.URI)
+		}
+		body, err := json.MarshalIndent(m, "", "  ")
+		if err != nil {
+			return "", fail.Wrap(fail.Internal, err)
+		}
+		if _, err := d.store.Put(ctx, manifestRef(c, n), body, "application/json", false); err != nil {
+			return "", fmt.Errorf("write QuickSight's manifest: %w", err)
+		}
 	}
-	if n := len(c.Files); n > mostFiles {
-		return "", fail.Newf(fail.Usage, "a manifest of QuickSight has %d files at most, and these are %d: raise target_file_size, or partition by less", mostFiles, n)
+	for i := n + 1; ; i++ {
+		_, err := d.store.Stat(ctx, manifestRef(c, i), objstore.Pin{})
+		if err == nil {
+			err = d.store.Delete(ctx, manifestRef(c, i))
+		}
+		if errors.Is(err, objstore.ErrNotExist) {
+			break
+		}
+		if err != nil {
+			return "", fmt.Errorf("delete QuickSight's manifest of an earlier commit: %w", err)
+		}
 	}
-	body, err := json.MarshalIndent(m, "", "  ")
-	if err != nil {
-		return "", fail.Wrap(fail.Internal, err)
+	if n == 1 {
+		return manifestRef(c, 1).String(), nil
+	}
+	return fmt.Sprintf("%s and %d more up to %s, of %d files each at most", manifestRef(c, 1), n-1, manifestRef(c, n), mostFiles), nil
+}
+
+// manifestRef is QuickSight's manifest number n, from 1, beside the run's own.
+func manifestRef(c sinks.Commit, n int) objstore.Ref {
+	name := "quicksight.json"
+	if n > 1 {
+		name = fmt.Sprintf("quicksight-%05d.json", n)
 	}
 	ref := c.Manifest
-	ref.Key = strings.TrimSuffix(ref.Key, "manifest.json") + "quicksight.json"
-	if _, err := d.store.Put(ctx, ref, body, "application/json", false); err != nil {
-		return "", fmt.Errorf("write QuickSight's manifest: %w", err)
-	}
-	return ref.String(), nil
+	ref.Key = strings.TrimSuffix(ref.Key, "manifest.json") + name
+	return ref
 }
 
 func (d *delivery) Close() error { return nil }
