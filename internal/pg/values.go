@@ -17,7 +17,7 @@ import (
 )
 
 // OIDs of the types that are read only.
-const oidName, oidJSON, oidBPChar, oidVarchar, oidUUID = 19, 114, 1042, 1043, 2950
+const oidName, oidBPChar, oidVarchar, oidUUID = 19, 1042, 1043, 2950
 
 // getter appends a value in its binary form (what its type's send function makes) to the builder of its column.
 type getter func(b array.Builder, v []byte) error
