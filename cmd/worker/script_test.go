@@ -54,6 +54,7 @@ func TestScripts(t *testing.T) {
 				ts.Check(build())
 				ts.Setenv("PATH", released+string(os.PathListSeparator)+ts.Getenv("PATH"))
 			},
+			"aws": func(ts *testscript.TestScript, _ bool, args []string) { cmdAWS(t, ts, args) },
 			"sql": func(ts *testscript.TestScript, _ bool, args []string) { cmdSQL(t, ts, args) },
 		}),
 		Condition: func(cond string) (bool, error) { return cond == "postgres" && pgtest.Installed(), nil },

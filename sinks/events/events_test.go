@@ -6,16 +6,14 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net/http"
-	"net/http/httptest"
 	"reflect"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
 
+	"github.com/sluice-data/sluice/internal/awstest"
 	"github.com/sluice-data/sluice/internal/fail"
 	"github.com/sluice-data/sluice/internal/objstore"
 	"github.com/sluice-data/sluice/internal/spec"
@@ -24,53 +22,10 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// entry is an event as the service takes it.
-type entry struct {
-	EventBusName, Source, DetailType, Detail string
-}
-
-// bus is a double of EventBridge: it takes PutEvents as the API's reference has it, without members that it does not know.
-type bus struct {
-	sync.Mutex
-	got     []entry
-	regions []string
-	answers []string // what it says to the next requests, "STATUS body", in place of taking the event
-}
-
-func start(t *testing.T) *bus {
+func start(t *testing.T) *awstest.Bus {
 	t.Helper()
-	b := &bus{}
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		b.Lock()
-		defer b.Unlock()
-		w.Header().Set("Content-Type", "application/x-amz-json-1.1")
-		if r.Method != http.MethodPost || r.Header.Get("X-Amz-Target") != "AWSEvents.PutEvents" || !strings.Contains(r.Header.Get("Authorization"), "/events/aws4_request") {
-			t.Errorf("%s %s", r.Method, r.Header)
-		}
-		b.regions = append(b.regions, strings.Split(r.Header.Get("Authorization"), "/")[2])
-		if len(b.answers) > 0 {
-			status, body, _ := strings.Cut(b.answers[0], " ")
-			b.answers = b.answers[1:]
-			code := 200
-			_, _ = fmt.Sscan(status, &code)
-			w.WriteHeader(code)
-			fmt.Fprint(w, body)
-			return
-		}
-		var in struct{ Entries []entry }
-		dec := json.NewDecoder(r.Body)
-		dec.DisallowUnknownFields()
-		if err := dec.Decode(&in); err != nil || len(in.Entries) != 1 {
-			t.Errorf("%d entries, %v", len(in.Entries), err)
-		}
-		b.got = append(b.got, in.Entries...)
-		fmt.Fprintf(w, `{"FailedEntryCount":0,"Entries":[{"EventId":"e%d"}]}`, len(b.got))
-	}))
-	t.Cleanup(srv.Close)
-	for k, v := range map[string]string{"AWS_ENDPOINT_URL_EVENTBRIDGE": srv.URL, "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "s", "AWS_REGION": "eu-central-1",
-		"AWS_CONFIG_FILE": "/nonexistent", "AWS_SHARED_CREDENTIALS_FILE": "/nonexistent"} {
-		t.Setenv(k, v)
-	}
+	b := awstest.NewBus(t)
+	b.Setenv(t)
 	return b
 }
 
@@ -120,11 +75,11 @@ func TestEvent(t *testing.T) {
 	if detail, err := d.Deliver(t.Context(), again); err != nil || detail != "event e2 on bus data" {
 		t.Fatal(detail, err)
 	}
-	if len(b.got) != 2 {
-		t.Fatal(b.got)
+	if len(b.Got) != 2 {
+		t.Fatal(b.Got)
 	}
 	for i, status := range []string{"committed", "already_committed"} {
-		e := b.got[i]
+		e := b.Got[i]
 		if e.EventBusName != "data" || e.Source != "my.worker" || e.DetailType != "Dataset Committed" {
 			t.Errorf("%+v", e)
 		}
@@ -138,8 +93,8 @@ func TestEvent(t *testing.T) {
 			t.Errorf("\n got %v\nwant %v", detail, want)
 		}
 	}
-	if b.regions[0] != "eu-central-1" {
-		t.Errorf("signed for %s", b.regions)
+	if b.Regions[0] != "eu-central-1" {
+		t.Errorf("signed for %s", b.Regions)
 	}
 }
 
@@ -150,8 +105,8 @@ func TestRegion(t *testing.T) {
 	if _, err := d.Deliver(t.Context(), commit); err != nil {
 		t.Fatal(err)
 	}
-	if e := b.got[0]; e.EventBusName != "arn:aws:events:us-west-2:123456789012:event-bus/data" || e.Source != "worker" || b.regions[0] != "us-west-2" {
-		t.Errorf("%+v %s", e, b.regions)
+	if e := b.Got[0]; e.EventBusName != "arn:aws:events:us-west-2:123456789012:event-bus/data" || e.Source != "worker" || b.Regions[0] != "us-west-2" {
+		t.Errorf("%+v %s", e, b.Regions)
 	}
 }
 
@@ -174,16 +129,16 @@ func TestFailures(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			b := start(t)
-			b.answers = c.answers
+			b.Answers = c.answers
 			_, err := bound(t, "{}").Deliver(t.Context(), commit)
 			if c.says == "" {
-				if err != nil || len(b.got) != 1 {
-					t.Fatalf("%v, %d events", err, len(b.got))
+				if err != nil || len(b.Got) != 1 {
+					t.Fatalf("%v, %d events", err, len(b.Got))
 				}
 				return
 			}
-			if err == nil || fail.KindOf(err) != c.kind || !strings.Contains(err.Error(), c.says) || len(b.got) != 0 || len(b.answers) != 0 {
-				t.Fatalf("%v %v, %d events", fail.KindOf(err), err, len(b.got))
+			if err == nil || fail.KindOf(err) != c.kind || !strings.Contains(err.Error(), c.says) || len(b.Got) != 0 || len(b.Answers) != 0 {
+				t.Fatalf("%v %v, %d events", fail.KindOf(err), err, len(b.Got))
 			}
 		})
 	}
@@ -197,7 +152,7 @@ func TestFailures(t *testing.T) {
 	})
 	t.Run("cancelled between two tries", func(t *testing.T) {
 		b := start(t)
-		b.answers = []string{fmt.Sprintf(failedEntry, "ThrottlingException")}
+		b.Answers = []string{fmt.Sprintf(failedEntry, "ThrottlingException")}
 		ctx, cancel := context.WithCancel(t.Context())
 		d := bound(t, "{}")
 		d.pause = func(int) time.Duration { cancel(); return time.Hour }
@@ -231,7 +186,7 @@ func TestTooLarge(t *testing.T) {
 	c := commit
 	c.Manifest.Key = strings.Repeat("k", 9<<10)
 	_, err := bound(t, "{detail: {a: "+strings.Repeat("x", mostBytes-(8<<10)-100)+"}}").Deliver(t.Context(), c)
-	if fail.KindOf(err) != fail.Usage || !strings.Contains(err.Error(), "EventBridge takes 262144") || len(b.regions) != 0 {
+	if fail.KindOf(err) != fail.Usage || !strings.Contains(err.Error(), "EventBridge takes 262144") || len(b.Regions) != 0 {
 		t.Error(err)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/apache/arrow/go/v17/arrow/array"
 	"github.com/apache/arrow/go/v17/arrow/memory"
 
+	"github.com/sluice-data/sluice/internal/awstest"
 	"github.com/sluice-data/sluice/internal/fail"
 	"github.com/sluice-data/sluice/internal/hive"
 	"github.com/sluice-data/sluice/internal/objstore"
@@ -54,29 +55,29 @@ func TestSuite(t *testing.T) {
 		Faulty: func(t *testing.T, at int, lost bool) (sinks.Delivery, func() bool) {
 			c.Lock()
 			defer c.Unlock()
-			c.fault, c.lost = at, lost
+			c.Fault, c.Lost = at, lost
 			return open(t), func() bool {
 				c.Lock()
 				defer c.Unlock()
-				reached := len(c.requests) > at
-				c.fault = -1
+				reached := len(c.Requests) > at
+				c.Fault = -1
 				return reached
 			}
 		},
 		Commit: commit(by, days...),
-		Reset:  func(*testing.T) { c.reset() },
+		Reset:  func(*testing.T) { c.Reset() },
 		Times: func(*testing.T) (int, error) {
 			c.Lock()
 			defer c.Unlock()
-			if len(c.tables) == 0 || len(c.partitions) < len(days) {
+			if len(c.Tables) == 0 || len(c.Partitions) < len(days) {
 				return 0, nil // partitions that are there before the rest hurt nobody: their files are committed
 			}
 			for _, d := range days {
-				if p, ok := c.partitions[d]; !ok || p.StorageDescriptor.Location != "s3://b/trips/day="+d+"/" {
+				if p, ok := c.Partitions[d]; !ok || p.StorageDescriptor.Location != "s3://b/trips/day="+d+"/" {
 					return 0, fmt.Errorf("partition %s: %+v", d, p)
 				}
 			}
-			return len(c.tables), nil
+			return len(c.Tables), nil
 		},
 	})
 }
@@ -90,7 +91,7 @@ func TestCreate(t *testing.T) {
 	if _, err := d.Preflight(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	equal(t, "preflight changes nothing", len(c.tables), 0)
+	equal(t, "preflight changes nothing", len(c.Tables), 0)
 	folders := []string{"2024-01-01,a:b", "2024-01-01,-"}
 	for i := range 120 {
 		folders = append(folders, fmt.Sprintf("2024-01-02,z%03d", i), fmt.Sprintf("2024-01-02,z%03d", i))
@@ -100,15 +101,15 @@ func TestCreate(t *testing.T) {
 		t.Fatal(err)
 	}
 	equal(t, "detail", detail, "made table curated.trips, 122 of 122 partitions added")
-	equal(t, "batches", c.batches, "[100 22]")
-	got := c.tables["trips"]
+	equal(t, "batches", c.Batches, "[100 22]")
+	got := c.Tables["trips"]
 	equal(t, "columns", got.StorageDescriptor.Columns, "[{id bigint} {b boolean} {i8 tinyint} {i16 smallint} {i32 int} {u8 smallint} {u16 int} {f float} {g double} {n decimal(8,2)} {s string} {j string} {x binary} "+
 		"{d date} {at timestamp} {tz timestamp} {l array<int>} {st struct<a:string,b:array<date>>}]")
 	equal(t, "keys", got.PartitionKeys, "[{day date} {zone string}]")
 	equal(t, "descriptor", []any{got.TableType, got.Parameters, got.StorageDescriptor.Location, got.StorageDescriptor.InputFormat, got.StorageDescriptor.OutputFormat, got.StorageDescriptor.SerdeInfo},
 		"[EXTERNAL_TABLE map[EXTERNAL:TRUE classification:parquet] s3://b/trips/ org.apache.hadoop.hive.ql.io.parquet.MapredParquetInputFormat org.apache.hadoop.hive.ql.io.parquet.MapredParquetOutputFormat "+
 			"{org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe map[serialization.format:1]}]")
-	p := c.partitions["2024-01-01/a:b"]
+	p := c.Partitions["2024-01-01/a:b"]
 	equal(t, "partition's columns", p.StorageDescriptor.Columns, got.StorageDescriptor.Columns)
 	equal(t, "partitions", sorted(c)[:2], "[2024-01-01|__HIVE_DEFAULT_PARTITION__ s3://b/trips/day=2024-01-01/zone=__HIVE_DEFAULT_PARTITION__/ 2024-01-01|a:b s3://b/trips/day=2024-01-01/zone=a%3Ab/]")
 	if detail, err = d.Deliver(t.Context(), commit(by, "2024-01-01,-", "2024-01-03,q")); err != nil {
@@ -136,22 +137,22 @@ func TestAppendColumns(t *testing.T) {
 	if _, err := bound(t, made, "id int64; fare float64").Deliver(t.Context(), commit(nil)); err != nil {
 		t.Fatal(err)
 	}
-	c.tables["trips"].Owner, c.tables["trips"].Parameters["team"] = "me", "mobility"
+	c.Tables["trips"].Owner, c.Tables["trips"].Parameters["team"] = "me", "mobility"
 	d := bound(t, made, "tip float64; id int64; city string")
-	c.between = func() { // after the first look of Deliver
-		c.tables["trips"].VersionId = "7"
-		c.tables["trips"].StorageDescriptor.Columns = append(c.tables["trips"].StorageDescriptor.Columns, col{"tip", "double"})
+	c.Between = func() { // after the first look of Deliver
+		c.Tables["trips"].VersionId = "7"
+		c.Tables["trips"].StorageDescriptor.Columns = append(c.Tables["trips"].StorageDescriptor.Columns, awstest.Col{Name: "tip", Type: "double"})
 	}
 	detail, err := d.Deliver(t.Context(), commit(nil))
 	if err != nil {
 		t.Fatal(err)
 	}
 	equal(t, "detail", detail, "changed table curated.trips (1 columns added)")
-	got := c.tables["trips"]
+	got := c.Tables["trips"]
 	equal(t, "columns", got.StorageDescriptor.Columns, "[{id bigint} {fare double} {tip double} {city string}]")
 	equal(t, "kept", []any{got.Owner, got.Parameters["team"], got.VersionId}, "[me mobility 8]")
-	if !slices.Contains(c.requests, "UpdateTable") {
-		t.Error(c.requests)
+	if !slices.Contains(c.Requests, "UpdateTable") {
+		t.Error(c.Requests)
 	}
 }
 
@@ -164,27 +165,27 @@ func TestDiffers(t *testing.T) {
 	for _, x := range []struct {
 		block, cols string
 		by          []string
-		change      func(*table)
+		change      func(*awstest.Table)
 		says        []string
 	}{
 		{"{database: curated, table: trips}", "id int64; city string; zone string", []string{"zone"}, nil, []string{"it has no column city: ALTER TABLE `curated`.`trips` ADD COLUMNS (`city` string), or ensure: create"}},
 		{made, "id string; fare float32; zone string", []string{"zone"}, nil, []string{"its column id is bigint, that of the rows string; its column fare is double, that of the rows float"}},
 		{made, "id int64; fare float64; zone string", nil, nil, []string{"its partition key zone is not in sink.partition_by"}},
 		{made, "zone string; fare int64; id int64", []string{"id"}, nil, []string{"has id as a column, and the sink partitions by it", "its partition key zone is not"}},
-		{made, "id int64; zone string", []string{"zone"}, func(t *table) { t.StorageDescriptor.Location = "s3://other/x" }, []string{"its files are in s3://other/x, those of the sink in s3://b/trips/"}},
-		{made, "id int64; zone string", []string{"zone"}, func(t *table) { t.StorageDescriptor.SerdeInfo.SerializationLibrary = "x.OpenCSVSerde" }, []string{"it is no table of Parquet files"}},
-		{made, "id int64; zone string", []string{"zone"}, func(t *table) { t.Parameters = map[string]string{"table_type": "ICEBERG"} }, []string{"not a table of plain files but a external_table iceberg"}},
-		{made, "id int64; zone string", []string{"zone"}, func(t *table) { t.TableType = "VIRTUAL_VIEW" }, []string{"but a virtual_view"}},
-		{made, "id int64; zone date", []string{"zone"}, func(t *table) { t.PartitionKeys[0].Type = "int" }, []string{"its partition key zone is int, that of the rows date"}},
+		{made, "id int64; zone string", []string{"zone"}, func(t *awstest.Table) { t.StorageDescriptor.Location = "s3://other/x" }, []string{"its files are in s3://other/x, those of the sink in s3://b/trips/"}},
+		{made, "id int64; zone string", []string{"zone"}, func(t *awstest.Table) { t.StorageDescriptor.SerdeInfo.SerializationLibrary = "x.OpenCSVSerde" }, []string{"it is no table of Parquet files"}},
+		{made, "id int64; zone string", []string{"zone"}, func(t *awstest.Table) { t.Parameters = map[string]string{"table_type": "ICEBERG"} }, []string{"not a table of plain files but a external_table iceberg"}},
+		{made, "id int64; zone string", []string{"zone"}, func(t *awstest.Table) { t.TableType = "VIRTUAL_VIEW" }, []string{"but a virtual_view"}},
+		{made, "id int64; zone date", []string{"zone"}, func(t *awstest.Table) { t.PartitionKeys[0].Type = "int" }, []string{"its partition key zone is int, that of the rows date"}},
 	} {
-		before := *c.tables["trips"]
+		before := *c.Tables["trips"]
 		before.PartitionKeys = slices.Clone(before.PartitionKeys)
 		kept := before
 		kept.PartitionKeys = slices.Clone(before.PartitionKeys)
 		if x.change != nil {
 			x.change(&before)
 		}
-		c.tables["trips"] = &before
+		c.Tables["trips"] = &before
 		d := bound(t, x.block, x.cols, x.by...)
 		_, err := d.Preflight(t.Context())
 		_, derr := d.Deliver(t.Context(), commit(nil))
@@ -193,7 +194,7 @@ func TestDiffers(t *testing.T) {
 				t.Errorf("%v, %v\nwant %s", err, derr, says)
 			}
 		}
-		c.tables["trips"] = &kept
+		c.Tables["trips"] = &kept
 	}
 	if _, err := bound(t, "{database: curated, table: other}", "id int64").Preflight(t.Context()); fail.KindOf(err) != fail.Usage || !strings.Contains(err.Error(), "set ensure: create, or make it in Athena by CREATE EXTERNAL TABLE") {
 		t.Error(err)
@@ -201,7 +202,7 @@ func TestDiffers(t *testing.T) {
 	if _, err := bound(t, "{database: nowhere, table: other, ensure: create}", "id int64").Preflight(t.Context()); fail.KindOf(err) != fail.Usage || !strings.Contains(err.Error(), "CREATE DATABASE `nowhere`") {
 		t.Error(err)
 	}
-	c.deny = true
+	c.Deny = true
 	if _, err := bound(t, made, "id int64").Preflight(t.Context()); fail.KindOf(err) != fail.Permission || !strings.Contains(err.Error(), "glue:GetTable on table curated.trips: access denied") {
 		t.Error(err)
 	}
@@ -224,19 +225,19 @@ func TestReads(t *testing.T) {
 func TestPartitionErrors(t *testing.T) {
 	c := start(t)
 	by := []string{"day"}
-	c.say["b"] = []string{"InternalServiceException", "ThrottlingException"}
+	c.Say["b"] = []string{"InternalServiceException", "ThrottlingException"}
 	d := bound(t, made, "id int64; day string", by...)
 	detail, err := d.Deliver(t.Context(), commit(by, "a", "b", "c"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	equal(t, "detail", detail, "made table curated.trips, 3 of 3 partitions added")
-	equal(t, "batches", c.batches, "[3 1 1]")
-	c.say["d"] = []string{"AccessDeniedException"}
+	equal(t, "batches", c.Batches, "[3 1 1]")
+	c.Say["d"] = []string{"AccessDeniedException"}
 	if _, err := d.Deliver(t.Context(), commit(by, "d", "e")); fail.KindOf(err) != fail.Permission || !strings.Contains(err.Error(), "partition (d) of curated.trips") {
 		t.Error(err)
 	}
-	c.say["f"] = slices.Repeat([]string{"ThrottlingException"}, tries)
+	c.Say["f"] = slices.Repeat([]string{"ThrottlingException"}, tries)
 	if _, err := d.Deliver(t.Context(), commit(by, "f")); fail.KindOf(err) != fail.Temporary {
 		t.Error(err)
 	}
@@ -264,8 +265,8 @@ func TestProjection(t *testing.T) {
 		t.Fatal(err)
 	}
 	equal(t, "detail", detail, "made table curated.trips, whose partitions are projected")
-	equal(t, "partitions", len(c.partitions), 0)
-	equal(t, "properties", c.tables["trips"].Parameters, "map[EXTERNAL:TRUE classification:parquet projection.day.format:yyyy-MM-dd projection.day.range:2024-01-01,NOW projection.day.type:date projection.enabled:true "+
+	equal(t, "partitions", len(c.Partitions), 0)
+	equal(t, "properties", c.Tables["trips"].Parameters, "map[EXTERNAL:TRUE classification:parquet projection.day.format:yyyy-MM-dd projection.day.range:2024-01-01,NOW projection.day.type:date projection.enabled:true "+
 		"projection.n.range:0,31 projection.n.type:integer projection.who.type:injected projection.zone.type:enum projection.zone.values:a,b "+
 		"storage.location.template:s3://b/trips/day=${day}/zone=${zone}/n=${n}/who=${who}/]")
 	b := array.NewStringBuilder(memory.DefaultAllocator)
@@ -284,14 +285,14 @@ func TestProjection(t *testing.T) {
 	equal(t, "refused", refused, "[1 the value is not among those 3 null is refused]")
 
 	// A range that the block has anew is written; what is not projected stays.
-	c.tables["trips"].Parameters["team"] = "mobility"
+	c.Tables["trips"].Parameters["team"] = "mobility"
 	d = bound(t, strings.Replace(projected, "0,31", "0,99", 1), cols, by...)
 	if _, err := d.Deliver(t.Context(), commit(by, "2024-01-01,a,7,me")); err != nil {
 		t.Fatal(err)
 	}
-	equal(t, "changed", []string{c.tables["trips"].Parameters["projection.n.range"], c.tables["trips"].Parameters["team"]}, "[0,99 mobility]")
+	equal(t, "changed", []string{c.Tables["trips"].Parameters["projection.n.range"], c.Tables["trips"].Parameters["team"]}, "[0,99 mobility]")
 	// A table that has it from elsewhere gets no partitions either.
-	if detail, err = bound(t, "{database: curated, table: trips}", cols, by...).Deliver(t.Context(), commit(by, "2024-01-01,a,7,me")); err != nil || !strings.Contains(detail, "projected") || len(c.partitions) != 0 {
+	if detail, err = bound(t, "{database: curated, table: trips}", cols, by...).Deliver(t.Context(), commit(by, "2024-01-01,a,7,me")); err != nil || !strings.Contains(detail, "projected") || len(c.Partitions) != 0 {
 		t.Error(detail, err)
 	}
 }

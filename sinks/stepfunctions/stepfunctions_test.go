@@ -5,18 +5,15 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
-	"net/http"
-	"net/http/httptest"
 	"reflect"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
 
+	"github.com/sluice-data/sluice/internal/awstest"
 	"github.com/sluice-data/sluice/internal/fail"
 	"github.com/sluice-data/sluice/internal/objstore"
 	"github.com/sluice-data/sluice/internal/spec"
@@ -25,77 +22,12 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// machine is a double of Step Functions with one task, which takes its end once. Members that the API does not have are refused.
-type machine struct {
-	sync.Mutex
-	open  bool
-	lose  bool // the next answer does not arrive
-	deny  bool
-	ended []string // "action output" or "action error cause"
-}
+const token = awstest.Token
 
-const token = "AQCEAAAAKgAAAAMAAAAA"
-
-func start(t *testing.T) *machine {
+func start(t *testing.T) *awstest.Machine {
 	t.Helper()
-	m := &machine{open: true}
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		m.Lock()
-		defer m.Unlock()
-		w.Header().Set("Content-Type", "application/x-amz-json-1.0")
-		refuse := func(code, message string) {
-			w.WriteHeader(http.StatusBadRequest)
-			fmt.Fprintf(w, `{"__type":%q,"message":%q}`, "com.amazonaws.sfn#"+code, message)
-		}
-		action, _ := strings.CutPrefix(r.Header.Get("X-Amz-Target"), "AWSStepFunctions.")
-		dec := json.NewDecoder(r.Body)
-		dec.DisallowUnknownFields()
-		var tok, end string
-		var err error
-		switch action {
-		case "SendTaskSuccess":
-			var in struct{ TaskToken, Output string }
-			err = dec.Decode(&in)
-			tok, end = in.TaskToken, in.Output
-			if !json.Valid([]byte(in.Output)) || len(in.Output) > mostOutput {
-				refuse("InvalidOutput", "Invalid Output")
-				return
-			}
-		case "SendTaskFailure":
-			var in struct{ TaskToken, Error, Cause string }
-			err = dec.Decode(&in)
-			tok, end = in.TaskToken, in.Error+" "+in.Cause
-			if len(in.Error) > mostError || len(in.Cause) > mostCause {
-				refuse("ValidationException", "too long")
-				return
-			}
-		default:
-			t.Errorf("action %q", action)
-		}
-		switch {
-		case err != nil:
-			t.Error(err)
-		case m.deny:
-			refuse("AccessDeniedException", "User x is not authorized")
-		case tok != token:
-			refuse("InvalidToken", "Invalid Token: 'Invalid token'")
-		case !m.open:
-			refuse("TaskTimedOut", "Task Timed Out: 'Provided task does not exist anymore'")
-		default:
-			m.open = false
-			m.ended = append(m.ended, action+" "+end)
-			if m.lose {
-				m.lose = false
-				panic(http.ErrAbortHandler)
-			}
-			fmt.Fprint(w, "{}")
-		}
-	}))
-	t.Cleanup(srv.Close)
-	for k, v := range map[string]string{"AWS_ENDPOINT_URL_SFN": srv.URL, "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "s", "AWS_REGION": "eu-central-1",
-		"AWS_CONFIG_FILE": "/nonexistent", "AWS_SHARED_CREDENTIALS_FILE": "/nonexistent"} {
-		t.Setenv(k, v)
-	}
+	m := awstest.NewMachine(t)
+	m.Setenv(t)
 	return m
 }
 
@@ -137,7 +69,7 @@ func TestSuccess(t *testing.T) {
 	if detail, err := d.Deliver(t.Context(), commit); err != nil || detail != "ended the task with success" {
 		t.Fatal(detail, err)
 	}
-	output, _ := strings.CutPrefix(m.ended[0], "SendTaskSuccess ")
+	output, _ := strings.CutPrefix(m.Ended[0], "SendTaskSuccess ")
 	var got map[string]any
 	if err := json.Unmarshal([]byte(output), &got); err != nil {
 		t.Fatal(err)
@@ -155,22 +87,22 @@ func TestSuccess(t *testing.T) {
 	if detail, err := d.Deliver(t.Context(), commit); err != nil || !strings.Contains(detail, "closed already") || !strings.Contains(log.String(), "closed already") {
 		t.Error(detail, err, log.String())
 	}
-	m.open = true // another execution, whose event is a run that is committed
-	if _, err := d.Deliver(t.Context(), again); err != nil || !strings.Contains(m.ended[1], `"status":"already_committed"`) {
-		t.Error(m.ended, err)
+	m.Open = true // another execution, whose event is a run that is committed
+	if _, err := d.Deliver(t.Context(), again); err != nil || !strings.Contains(m.Ended[1], `"status":"already_committed"`) {
+		t.Error(m.Ended, err)
 	}
-	if len(m.ended) != 2 {
-		t.Error(m.ended)
+	if len(m.Ended) != 2 {
+		t.Error(m.Ended)
 	}
 }
 
 // TestLostAnswer: the request is sent again, and finds the task closed.
 func TestLostAnswer(t *testing.T) {
 	m := start(t)
-	m.lose = true
+	m.Lose = true
 	var log bytes.Buffer
-	if detail, err := bound(t, "{}", token, &log).Deliver(t.Context(), commit); err != nil || !strings.Contains(detail, "closed already") || len(m.ended) != 1 {
-		t.Error(detail, err, m.ended)
+	if detail, err := bound(t, "{}", token, &log).Deliver(t.Context(), commit); err != nil || !strings.Contains(detail, "closed already") || len(m.Ended) != 1 {
+		t.Error(detail, err, m.Ended)
 	}
 }
 
@@ -180,24 +112,24 @@ func TestFailed(t *testing.T) {
 	var log bytes.Buffer
 	req := request(t, "{}", token, &log)
 	receipt := []byte(`{"status":"failed","error":{"kind":"data"}}` + "\n")
-	if err := failed(t.Context(), req, sinks.Failure{Err: fail.Newf(fail.Temporary, "SIGTERM"), Receipt: receipt}); err != nil || len(m.ended) != 0 {
-		t.Fatal(err, m.ended)
+	if err := failed(t.Context(), req, sinks.Failure{Err: fail.Newf(fail.Temporary, "SIGTERM"), Receipt: receipt}); err != nil || len(m.Ended) != 0 {
+		t.Fatal(err, m.Ended)
 	}
 	if err := failed(t.Context(), req, sinks.Failure{Err: fail.Newf(fail.Data, "too many bad rows"), Receipt: receipt}); err != nil {
 		t.Fatal(err)
 	}
-	if m.ended[0] != `SendTaskFailure Sluice.data {"status":"failed","error":{"kind":"data"}}` {
-		t.Error(m.ended)
+	if m.Ended[0] != `SendTaskFailure Sluice.data {"status":"failed","error":{"kind":"data"}}` {
+		t.Error(m.Ended)
 	}
 	if err := failed(t.Context(), req, sinks.Failure{Err: errors.New("x"), Receipt: receipt}); err == nil || !strings.Contains(err.Error(), "closed already") {
 		t.Error(err)
 	}
-	m.open = true
+	m.Open = true
 	if err := failed(t.Context(), req, sinks.Failure{Err: fail.Newf(fail.Permission, "%s", strings.Repeat("ä", mostCause)), Receipt: bytes.Repeat([]byte("x"), mostCause+1)}); err != nil {
 		t.Fatal(err)
 	}
-	if !strings.HasPrefix(m.ended[1], "SendTaskFailure Sluice.permission ä") || !strings.HasSuffix(m.ended[1], "ä") {
-		t.Errorf("%.60s", m.ended[1])
+	if !strings.HasPrefix(m.Ended[1], "SendTaskFailure Sluice.permission ä") || !strings.HasSuffix(m.Ended[1], "ä") {
+		t.Errorf("%.60s", m.Ended[1])
 	}
 	if err := failed(t.Context(), request(t, "{}", "", &log), sinks.Failure{Err: errors.New("x")}); fail.KindOf(err) != fail.Usage {
 		t.Error(err)
@@ -223,7 +155,7 @@ func TestWrongToken(t *testing.T) {
 	if fail.KindOf(err) != fail.Usage || !strings.Contains(err.Error(), "what environment variable OTHER has is no task token") || strings.Contains(err.Error(), token) {
 		t.Error(err)
 	}
-	m.deny = true
+	m.Deny = true
 	_, err = bound(t, "{}", token, &log).Deliver(t.Context(), commit)
 	if fail.KindOf(err) != fail.Permission || !strings.Contains(err.Error(), "allow states:SendTaskSuccess") {
 		t.Error(err)
@@ -233,8 +165,8 @@ func TestWrongToken(t *testing.T) {
 	if _, err := bound(t, "{}", token, &log).Deliver(ctx, commit); fail.KindOf(err) != fail.Temporary {
 		t.Error(err)
 	}
-	if len(m.ended) != 0 {
-		t.Error(m.ended)
+	if len(m.Ended) != 0 {
+		t.Error(m.Ended)
 	}
 }
 
