@@ -1,6 +1,7 @@
 package redshift
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -31,6 +32,24 @@ func TestDirectNeedsTLS(t *testing.T) {
 		}
 		if clear != want.clear || d.conf.Port != want.port || d.conf.TLSConfig != nil && d.conf.TLSConfig.ServerName == "" && !strings.Contains(dsn, "sslmode") {
 			t.Errorf("%s: in clear %v, port %d", dsn, clear, d.conf.Port)
+		}
+	}
+}
+
+// A load of more SQL than one call of the Data API takes is refused before the run; a direct connection takes it.
+func TestTooMuchSQL(t *testing.T) {
+	var cols []string
+	for i := range 600 {
+		cols = append(cols, fmt.Sprintf("a_column_with_a_long_name_%d int64", i))
+	}
+	s := columns(t, strings.Join(cols, "; "))
+	merge := ", table: t, mode: merge, keys: [a_column_with_a_long_name_0]}"
+	if _, err := open(request(t, nil, "b", run1, "{workgroup: w, database: dev"+merge, s)); fail.KindOf(err) != fail.Usage || !strings.Contains(err.Error(), "the Data API takes 40 of 102400: use a direct connection (dsn), or fewer columns") {
+		t.Error(err)
+	}
+	for _, block := range []string{"{workgroup: w, database: dev, table: t}", `{dsn: "postgres://u@h/dev"` + merge} {
+		if _, err := open(request(t, nil, "b", run1, block, s)); err != nil {
+			t.Errorf("%s: %v", block, err)
 		}
 	}
 }

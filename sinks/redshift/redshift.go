@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -97,6 +98,12 @@ func open(req sinks.TargetRequest) (sinks.Delivery, error) {
 	d := &delivery{cfg: c, req: req, pause: backoff, poll: 50 * time.Millisecond}
 	if err := d.bind(); err != nil {
 		return nil, err
+	}
+	if c.dsn == "" && c.mode != modeStage { // as long as the SQL can get, so that it is not found after the commit
+		l := load{runID: req.RunID, at: commitTime, rows: fmt.Sprint(int64(math.MaxInt64)), manifest: d.manifestRef().String(), commit: d.commitRef().String()}
+		if err := fitsOneCall(d.transaction(l)); err != nil {
+			return nil, at.Errorf("%w", err)
+		}
 	}
 	return d, nil
 }
