@@ -154,7 +154,7 @@ func (t *target) later(ctx context.Context, verb string, c sinks.Commit) (remark
 	switch {
 	case t.mode == "merge":
 		t.req.Log.Warn("a run that was committed later was loaded before", "table", t.title(), "run_id", string(run))
-		return fmt.Sprintf("; run %s, committed after this one, was %s before it: where both have a key this run's row stands", run, map[string]string{"merge": "merged"}[mode]), nil
+		return fmt.Sprintf("; run %s, committed after this one, was loaded before it (%s): where both have a key this run's row stands", run, mode), nil
 	case mode == "replace":
 		return "", sinks.Superseded{Why: fmt.Sprintf("run %s, committed at %s, has replaced the rows of %s since: those of this run, committed at %s, are not loaded", run, at, t.title(), stamp(c.At))}
 	}

@@ -78,7 +78,7 @@ func TestOlderRun(t *testing.T) {
 			if !strings.Contains(says, c.says) || c.kind != 0 && fail.KindOf(err) != c.kind || c.kind == 0 && err != nil && superseded(err) == "" {
 				t.Errorf("%q, %v, want %q", detail, err, c.says)
 			}
-			if c.name == "merged" && !strings.Contains(detail, "run later, committed after this one, was merged before it: where both have a key this run's row stands") {
+			if c.name == "merged" && !strings.Contains(detail, "run later, committed after this one, was loaded before it (merge): where both have a key this run's row stands") {
 				t.Errorf("%q does not tell of the later run", detail)
 			}
 			if got := state(t, db); got != c.end {

@@ -137,7 +137,7 @@ func (d *delivery) ledgered(ctx context.Context, l load) (f found, err error) {
 		return f, fail.Newf(fail.Data, "run %s (%s), committed at %s, after this one, is in %s: mode: replace would delete its rows; --force commits this run anew, as the latest", run, mode, seconds(at), d.cfg.table)
 	case d.cfg.mode == modeMerge:
 		d.req.Log.Warn("redshift: a run that was committed later was loaded before", "table", d.cfg.table.String(), "run_id", run)
-		f.remark = fmt.Sprintf("; run %s, committed after this one, was merged before it: where both have a key this run's row stands", run)
+		f.remark = fmt.Sprintf("; run %s, committed after this one, was loaded before it (%s): where both have a key this run's row stands", run, mode)
 	}
 	return f, nil
 }

@@ -47,7 +47,7 @@ func TestOlderRun(t *testing.T) {
 			{"replaced", "mode: replace", "mode: replace", "[1|b1 2|b1]", "run " + later + ", committed at 2026-01-02T03:09:00Z, has replaced the rows of stg.o since: those of this run, committed at 2026-01-02T03:05:00Z, are not loaded"},
 			{"appended", "mode: append", "mode: replace", "[1|b1 2|b1]", "run " + later + " (append), committed at 2026-01-02T03:09:00Z, after this one, is in stg.o: mode: replace would delete its rows; --force commits this run anew"},
 			{"append after all", "mode: replace", "mode: append", "[1|b1 2|b1 2|b2 3|b2]", "loaded 2 rows into stg.o (append)"},
-			{"merged", "mode: merge, keys: [id]", "mode: merge, keys: [id]", "[1|b1 2|b2 3|b2]", "loaded 2 rows into stg.o (merge); run " + later + ", committed after this one, was merged before it: where both have a key this run's row stands"},
+			{"merged", "mode: merge, keys: [id]", "mode: merge, keys: [id]", "[1|b1 2|b2 3|b2]", "loaded 2 rows into stg.o (merge); run " + later + ", committed after this one, was loaded before it (merge): where both have a key this run's row stands"},
 		} {
 			t.Run(way+"/"+c.name, func(t *testing.T) {
 				r.Query(t, "DROP TABLE IF EXISTS stg.o, stg.loads, stg.other")
