@@ -25,6 +25,10 @@ type differential struct {
 	besideNull int
 }
 
+// templates of to_char, and the formats of strftime, which DuckDB has in its place, that print the same.
+var templates = [][2]string{{"YYYY-MM-DD HH24:MI:SS.US", "%Y-%m-%d %H:%M:%S.%f"}, {"DD/MM/YY", "%d/%m/%y"}, {"HH12:MI AM", "%I:%M %p"}, {"DDD", "%j"}, {"Dy, DD Mon YYYY", "%a, %d %b %Y"},
+	{"FMDay FMMonth FMDD.FMMM", "%A %B %-d.%-m"}, {"IYYY-IW-ID", "%G-%V-%u"}, {"HH24MISSMS", "%H%M%S%g"}}
+
 func newDifferential(t *testing.T) *differential {
 	t.Helper()
 	d := &differential{dir: t.TempDir(), db: openDuckDB(t)}
@@ -40,6 +44,11 @@ func newDifferential(t *testing.T) *differential {
 	}
 	write(t, d.csv, b.String())
 	execute(t, d.db, "CREATE TABLE fixture AS SELECT * FROM "+ReadCSV(d.csv, fixture, `\N`))
+	var cases strings.Builder
+	for _, p := range templates {
+		fmt.Fprintf(&cases, " WHEN '%s' THEN '%s'", p[0], p[1])
+	}
+	execute(t, d.db, "CREATE MACRO to_char(x, template) AS strftime(x, CASE template"+cases.String()+" END)")
 	return d
 }
 

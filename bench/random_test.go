@@ -115,6 +115,7 @@ var leaves = map[string][]string{
 	"text":  {"s", "s", "t", "''", "'a'", "'日本'", "'o'", "i::text", "dt::text", "nullif(t, t)"},
 	"bool":  {"b", "b", "TRUE", "FALSE", "nullif(b, b)", "i > 0", "s IS NULL", "i = j", "f > g"},
 	"date":  {"dt", "dt", "DATE '2024-02-29'", "DATE '1900-01-01'", "ts::date", "nullif(dt, dt)"},
+	"ad":    {"ts", "dt::timestamp"},
 	"ts":    {"ts", "ts", "TIMESTAMP '2024-02-29 23:59:59.999999'", "dt::timestamp", "nullif(ts, ts)"},
 }
 
@@ -132,7 +133,8 @@ var nodes = map[string][]string{
 	"text": {"{text} || {text}", "upper{text}", "lower{text}", "trim{text}", "ltrim({text}, {text})", "rtrim({text}, 'ol')", "replace({text}, {text}, {text})", "left({text}, 3)",
 		"right({text}, -1)", "left({text}, -2)", "substring({text}, 2, 3)", "substring({text}, 1, 2)", "split_part({text}, 'l', 2)", "CASE WHEN {bool} THEN {text} ELSE {text} END", "coalesce({text}, {text})",
 		"nullif({text}, {text})", "concat({text}, {text}, {small})", "concat_ws('-', {text}, {text})", "lpad({text}, 5, '*')", "rpad({text}, 7, 'ab')", "md5{text}", "{small}::text", "{dec}::text", "{ts}::text",
-		"reverse(left({text}, 1))", "{bool}::text", "left({text}, {small})", "CASE {text} WHEN {text} THEN 'same' ELSE {text} END"},
+		"reverse(left({text}, 1))", "{bool}::text", "left({text}, {small})", "strftime({ad}, '%Y-%m-%d %H:%M:%S.%f')", "strftime({ad}, '%a, %d %b %y %I %p')", "strftime({ad}::date, '%j of %B')", "to_char({ad}, 'FMDay FMMonth FMDD.FMMM')",
+		"to_char({ad}, 'IYYY-IW-ID')", "to_char({ad}, 'Dy, DD Mon YYYY')", "CASE {text} WHEN {text} THEN 'same' ELSE {text} END"},
 	"bool": {"{bool} AND {bool}", "{bool} OR {bool}", "NOT {bool}", "{bool} IS NULL", "{bool} IS NOT TRUE", "{small} = {small}", "{small} < {dec}", "{dec} >= {dec}", "{float} > {float}", "{float} <= {small}",
 		"{text} < {text}", "{text} = {text}", "{date} <= {date}", "{ts} > {date}", "{text} LIKE 'h%'", "{text} LIKE '%' || replace(replace({text}, '%', ''), '_', '') || '_'", "{text} ILIKE '%L%'",
 		"{small} IN (1, {small}, 42)", "{text} NOT IN ('a', {text})", "{small} BETWEEN {small} AND {small}", "{dec} NOT BETWEEN -1 AND {dec}", "{small} IS DISTINCT FROM {small}",
@@ -140,7 +142,8 @@ var nodes = map[string][]string{
 	"date": {"{date} + {small}", "{date} - 30", "{ts}::date", "CASE WHEN {bool} THEN {date} ELSE {date} END", "coalesce({date}, {date})", "date_trunc('month', {ts})::date", "({date}::text)::date",
 		"nullif({date}, {date})", "least({date}, DATE '2000-01-01')"},
 	"ts": {"{date}::timestamp", "{ts} + INTERVAL '1 month'", "{ts} - INTERVAL '25 hours'", "date_trunc('hour', {ts})", "date_trunc('week', {ts})", "date_trunc('quarter', {ts})", "CASE WHEN {bool} THEN {ts} ELSE {date} END",
-		"coalesce({ts}, {ts})", "nullif({ts}, {date})", "({ts}::text)::timestamp", "{ts} + INTERVAL '90 seconds'", "{ts} - INTERVAL '3 months'"},
+		"coalesce({ts}, {ts})", "nullif({ts}, {date})", "({ts}::text)::timestamp", "{ts} + INTERVAL '90 seconds'", "{ts} - INTERVAL '3 months'", "strptime(strftime({ad}, '%d/%m/%Y %H:%M:%S.%f'), '%d/%m/%Y %H:%M:%S.%f')", "strptime(strftime({ad}, '%b %d %Y'), '%b %d %Y')"},
+	"ad": {"least(greatest({ts}, TIMESTAMP '1000-01-01'), TIMESTAMP '9999-12-31')"}, // years of four digits
 }
 
 func (g *grammar) expr(kind string, depth int) string {

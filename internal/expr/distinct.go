@@ -10,7 +10,7 @@ import (
 const (
 	fewRows     = 256  // of a batch that is not worth the look
 	sampleRows  = 1024 // after so many
-	sampleMost  = 128  // distinct values it is given up
+	sampleMost  = 512  // distinct values it is given up
 	maxDistinct = 1024
 )
 
