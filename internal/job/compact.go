@@ -63,6 +63,7 @@ type MergedFolder struct {
 	Rows     int64    `json:"rows"`
 	Bytes    int64    `json:"bytes"` // of the files merged
 	Manifest string   `json:"manifest,omitempty"`
+	Error    string   `json:"error,omitempty"` // why nothing was merged
 }
 
 // JSON is the result as one line with its newline.
@@ -141,6 +142,7 @@ func compact(ctx context.Context, opt Options, c Compaction, res *Compacted) err
 	if c.DryRun {
 		res.Status = DryRun
 	}
+	var unmerged []error
 	for _, m := range merges {
 		done := MergedFolder{Folder: m.folder, Files: []string{}, Rows: m.rows, Bytes: m.size}
 		for _, f := range m.files {
@@ -149,6 +151,13 @@ func compact(ctx context.Context, opt Options, c Compaction, res *Compacted) err
 		after := int(math.Ceil(float64(m.size) / float64(c.TargetFileSize)))
 		if !c.DryRun {
 			rec, err := m.run(ctx, opt, store, c)
+			if err != nil && ctx.Err() == nil && (fail.KindOf(err) == fail.Data || errors.Is(err, errMergedElsewhere)) { // this folder's own trouble
+				opt.Log.Warn("the files of a folder are not merged", "folder", m.folder, "error", err.Error())
+				unmerged = append(unmerged, fail.Newf(fail.KindOf(err), "%s is not merged: %w", cmp.Or(m.folder, "the table's own folder"), err))
+				done.Merged, done.Rows, done.Bytes, done.Error = []string{}, 0, 0, err.Error()
+				res.Partitions = append(res.Partitions, done)
+				continue
+			}
 			if err != nil {
 				return err
 			}
@@ -165,7 +174,25 @@ func compact(ctx context.Context, opt Options, c Compaction, res *Compacted) err
 		res.Files.After += after
 		res.Rows += m.rows
 	}
-	return nil
+	return notMerged(unmerged)
+}
+
+// notMerged is one error about folders whose files stay as they are, which the others are done without. It is of kind Data if one of them is: another attempt
+// would find that folder as it is.
+func notMerged(errs []error) error {
+	switch len(errs) {
+	case 0:
+		return nil
+	case 1:
+		return errs[0]
+	}
+	kind, parts := fail.Temporary, make([]string, len(errs))
+	for i, err := range errs {
+		if parts[i] = err.Error(); fail.KindOf(err) == fail.Data {
+			kind = fail.Data
+		}
+	}
+	return fail.Newf(kind, "%d folders are not merged, all others are: %s", len(errs), strings.Join(parts, "; "))
 }
 
 // finish clears what commits replace that were killed before they could: their rows would be taken for two.
@@ -334,6 +361,18 @@ func elsewhere(err error) error {
 		return fmt.Errorf("%w: %w", errMergedElsewhere, err)
 	}
 	return err
+}
+
+// version tells a merge from an earlier one of files with the same names and bytes, whose runs were committed anew since. It is "" of none.
+func (m *merge) version() string {
+	if m == nil {
+		return ""
+	}
+	var v strings.Builder
+	for _, r := range m.sources {
+		fmt.Fprintf(&v, "%s at %d;", r.RunID, r.CommittedAt.UnixNano())
+	}
+	return v.String()
 }
 
 // place is the folder of a merge, and "" of none.

@@ -76,6 +76,23 @@ func TestCompact(t *testing.T) {
 	}
 }
 
+// Files that are what they were, of commits that are not, are merged anew: what an earlier compaction made of them is gone.
+func TestCompactTheSameBytesAgain(t *testing.T) {
+	s := newTables(t)
+	s.commit(t, tableRun{input: "b", sink: byZone})
+	s.commit(t, tableRun{input: "c", sink: byZone})
+	s.merged(t, CompactedFiles, 4, 2)
+	s.input(t, "d", 40, 4)
+	s.commit(t, tableRun{input: "d", sink: "mode: replace, " + byZone})
+	s.want(t, 44)
+	s.commit(t, tableRun{input: "b", sink: byZone, force: true})
+	s.commit(t, tableRun{input: "c", sink: byZone, force: true})
+	s.want(t, 22, 23, 32, 33, 44)
+	s.merged(t, CompactedFiles, 4, 2)
+	s.want(t, 22, 23, 32, 33, 44)
+	s.merged(t, NothingToDo, 0, 0)
+}
+
 // Files that a target waits for are not merged: it would not find them.
 func TestCompactLeavesWhatIsNotDelivered(t *testing.T) {
 	s := newTables(t)

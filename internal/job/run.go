@@ -364,7 +364,7 @@ func (j *job) settleSink() error {
 
 // nameRun computes the run's id, of what is known of the inputs.
 func (j *job) nameRun() {
-	j.runID = runID(j.pipe.Canonical(), j.pipe.Name, inputRefs(j.infos), j.unions, j.refs.lookups(), "")
+	j.runID = runID(j.pipe.Canonical(), j.pipe.Name, inputRefs(j.infos), j.unions, j.refs.lookups(), j.merge.version())
 }
 
 // folder reads uri as a folder and writes it in one way, whether it ended in a slash or not: the run's id is made of it.

@@ -74,7 +74,7 @@ func Widens(from, to arrow.Field) bool {
 	return false
 }
 
-// Union is the field that holds the values of both, for inputs without a declared  It never turns text into
+// Union is the field that holds the values of both, for inputs without a declared type. It never turns text or json into
 // something else or back.
 func Union(a, b arrow.Field) (arrow.Field, error) {
 	mismatch := fmt.Errorf("is %s here and %s in the inputs before", TypeName(b), TypeName(a))
@@ -106,11 +106,8 @@ func Union(a, b arrow.Field) (arrow.Field, error) {
 	dated := func(f arrow.Field) bool { return f.Type.ID() == arrow.DATE32 }
 	switch {
 	case textual(a) && textual(b):
-		if a.Type.ID() != b.Type.ID() {
+		if a.Type.ID() != b.Type.ID() || IsJSON(a) != IsJSON(b) { // the text "1" is not the number 1, which json would have it be
 			return a, mismatch
-		}
-		if IsJSON(a) {
-			return b, nil // text unless both are json
 		}
 		return a, nil
 	case dated(a) != dated(b):
