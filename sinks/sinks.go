@@ -57,6 +57,12 @@ type Order struct {
 // Options are the options of a destination, as read: what a plan shows of them, and what of them is in a run's id.
 type Options = spec.SinkOptions
 
+// Blocked are options that say how many rows are encoded together.
+type Blocked interface {
+	// Blocks are the most rows and the most bytes, as records in memory, of a block, 0 where nothing is said, and the key that says the bytes.
+	Blocks() (rows, size int64, key string)
+}
+
 // Sink is a bound destination.
 type Sink interface {
 	pipeline.Sink

@@ -27,6 +27,15 @@ func (j *job) findDestination() (err error) {
 			return at.Errorf("sink.%s is for files of that format, and these are %s: set format: %s, or leave it out", other, s.Format, other)
 		}
 	}
-	s.Options, err = j.dest.Options(s.Block(s.Format))
-	return err
+	if s.Options, err = j.dest.Options(s.Block(s.Format)); err != nil {
+		return err
+	}
+	if o, ok := s.Options.(sinks.Blocked); ok {
+		rows, size, key := o.Blocks()
+		if least := 16 * size; j.sizes.limit.Bytes > 0 && least > j.sizes.limit.Bytes {
+			return s.Block(s.Format).Get(key).Errorf("%s is more than a sixteenth of the memory: it needs --memory-limit %dMiB, and there are %d MiB", key, least>>20, j.sizes.limit.Bytes>>20)
+		}
+		j.sizes.blocks(rows, size)
+	}
+	return nil
 }

@@ -127,3 +127,14 @@ func settle(o *Options) (sizes, error) {
 	}
 	return s, nil
 }
+
+// blocks takes the sizes of blocks that the pipeline file asks for in place of the defaults; 0 asks for nothing. bytes is a sixteenth of the memory at most.
+func (s *sizes) blocks(rows, bytes int64) {
+	if rows > 0 {
+		s.blockRows = rows
+	}
+	if bytes > 0 {
+		s.blockBytes, s.columnBytes = bytes, max(s.columnBytes, bytes/2)
+		s.encodeBytes = max(s.encodeBytes, bytes)
+	}
+}

@@ -37,7 +37,20 @@ type Options struct {
 	Level       int    // of zstd (1 to 22) and gzip (1 to 9); 0 = the codec's default
 	// BloomFilter names the top-level columns whose chunks have a filter.
 	BloomFilter []string
+	// RowGroupRows and RowGroupSize are what a row group has at most, in rows and in bytes of records in memory; 0 is the engine's default.
+	RowGroupRows, RowGroupSize int64
 }
+
+// Blocks are the row groups: an encoder makes one of what it gets.
+func (o Options) Blocks() (rows, size int64, key string) {
+	return o.RowGroupRows, o.RowGroupSize, "row_group_size"
+}
+
+// Row groups that readers and their memory are made for: below, the footer and the dictionaries weigh more than rows; above, one row group is a file.
+const (
+	leastRowGroupRows, mostRowGroupRows = 1000, 1 << 20
+	leastRowGroupSize, mostRowGroupSize = 1 << 20, 256 << 20
+)
 
 func (o Options) String() string {
 	out := o.Compression
@@ -46,6 +59,12 @@ func (o Options) String() string {
 	}
 	if len(o.BloomFilter) > 0 {
 		out += ", bloom filters of " + strings.Join(o.BloomFilter, ", ")
+	}
+	if o.RowGroupRows > 0 {
+		out += fmt.Sprintf(", row groups of %d rows", o.RowGroupRows)
+	}
+	if o.RowGroupSize > 0 {
+		out += fmt.Sprintf(", row groups of %d bytes in memory", o.RowGroupSize)
 	}
 	return out
 }
@@ -56,6 +75,12 @@ func (o Options) Identity() map[string]any {
 	if len(o.BloomFilter) > 0 {
 		out["bloom_filter"] = o.BloomFilter
 	}
+	if o.RowGroupRows > 0 {
+		out["row_group_rows"] = o.RowGroupRows
+	}
+	if o.RowGroupSize > 0 {
+		out["row_group_size"] = o.RowGroupSize
+	}
 	return out
 }
 
@@ -65,7 +90,7 @@ func readOptions(n *spec.Node) (sinks.Options, error) {
 	if n == nil {
 		return o, nil
 	}
-	r := spec.Read(n, "compression", "level", "bloom_filter")
+	r := spec.Read(n, "compression", "level", "bloom_filter", "row_group_rows", "row_group_size")
 	r.Strs("bloom_filter", &o.BloomFilter)
 	r.Enum("compression", &o.Compression, spec.ParquetCodecs)
 	if at := r.Int("level", &o.Level); at != nil && r.Err() == nil {
@@ -75,6 +100,14 @@ func readOptions(n *spec.Node) (sinks.Options, error) {
 		case o.Level < 1 || o.Level > most:
 			return nil, at.Errorf("level of %s must be 1 to %d", o.Compression, most)
 		}
+	}
+	rows := 0
+	if at := r.Int("row_group_rows", &rows); at != nil && r.Err() == nil && (rows < leastRowGroupRows || rows > mostRowGroupRows) {
+		return nil, at.Errorf("row_group_rows must be %d to %d", leastRowGroupRows, mostRowGroupRows)
+	}
+	o.RowGroupRows = int64(rows)
+	if at := r.Size("row_group_size", &o.RowGroupSize); at != nil && r.Err() == nil && (o.RowGroupSize < leastRowGroupSize || o.RowGroupSize > mostRowGroupSize) {
+		return nil, at.Errorf("row_group_size must be %d to %d MiB", leastRowGroupSize>>20, mostRowGroupSize>>20)
 	}
 	return o, r.Err()
 }
