@@ -82,11 +82,12 @@ func soleText(n node, col *columnNode) (*columnNode, bool) {
 	default:
 		return nil, false
 	}
-	ok := true
 	for _, x := range inner {
-		if col, ok = soleText(x, col); !ok {
+		sole, ok := soleText(x, col)
+		if !ok {
 			return nil, false
 		}
+		col = sole
 	}
 	return col, true
 }

@@ -101,8 +101,8 @@ func overlapsKernel[T int32 | int64](f *function, r *run, _ []byte, args []*vect
 	for i := range r.n {
 		lo1, hi1, some1, both1 := first(i)
 		lo2, hi2, some2, both2 := second(i)
-		if lo1 > lo2 { // then the first is the one that begins first
-			lo1, hi1, both1, lo2, hi2, both2 = lo2, hi2, both2, lo1, hi1, both1
+		if lo1 > lo2 { // then the first is the one that begins first; where the other ends does not matter
+			lo1, hi1, both1, lo2, both2 = lo2, hi2, both2, lo1, both1
 		}
 		switch {
 		case !some1 || !some2 || !both1 || lo1 == lo2 && !both2 || lo2 >= hi1 && lo1 != lo2 && !both2:

@@ -83,7 +83,10 @@ func TypeOf(f arrow.Field) (Type, error) {
 		if oid, ok := arrayOf[e.OID]; ok {
 			return Type{e.Name + "[]", oid, false}, nil
 		}
-		return e, nil
+		if e.JSON {
+			return e, nil
+		}
+		return JSONB, nil // of lists: PostgreSQL's arrays of several dimensions have no rows of their own length
 	case *arrow.StructType:
 		for _, m := range t.Fields() { // its texts stay as they are; all else that to_json writes is jsonb's way to write it
 			if holdsJSON(m) {

@@ -46,6 +46,7 @@ func TestCopy(t *testing.T) {
 		{"json", `["{\"a\":1}","[1, 2]",null]`, `{"a":1} [1, 2] \N`},
 		{"list<int32>", `[[1,null,-1],[],null]`, `{1,NULL,-1} {} \N`}, {"list<string>", `[["a","","x y"]]`, `{a,"","x y"}`}, {"list<decimal(9,2)>", `[["1.50"]]`, `{1.50}`},
 		{"struct<a: int32, b: string>", `[{"a":1,"b":"x"},null]`, `{"a": 1, "b": "x"} \N`}, {"list<struct<a: int8>>", `[[{"a":1},null]]`, `[{"a": 1}, null]`},
+		{"list<list<int64>>", `[[[1,2],[],null],null]`, `[[1, 2], [], null] \N`}, {"list<list<json>>", `[[["{\"b\":1E2}"]]]`, `[[{"b":1E2}]]`},
 	} {
 		f, err := schema.ParseField("x", c.typ)
 		if err != nil {

@@ -69,13 +69,16 @@ func (o Options) String() string {
 	return out
 }
 
+// defaultGroupRows is what row groups have where nothing is said (internal/job): said, it is the same run.
+const defaultGroupRows = 122_880
+
 // Identity has codec and level always, and the others where they are given: run ids stay.
 func (o Options) Identity() map[string]any {
 	out := map[string]any{"codec": o.Compression, "level": o.Level}
 	if len(o.BloomFilter) > 0 {
 		out["bloom_filter"] = o.BloomFilter
 	}
-	if o.RowGroupRows > 0 {
+	if o.RowGroupRows > 0 && o.RowGroupRows != defaultGroupRows {
 		out["row_group_rows"] = o.RowGroupRows
 	}
 	if o.RowGroupSize > 0 {

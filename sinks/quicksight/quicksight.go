@@ -90,22 +90,34 @@ func (d *delivery) Deliver(ctx context.Context, c sinks.Commit) (string, error) 
 			return "", fmt.Errorf("write QuickSight's manifest: %w", err)
 		}
 	}
-	for i := n + 1; ; i++ {
-		_, err := d.store.Stat(ctx, manifestRef(c, i), objstore.Pin{})
-		if err == nil {
-			err = d.store.Delete(ctx, manifestRef(c, i))
-		}
-		if errors.Is(err, objstore.ErrNotExist) {
-			break
-		}
-		if err != nil {
-			return "", fmt.Errorf("delete QuickSight's manifest of an earlier commit: %w", err)
-		}
+	if err := d.clear(ctx, c, n); err != nil {
+		return "", fmt.Errorf("delete QuickSight's manifest of an earlier commit: %w", err)
 	}
 	if n == 1 {
 		return manifestRef(c, 1).String(), nil
 	}
 	return fmt.Sprintf("%s and %d more up to %s, of %d files each at most", manifestRef(c, 1), n-1, manifestRef(c, n), mostFiles), nil
+}
+
+// clear deletes the manifests behind number n, of an earlier commit of the run, the last one first: killed in between it leaves no gap.
+func (d *delivery) clear(ctx context.Context, c sinks.Commit, n int) error {
+	last := n
+	for {
+		_, err := d.store.Stat(ctx, manifestRef(c, last+1), objstore.Pin{})
+		if errors.Is(err, objstore.ErrNotExist) {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		last++
+	}
+	for ; last > n; last-- {
+		if err := d.store.Delete(ctx, manifestRef(c, last)); err != nil && !errors.Is(err, objstore.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
 }
 
 // manifestRef is QuickSight's manifest number n, from 1, beside the run's own.

@@ -1,7 +1,9 @@
 package quicksight
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -62,6 +64,47 @@ func TestManyFiles(t *testing.T) {
 		}
 		if fmt.Sprint(got) != c.sizes || len(seen) != c.files {
 			t.Errorf("%d files: %v, %d of them; want %s", c.files, got, len(seen), c.sizes)
+		}
+	}
+}
+
+// dies fails at its nth delete and from then on.
+type dies struct {
+	objstore.Store
+	left int
+}
+
+func (d *dies) Delete(ctx context.Context, ref objstore.Ref) error {
+	if d.left--; d.left < 0 {
+		return errors.New("killed")
+	}
+	return d.Store.Delete(ctx, ref)
+}
+
+// A commit of fewer files leaves none of the manifests of one of more, wherever it was killed between their deletes.
+func TestKilledAmongDeletes(t *testing.T) {
+	for calls := range 4 {
+		dir := t.TempDir()
+		store := &dies{objstore.NewDir(dir), 100}
+		d := &delivery{store, nil}
+		commit := func(files int) error {
+			c := sinks.Commit{RunID: "a1", At: time.Unix(1, 0), Manifest: objstore.Ref{Bucket: "b", Key: "t/_runs/a1/manifest.json"}, Files: make([]sinks.File, files)}
+			_, err := d.Deliver(t.Context(), c)
+			return err
+		}
+		if err := commit(4500); err != nil {
+			t.Fatal(err)
+		}
+		store.left = calls
+		if err := commit(900); err == nil {
+			t.Fatalf("not killed after %d deletes", calls)
+		}
+		store.left = 100
+		if err := commit(900); err != nil {
+			t.Fatal(err)
+		}
+		if names, _ := filepath.Glob(filepath.Join(dir, "b/t/_runs/a1/quicksight*.json")); len(names) != 1 {
+			t.Errorf("killed after %d deletes: %q are left", calls, names)
 		}
 	}
 }
