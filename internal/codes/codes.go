@@ -13,7 +13,7 @@ import (
 	"github.com/apache/arrow/go/v17/arrow/memory"
 )
 
-// Bounds of a dictionary that is worth carrying: each batch refers to it, and counts it as its own.
+// Bounds of a dictionary that is worth carrying: it is held as long as any batch that refers to it.
 const (
 	MaxEntries = 4096
 	MaxBytes   = 64 << 10

@@ -151,7 +151,7 @@ func compact(ctx context.Context, opt Options, c Compaction, res *Compacted) err
 		after := int(math.Ceil(float64(m.size) / float64(c.TargetFileSize)))
 		if !c.DryRun {
 			rec, err := m.run(ctx, opt, store, c)
-			if err != nil && ctx.Err() == nil && (fail.KindOf(err) == fail.Data || errors.Is(err, errMergedElsewhere)) { // this folder's own trouble
+			if err != nil && ctx.Err() == nil && !errors.Is(err, errMerged) && (fail.KindOf(err) == fail.Data || errors.Is(err, errMergedElsewhere)) { // this folder's own trouble
 				opt.Log.Warn("the files of a folder are not merged", "folder", m.folder, "error", err.Error())
 				unmerged = append(unmerged, fail.Newf(fail.KindOf(err), "%s is not merged: %w", cmp.Or(m.folder, "the table's own folder"), err))
 				done.Merged, done.Rows, done.Bytes, done.Error = []string{}, 0, 0, err.Error()
@@ -352,7 +352,11 @@ func (m *merge) run(ctx context.Context, opt Options, store objstore.Store, c Co
 	if err != nil {
 		return nil, elsewhere(err)
 	}
-	return j.already(ctx, done)
+	rec, err := j.already(ctx, done)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errMerged, err)
+	}
+	return rec, nil
 }
 
 // elsewhere is err, or errMergedElsewhere where a file that was to be merged is not there as it was.
@@ -456,6 +460,9 @@ func (o *output) mergedInto(ctx context.Context, m *Manifest) (string, error) {
 	}
 	return "", nil
 }
+
+// errMerged is of a merge that is committed all the same.
+var errMerged = fail.Newf(fail.Data, "the merge is committed, but its files are not as it left them")
 
 var errMergedElsewhere = fail.Newf(fail.Temporary, "files that were to be merged are about to be replaced, or have been; nothing is merged, try again later")
 

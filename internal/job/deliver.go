@@ -36,6 +36,7 @@ type delivered struct {
 	CommittedAt time.Time `json:"committed_at"` // of the manifest: --force makes another
 	DeliveredAt time.Time `json:"delivered_at"`
 	Detail      string    `json:"detail"`
+	Superseded  bool      `json:"superseded,omitempty"` // nothing was brought: a later commit has taken its place. The target may be asked again
 }
 
 // How a delivery ended.
@@ -190,7 +191,7 @@ func (j *job) deliverTo(ctx context.Context, t delivery, c sinks.Commit, rec *Re
 		if err != nil {
 			return err
 		}
-		if note != nil && note.CommittedAt.Equal(c.At) {
+		if note != nil && note.CommittedAt.Equal(c.At) && !note.Superseded {
 			d.Status, d.Detail = AlreadyDelivered, note.Detail
 			if !t.target.Always {
 				return nil
@@ -206,14 +207,14 @@ func (j *job) deliverTo(ctx context.Context, t delivery, c sinks.Commit, rec *Re
 		return err
 	})
 	var superseded sinks.Superseded
-	if errors.As(err, &superseded) { // without a note: the target itself knows, and may be asked again
-		d.Status, d.Detail = Skipped, superseded.Why
-		return nil
+	late := errors.As(err, &superseded)
+	if late {
+		d.Status, d.Detail, err = Skipped, superseded.Why, nil
 	}
 	if err != nil || c.Again {
 		return err
 	}
-	b, err := json.MarshalIndent(delivered{t.target.Name, c.RunID, c.At, time.Now().UTC(), d.Detail}, "", "  ")
+	b, err := json.MarshalIndent(delivered{t.target.Name, c.RunID, c.At, time.Now().UTC(), d.Detail, late}, "", "  ")
 	if err != nil {
 		return fail.Newf(fail.Internal, "encode %s: %w", ref, err)
 	}

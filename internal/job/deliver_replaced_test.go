@@ -74,6 +74,22 @@ func TestSupersededDelivery(t *testing.T) {
 	}
 }
 
+// TestSupersededFilesAreMerged: no attempt will bring the files of a superseded run to its target any more, so that compaction need not wait for one.
+func TestSupersededFilesAreMerged(t *testing.T) {
+	s := newTables(t)
+	p, block := fakeTable(t)
+	p.err = sinks.Superseded{Why: "run later has replaced the rows"}
+	p.enter = func(call string) (bool, bool) { return call != "fake_table put", call != "fake_table put" }
+	if rec, err := s.run(t, tableRun{input: "a", sink: "mode: append" + block}); err != nil || statuses(rec) != "fake_table skipped" {
+		t.Fatalf("%v, %s", err, rec.JSON())
+	}
+	p.enter = func(string) (bool, bool) { return true, true }
+	if rec, err := s.run(t, tableRun{input: "b", sink: "mode: append" + block}); err != nil || statuses(rec) != "fake_table delivered" {
+		t.Fatalf("%v, %s", err, rec.JSON())
+	}
+	s.merged(t, CompactedFiles, 2, 1)
+}
+
 // TestTurnsOfLiveRunsStay: while a run that took a turn is alive the entries before it stay, since it may have looked before they had committed and must find them; once
 // it has ended all go but the last, so that no number comes again. One that nobody comes back to is in nobody's way.
 func TestTurnsOfLiveRunsStay(t *testing.T) {

@@ -213,12 +213,15 @@ func (j *job) loadReferences(ctx context.Context, b *binder, p *plan) error {
 		limit /= 2
 	}
 	for _, r := range j.refs.all {
+		if r.table != nil && j.refs.held > limit { // it was read before it was known that there are folds
+			return fmt.Errorf("reference table %s: %w", r.Name(), tooLarge(limit))
+		}
+	}
+	for _, r := range j.refs.all {
 		if r.table == nil {
 			if err := j.readReference(ctx, r, limit); err != nil {
 				return err
 			}
-		} else if j.refs.held > limit { // it was read before it was known that there are folds
-			return fmt.Errorf("reference table %s: %w", r.Name(), tooLarge(limit))
 		}
 	}
 	if folds {
