@@ -34,8 +34,9 @@ test: ## all tests; S3 is a real server, built from source on first use
 race: ## all tests under the race detector (needs a C compiler), released Arrow memory overwritten
 	$(GO) test -race -ldflags "-X $(MODULE)/internal/recycle.poison=on" -timeout 30m ./...
 
-e2e: $(BIN)/minio ## all tests with MinIO as the S3 server
-	SLUICE_E2E=minio $(GO) test -timeout 20m ./...
+e2e: $(BIN)/minio ## the tests of S3 with MinIO as the server
+	SLUICE_E2E=minio $(GO) test -timeout 20m ./internal/objstore ./internal/s3test ./internal/redshifttest ./sinks/redshift
+	SLUICE_E2E=minio $(GO) test -timeout 20m -run 'TestS3|TestRedshift|TestDisk' ./cmd/worker
 
 minio-run: $(BIN)/minio ## the main job against a MinIO started on loopback
 	@GO="$(GO)" sh deploy/local/minio-run.sh
