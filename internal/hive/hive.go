@@ -69,7 +69,7 @@ func CheckField(f arrow.Field) error {
 	return fmt.Errorf("%q is of type %s, which cannot be partitioned by: use bool, an integer, decimal, string, date or timestamp", f.Name, schema.TypeName(f))
 }
 
-// ValueAt is row i of a, of a type that CheckField takes. The error is for a value that would be read back as another: the
+// ValueAt is row i of a, of a type that CheckField takes, in memory of its own. The error is for a value that would be read back as another: the
 // text says why, as the reason of a rejected row.
 func ValueAt(a arrow.Array, i int) (Value, error) {
 	if a.IsNull(i) {
@@ -107,9 +107,9 @@ func ValueAt(a arrow.Array, i int) (Value, error) {
 		case s == "":
 			return Value{}, errors.New("an empty text names no partition: it would be read back as null")
 		case s == Null:
-			return Value{Text: s}, errors.New("this text is the name of the null partition: it would be read back as null")
+			return Value{Text: strings.Clone(s)}, errors.New("this text is the name of the null partition: it would be read back as null")
 		}
-		return Value{Text: s}, nil
+		return Value{Text: strings.Clone(s)}, nil // a is released long before the value is written
 	default:
 		return Value{}, fmt.Errorf("values of type %s cannot be partitioned by", a.DataType())
 	}

@@ -140,6 +140,27 @@ func TestValueAt(t *testing.T) {
 }
 
 // A folder may be too long by one column's name, or as a whole: then the longest is to blame.
+// A value outlives the column that it was in: files, manifests and catalogs have it when the column's memory is long used again.
+func TestValueOutlivesItsColumn(t *testing.T) {
+	b := array.NewStringBuilder(memory.NewGoAllocator())
+	defer b.Release()
+	b.AppendValues([]string{"north", Null}, nil)
+	a := b.NewStringArray()
+	defer a.Release()
+	v, err := ValueAt(a, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused, err := ValueAt(a, 1)
+	if err == nil {
+		t.Fatal("the name of the null partition is a value")
+	}
+	clear(a.Data().Buffers()[2].Bytes())
+	if v.Text != "north" || refused.Text != Null {
+		t.Errorf("%q and %q once their column's memory is overwritten", v.Text, refused.Text)
+	}
+}
+
 func TestLimits(t *testing.T) {
 	for _, c := range []struct {
 		folder string
