@@ -336,13 +336,15 @@ func TestResumes(t *testing.T) {
 		t.Fatal(err)
 	}
 	inCopy, release := make(chan struct{}), make(chan struct{})
-	var dead atomic.Bool
+	var copying atomic.Bool
 	var once sync.Once
 	r.SetFault(func(event string) redshifttest.Fault {
 		switch {
 		case strings.HasPrefix(event, "sql: COPY"):
-			once.Do(func() { dead.Store(true); close(inCopy); <-release })
-		case dead.Load() && !strings.HasPrefix(event, "sql:"):
+			copying.Store(true)
+			<-release
+		case copying.Load() && !strings.HasPrefix(event, "sql:"): // it asks how far its statement is, which it has noted before
+			once.Do(func() { close(inCopy) })
 			return redshifttest.Drop // nothing of the killed worker gets through any more
 		}
 		return redshifttest.None
