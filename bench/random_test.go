@@ -112,7 +112,7 @@ var leaves = map[string][]string{
 	"cut":   {"d", "0.5", "99999999.99", "i::decimal(12,2)"},
 	"dec":   {"d", "d", "0.5", "1.10", "-3.25", "99999999.99", "i::decimal(12,2)", "nullif(d, d)"},
 	"float": {"g", "g", "f", "0.5::float8", "-2.0::float8", "1e100::float8", "'nan'::float8", "i::float8", "j::float8", "nullif(g, g)"},
-	"text":  {"s", "s", "t", "''", "'a'", "'日本'", "'o'", "i::text", "dt::text", "nullif(t, t)"},
+	"text":  {"s", "s", "t", "nullif('', s)", "'a'", "'日本'", "'o'", "i::text", "dt::text", "nullif(t, t)"},
 	"bool":  {"b", "b", "TRUE", "FALSE", "nullif(b, b)", "i > 0", "s IS NULL", "i = j", "f > g"},
 	"date":  {"dt", "dt", "DATE '2024-02-29'", "DATE '1900-01-01'", "ts::date", "nullif(dt, dt)"},
 	"ad":    {"ts", "dt::timestamp"},

@@ -39,10 +39,10 @@ var functions = []Workload{
 	class("json", "json", "::BIGINT", [2]string{"length(json_extract_string(('{\\\"id\\\":\\\"' || order_id || '\\\",\\\"n\\\":[1,2,' || passenger_count || ']}')::json, '$.id'))",
 		"length(json_extract_string(('{\"id\":\"' || order_id || '\",\"n\":[1,2,' || passenger_count || ']}')::json, '$.id'))"}),
 	class("list", "lists", "::BIGINT", [2]string{"array_length(string_to_array(note, ' '))", "len(string_to_array(note, ' '))"}, [2]string{"length((string_to_array(note, ' '))[1])"}),
-	aggregates("spread", "spreads and correlations", "stddev_samp(fare)", "covar_pop(fare, total)", "regr_slope(tip, fare)"),
+	aggregates("spread", "spreads and covariances", "stddev_samp(fare)", "covar_pop(fare, total)", "var_pop(trip_distance)"),
 	aggregates("median", "exact percentiles", "median(fare)", "percentile_cont(0.9) WITHIN GROUP (ORDER BY trip_distance)"),
 	aggregates("distinct", "exact distinct counts", "count(DISTINCT note)", "count(DISTINCT trip_distance)"),
-	aggregates("extremes", "rows at extremes", "arg_max(order_id, total)", "arg_min(order_id, pickup_at)", "mode(payment_type)"),
+	aggregates("extremes", "rows at extremes", "arg_max(order_id, total)", "arg_min(order_id, pickup_at)", "max(note)"),
 }
 
 // aggregates are aggregate functions by zone.

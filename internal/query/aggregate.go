@@ -283,7 +283,9 @@ func (b *block) overKeys(f expr.Fragment, g *grouping, edits []expr.Edit) (expr.
 	if err != nil {
 		return f, err
 	}
-	for _, k := range g.keys {
+	keys := slices.Clone(g.keys) // a key may be a part of another, which is then to be taken as a whole
+	slices.SortStableFunc(keys, func(x, y named) int { return len(y.expr.Text()) - len(x.expr.Text()) })
+	for _, k := range keys {
 		for _, p := range f.Occurrences(k.expr) {
 			inside := slices.ContainsFunc(calls, func(c expr.CallIn) bool { return c.Name != "grouping" && p.Pos < c.End && c.Pos < p.End })
 			taken := slices.ContainsFunc(edits, func(e expr.Edit) bool { return p.Pos < e.End && e.Pos < p.End })
