@@ -1,13 +1,11 @@
 package expr
 
 import (
-	"encoding/csv"
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"os"
+	"slices"
 	"strconv"
-	"strings"
 	"testing"
 
 	"github.com/apache/arrow/go/v17/arrow"
@@ -61,25 +59,13 @@ func coded(mem memory.Allocator, rec arrow.Record) arrow.Record {
 func TestOverDictionary(t *testing.T) {
 	mem := memory.NewCheckedAllocator(memory.NewGoAllocator())
 	defer mem.AssertSize(t, 0)
-	file, err := os.Open("testdata/differential.csv")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	rows, err := csv.NewReader(file).ReadAll()
-	if err != nil {
-		t.Fatal(err)
-	}
-	table := parseFixture(t, "table: i int32, j int64, f float64, g float64, d decimal(18,2), s string, t string, b bool, dt date, ts timestamp")
-	for k := range 3 * fewRows { // many of the same
-		row := append([]string(nil), rows[1+k*7%(len(rows)-1)]...)
-		for c, cell := range row {
-			switch {
-			case cell == `\N`, k%11 == 3 && rows[0][c] == "s":
-				row[c] = "NULL"
-			case rows[0][c] == "ts":
-				row[c] = strings.Replace(cell, " ", "T", 1)
-			}
+	table := differentialTable(t)
+	few := table.rows
+	table.rows = nil
+	for k := range 3 * fewRows { // many of the same, and nulls among them
+		row := slices.Clone(few[k*7%len(few)])
+		if k%11 == 3 {
+			row[5] = "NULL" // s
 		}
 		table.rows = append(table.rows, row)
 	}

@@ -14,27 +14,7 @@ import (
 func TestDifferentialList(t *testing.T) {
 	mem := memory.NewCheckedAllocator(memory.NewGoAllocator())
 	defer mem.AssertSize(t, 0)
-	file, err := os.Open("testdata/differential.csv")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	rows, err := csv.NewReader(file).ReadAll()
-	if err != nil {
-		t.Fatal(err)
-	}
-	table := parseFixture(t, "table: i int32, j int64, f float64, g float64, d decimal(18,2), s string, t string, b bool, dt date, ts timestamp")
-	for _, row := range rows[1:] {
-		for c, cell := range row {
-			switch {
-			case cell == `\N`:
-				row[c] = "NULL"
-			case rows[0][c] == "ts":
-				row[c] = strings.Replace(cell, " ", "T", 1)
-			}
-		}
-		table.rows = append(table.rows, row)
-	}
+	table := differentialTable(t)
 	rec := table.record(t, mem, fixtureRows(len(table.rows)).all())
 	defer rec.Release()
 
@@ -67,6 +47,33 @@ func TestDifferentialList(t *testing.T) {
 			t.Errorf("%s is both compared and left out", src)
 		}
 	}
+}
+
+// differentialTable is the table of the comparison with DuckDB, as a fixture.
+func differentialTable(t *testing.T) *fixture {
+	t.Helper()
+	file, err := os.Open("testdata/differential.csv")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	rows, err := csv.NewReader(file).ReadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	table := parseFixture(t, "table: i int32, j int64, f float64, g float64, d decimal(18,2), s string, t string, b bool, dt date, ts timestamp")
+	for _, row := range rows[1:] {
+		for c, cell := range row {
+			switch {
+			case cell == `\N`:
+				row[c] = "NULL"
+			case rows[0][c] == "ts":
+				row[c] = strings.Replace(cell, " ", "T", 1)
+			}
+		}
+		table.rows = append(table.rows, row)
+	}
+	return table
 }
 
 // lines are a file's lines but for comments.
