@@ -65,7 +65,7 @@ func (t *target) load(ctx context.Context, c sinks.Commit) (string, error) {
 	if err := t.ensure(ctx, "create table "+t.schema+".sluice_loads", t.ledgerSQL(), t.schema, "sluice_loads"); err != nil {
 		return "", err
 	}
-	if _, err := t.conn.Exec(ctx, verb, "BEGIN; "+limits); err != nil {
+	if _, err := t.conn.Exec(ctx, verb, "BEGIN ISOLATION LEVEL READ COMMITTED; "+limits); err != nil {
 		return "", err
 	}
 	at := pg.Literal(stamp(c.At))
@@ -87,8 +87,7 @@ func (t *target) load(ctx context.Context, c sinks.Commit) (string, error) {
 			return fmt.Sprintf("%d rows are in %s since an earlier attempt", c.Rows, t.title()), err
 		}
 	}
-	aside, err := t.later(ctx, verb, c)
-	if err != nil {
+	if _, err := t.later(ctx, verb, c); err != nil { // before the rows are sent for nothing
 		return "", err
 	}
 	if f.direct {
@@ -118,9 +117,18 @@ func (t *target) load(ctx context.Context, c sinks.Commit) (string, error) {
 			return "", err
 		}
 	}
+	// What has taken rows into the table holds its lock, which a replacement waits for: one that is not in the ledger now comes after these rows.
+	aside, err := t.later(ctx, verb, c)
+	if err != nil {
+		return "", err
+	}
 	if _, err := t.conn.Exec(ctx, verb, fmt.Sprintf(`UPDATE %s SET "rows" = %d, "committed_at" = %s::timestamptz, "loaded_at" = now() WHERE "target" = %s AND "run_id" = %s; COMMIT`,
 		t.ledger(), n, at, pg.Literal(t.name), pg.Literal(c.RunID))); err != nil {
 		return "", err
+	}
+	if aside != "" {
+		t.req.Log.Warn("a run that was committed later was loaded before", "table", t.title(), "detail", aside)
+		aside = "; " + aside
 	}
 	return fmt.Sprintf("%d rows into %s of %s, %s%s", n, t.title(), t.conn.Where(), t.mode, aside), nil
 }
@@ -140,23 +148,21 @@ func (t *target) clear(ctx context.Context, verb string, c sinks.Commit) error {
 	return err
 }
 
-// later looks for a run in the ledger that was committed after c. Its rows are not replaced by c's: an error, which is Superseded where they had themselves taken the place of all
-// that c could bring. Of a merge it is a remark.
+// later looks for a run in the ledger that was committed after c. One that has replaced the rows of the table has taken the place of all that c could bring: Superseded. One that has
+// added to them is not replaced by c: an error. Of a merge it is a remark.
 func (t *target) later(ctx context.Context, verb string, c sinks.Commit) (remark string, err error) {
-	if t.mode == "append" {
-		return "", nil
-	}
 	rows, err := t.conn.Query(ctx, verb, t.laterSQL("$3"), t.name, c.RunID, stamp(c.At))
 	if err != nil || len(rows) == 0 {
 		return "", err
 	}
 	run, mode, at := rows[0][0], string(rows[0][1]), rows[0][2]
 	switch {
-	case t.mode == "merge":
-		t.req.Log.Warn("a run that was committed later was loaded before", "table", t.title(), "run_id", string(run))
-		return fmt.Sprintf("; run %s, committed after this one, was loaded before it (%s): where both have a key this run's row stands", run, mode), nil
 	case mode == "replace":
 		return "", sinks.Superseded{Why: fmt.Sprintf("run %s, committed at %s, has replaced the rows of %s since: those of this run, committed at %s, are not loaded", run, at, t.title(), stamp(c.At))}
+	case t.mode == "merge":
+		return fmt.Sprintf("run %s, committed after this one, was loaded before it (%s): where both have a key this run's row stands", run, mode), nil
+	case t.mode == "append":
+		return "", nil
 	}
 	return "", fail.Newf(fail.Data, "%s: run %s (%s), committed at %s, after this one, is in %s: mode: replace would delete its rows; --force commits this run anew, as the latest", verb, run, mode, at, t.title())
 }

@@ -59,12 +59,15 @@ func TestOlderRun(t *testing.T) {
 		{"replaced", replace, replace, "[2 later]", "run later, committed at 2026-01-02T03:09:00Z, has replaced the rows of public.o since: those of this run, committed at 2026-01-02T03:05:00Z, are not loaded", 0},
 		{"replaced, by a stage", byRun, byRun, "[2 later]", "run later, committed at 2026-01-02T03:09:00Z, has replaced", 0},
 		{"appended", plain, replace, "[2 later]", "run later (append), committed at 2026-01-02T03:09:00Z, after this one, is in public.o: mode: replace would delete its rows; --force commits this run anew", fail.Data},
-		{"append after all", replace, plain, "[5 later older]", "3 rows into public.o", 0},
+		{"append replaced", replace, plain, "[2 later]", "run later, committed at 2026-01-02T03:09:00Z, has replaced the rows of public.o since", 0},
+		{"append replaced, by a stage", replace, "table: o\nrun_id_column: run\n", "[2 later]", "run later, committed at 2026-01-02T03:09:00Z, has replaced", 0},
+		{"merge replaced", replace, merge, "[2 later]", "run later, committed at 2026-01-02T03:09:00Z, has replaced", 0},
+		{"append beside append", plain, plain, "[5 later older]", "3 rows into public.o", 0},
 		{"merged", merge, merge, "[3 later older]", "3 rows into public.o of 127.0.0.1", 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			pgtest.Exec(t, db, "DROP TABLE IF EXISTS o, sluice_loads; CREATE TABLE o (id bigint, name text, run text)")
-			if c.name == "merged" {
+			if strings.HasPrefix(c.name, "merge") {
 				pgtest.Exec(t, db, "CREATE UNIQUE INDEX ON o (id)")
 			}
 			if _, err := deliverAs(t, db, c.first, numbered(t, "later", 9, 2)); err != nil {
@@ -98,6 +101,35 @@ func TestOlderRun(t *testing.T) {
 			t.Error(got)
 		}
 	})
+}
+
+// TestAppendBehindReplacement: an append or a merge that waits for the table while a later run replaces it finds that run in the ledger once it has the table.
+func TestAppendBehindReplacement(t *testing.T) {
+	db := pgtest.Start(t).Database(t)
+	for _, text := range []string{"table: o\n", "table: o\nrun_id_column: run\n", "table: o\nmode: merge\nkeys: [id]\n"} {
+		pgtest.Exec(t, db, "DROP TABLE IF EXISTS o, sluice_loads; CREATE TABLE o (id bigint, name text, run text)")
+		if strings.Contains(text, "merge") {
+			pgtest.Exec(t, db, "CREATE UNIQUE INDEX ON o (id)")
+		}
+		older, later := numbered(t, "older", 5, 3), numbered(t, "later", 9, 2)
+		done, read := make(chan error, 1), later.Read
+		later.Read = func(ctx context.Context, emit func(arrow.Record) error) error { // the table is locked and empty
+			go func() { _, err := deliverAs(t, db, text, older); done <- err }()
+			for len(done) == 0 && pgtest.Exec(t, db, "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()")[0][0] == "0" && ctx.Err() == nil {
+				time.Sleep(5 * time.Millisecond)
+			}
+			return read(ctx, emit)
+		}
+		if _, err := deliverAs(t, db, "table: o\nmode: replace\n", later); err != nil {
+			t.Fatal(err)
+		}
+		if s, err := (sinks.Superseded{}), <-done; !errors.As(err, &s) {
+			t.Errorf("%q: %v", text, err)
+		}
+		if got := state(t, db); got != "[2 later]" {
+			t.Errorf("%q: %s", text, got)
+		}
+	}
 }
 
 // TestReplacesAtOnce: of two runs that replace at once the later commit's rows stand alone, whoever comes first.

@@ -218,7 +218,7 @@ func (t *target) Explain() []string {
 	if t.create {
 		out = append(out, t.createSQL()+";")
 	}
-	out = append(out, t.ledgerSQL()+";", "BEGIN;", t.claimSQL("now()")+";  -- nothing to do if the run is there")
+	out = append(out, t.ledgerSQL()+";", "BEGIN ISOLATION LEVEL READ COMMITTED;", t.claimSQL("now()")+";  -- nothing to do if the run is there")
 	into := t.table()
 	p := t.assume()
 	if !p.direct {
@@ -226,8 +226,9 @@ func (t *target) Explain() []string {
 		into = stage
 	}
 	rows := []string{fmt.Sprintf("COPY %s (%s) FROM STDIN (FORMAT binary);  -- rows of the committed files", into, t.names())}
+	later := t.laterSQL("now()")
 	if t.mode == "replace" {
-		clear := []string{t.lockSQL() + ";", t.laterSQL("now()") + ";  -- no load if there is one: it was committed after this run", t.deleteSQL() + ";"}
+		clear := []string{t.lockSQL() + ";", later + ";  -- no load if there is one: it was committed after this run", t.deleteSQL() + ";"}
 		if p.direct {
 			rows = append(clear, rows...)
 		} else {
@@ -236,6 +237,9 @@ func (t *target) Explain() []string {
 	}
 	if !p.direct {
 		rows = append(rows, t.moveSQL(p)+";")
+	}
+	if t.mode != "replace" {
+		rows = append(rows, later+";  -- no load if there is one of mode replace: it was committed after this run, and has taken its place")
 	}
 	return append(append(out, rows...), "COMMIT;")
 }

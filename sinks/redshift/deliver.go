@@ -131,7 +131,7 @@ func (d *delivery) ledgered(ctx context.Context, l load) (f found, err error) {
 		run, at, mode = text(rows[1], 0), text(rows[1], 1), text(rows[1], 3)
 	}
 	switch {
-	case d.cfg.mode == modeReplace && mode == modeReplace:
+	case mode == modeReplace:
 		return f, sinks.Superseded{Why: fmt.Sprintf("run %s, committed at %s, has replaced the rows of %s since: those of this run, committed at %s, are not loaded", run, seconds(at), d.cfg.table, seconds(l.at))}
 	case d.cfg.mode == modeReplace:
 		return f, fail.Newf(fail.Data, "run %s (%s), committed at %s, after this one, is in %s: mode: replace would delete its rows; --force commits this run anew, as the latest", run, mode, seconds(at), d.cfg.table)

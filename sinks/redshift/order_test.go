@@ -46,7 +46,9 @@ func TestOlderRun(t *testing.T) {
 		for _, c := range []struct{ name, first, again, rows, says string }{
 			{"replaced", "mode: replace", "mode: replace", "[1|b1 2|b1]", "run " + later + ", committed at 2026-01-02T03:09:00Z, has replaced the rows of stg.o since: those of this run, committed at 2026-01-02T03:05:00Z, are not loaded"},
 			{"appended", "mode: append", "mode: replace", "[1|b1 2|b1]", "run " + later + " (append), committed at 2026-01-02T03:09:00Z, after this one, is in stg.o: mode: replace would delete its rows; --force commits this run anew"},
-			{"append after all", "mode: replace", "mode: append", "[1|b1 2|b1 2|b2 3|b2]", "loaded 2 rows into stg.o (append)"},
+			{"append replaced", "mode: replace", "mode: append", "[1|b1 2|b1]", "run " + later + ", committed at 2026-01-02T03:09:00Z, has replaced the rows of stg.o since"},
+			{"merge replaced", "mode: replace", "mode: merge, keys: [id]", "[1|b1 2|b1]", "run " + later + ", committed at 2026-01-02T03:09:00Z, has replaced the rows of stg.o since"},
+			{"append beside append", "mode: append", "mode: append", "[1|b1 2|b1 2|b2 3|b2]", "loaded 2 rows into stg.o (append)"},
 			{"merged", "mode: merge, keys: [id]", "mode: merge, keys: [id]", "[1|b1 2|b2 3|b2]", "loaded 2 rows into stg.o (merge); run " + later + ", committed after this one, was loaded before it (merge): where both have a key this run's row stands"},
 		} {
 			t.Run(way+"/"+c.name, func(t *testing.T) {
@@ -98,22 +100,23 @@ func TestOlderRun(t *testing.T) {
 
 // An older run that waits for the ledger while a later one replaces the table finds it there when its turn comes.
 func TestOlderRunWaits(t *testing.T) {
-	const later, older = "00000000000000b1", "00000000000000b2"
-	for way, to := range ways {
-		t.Run(way, func(t *testing.T) {
+	const later = "00000000000000b1"
+	waits := func(to, mode string) func(t *testing.T) {
+		return func(t *testing.T) {
 			r := newRig(t)
 			r.Exec(t, "CREATE SCHEMA stg")
 			block := "{" + to + ", table: stg.o, ensure: create, mode: replace}"
+			older := strings.Replace(block, "mode: replace", "mode: "+mode, 1)
 			if _, err := r.deliverCommit(t, block, r.minute(t, "00000000000000b0", 1, 9)); err != nil {
 				t.Fatal(err)
 			}
-			first, second := r.minute(t, later, 9, 1, 2), r.minute(t, older, 5, 2, 3)
+			first, second := r.minute(t, later, 9, 1, 2), r.minute(t, "00000000000000b2", 5, 2, 3)
 			done := make(chan error, 1)
 			var once sync.Once
 			r.SetFault(func(event string) redshifttest.Fault {
 				if strings.HasPrefix(event, "sql: COPY") {
 					once.Do(func() {
-						go func() { _, err := r.deliverCommit(t, block, second); done <- err }()
+						go func() { _, err := r.deliverCommit(t, older, second); done <- err }()
 						for len(done) == 0 && fmt.Sprint(r.Query(t, "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()")) == "[0]" {
 							time.Sleep(5 * time.Millisecond)
 						}
@@ -128,7 +131,12 @@ func TestOlderRunWaits(t *testing.T) {
 				t.Error(err)
 			}
 			equal(t, "rows", r.Query(t, "SELECT id FROM stg.o ORDER BY 1"), "[1 2]")
-		})
+		}
+	}
+	for way, to := range ways {
+		for _, mode := range []string{"replace", "append", "merge, keys: [id]"} {
+			t.Run(way+"/"+mode, waits(to, mode))
+		}
 	}
 }
 

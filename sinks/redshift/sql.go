@@ -94,7 +94,7 @@ func (d *delivery) transaction(l load) []statement {
 	return append(out, d.enter(l)...)
 }
 
-// begin locks the ledger and fails if the run is in it, or, of a load that replaces the table's rows, one that was committed later.
+// begin locks the ledger and fails if the run is in it, or one that was committed later and has replaced the table's rows; of a load that replaces them, any that was committed later.
 func (d *delivery) begin(l load) []statement {
 	ledger := d.cfg.ledger.quoted()
 	which := "run_id = " + literal(l.runID)
@@ -105,10 +105,11 @@ func (d *delivery) begin(l load) []statement {
 		{stepOther, "LOCK " + ledger},
 		{stepFresh, fmt.Sprintf("SELECT %s AS not_loaded_yet FROM %s WHERE %s", orFail("count(*) = 0"), ledger, which)},
 	}
-	if d.cfg.mode == modeReplace {
-		out = append(out, statement{stepFresh, fmt.Sprintf("SELECT %s AS none_is_later FROM %s WHERE %s", orFail("count(*) = 0"), ledger, d.later(l))})
+	later := d.later(l)
+	if d.cfg.mode != modeReplace { // rows that others have added stay beside this run's, whichever was committed first
+		later += " AND mode = " + literal(modeReplace)
 	}
-	return out
+	return append(out, statement{stepFresh, fmt.Sprintf("SELECT %s AS none_is_later FROM %s WHERE %s", orFail("count(*) = 0"), ledger, later)})
 }
 
 // later finds runs of the table that were committed after this one. Times of the ledger are of one length, so that they compare as texts.

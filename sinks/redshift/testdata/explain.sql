@@ -3,6 +3,7 @@ CREATE TABLE IF NOT EXISTS "stg"."trips_sluice_loads" (run_id varchar(64) NOT NU
 BEGIN;
 LOCK "stg"."trips_sluice_loads";
 SELECT 1 / CASE WHEN count(*) = 0 THEN 1 ELSE 0 END AS not_loaded_yet FROM "stg"."trips_sluice_loads" WHERE run_id = '00000000000000a1';
+SELECT 1 / CASE WHEN count(*) = 0 THEN 1 ELSE 0 END AS none_is_later FROM "stg"."trips_sluice_loads" WHERE table_name = 'stg.trips' AND run_id <> '00000000000000a1' AND committed_at > '<time of the commit>' AND mode = 'replace';
 COPY "stg"."trips" ("id", "city", "fare", "at", "day", "ok", "n", "f", "photo", "tags") FROM 's3://b/stage/_runs/00000000000000a1/redshift.manifest' IAM_ROLE default FORMAT AS PARQUET MANIFEST SERIALIZETOJSON;
 SELECT 1 / CASE WHEN pg_last_copy_count() = <rows written> THEN 1 ELSE 0 END AS all_rows_loaded;
 INSERT INTO "stg"."trips_sluice_loads" (run_id, table_name, mode, committed_at, row_count, manifest, loaded_at) VALUES ('00000000000000a1', 'stg.trips', 'append', '<time of the commit>', <rows written>, 's3://b/stage/_runs/00000000000000a1/manifest.json', getdate());
@@ -14,6 +15,7 @@ CREATE TABLE IF NOT EXISTS "public"."trips" ("id" bigint NOT NULL, "city" varcha
 BEGIN;
 LOCK "public"."trips_sluice_loads";
 SELECT 1 / CASE WHEN count(*) = 0 THEN 1 ELSE 0 END AS not_loaded_yet FROM "public"."trips_sluice_loads" WHERE run_id = '00000000000000a1' AND committed_at >= '<time of the commit>';
+SELECT 1 / CASE WHEN count(*) = 0 THEN 1 ELSE 0 END AS none_is_later FROM "public"."trips_sluice_loads" WHERE table_name = 'public.trips' AND run_id <> '00000000000000a1' AND committed_at > '<time of the commit>' AND mode = 'replace';
 CREATE TEMP TABLE "sluice_stage_00000000000000a1" AS SELECT "id", "city", "fare", "at", "day", "ok", "n", "f", "photo", "tags" FROM "public"."trips" WHERE 1 = 0;
 COPY "sluice_stage_00000000000000a1" ("id", "city", "fare", "at", "day", "ok", "n", "f", "photo", "tags") FROM 's3://b/stage/_runs/00000000000000a1/redshift.manifest' IAM_ROLE 'arn:aws:iam::123456789012:role/copy' FORMAT AS PARQUET MANIFEST SERIALIZETOJSON;
 SELECT 1 / CASE WHEN pg_last_copy_count() = <rows written> THEN 1 ELSE 0 END AS all_rows_loaded;
@@ -43,6 +45,7 @@ CREATE TABLE IF NOT EXISTS "stg"."trips" ("id" bigint NOT NULL, "city" varchar(6
 BEGIN;
 LOCK "stg"."trips_sluice_loads";
 SELECT 1 / CASE WHEN count(*) = 0 THEN 1 ELSE 0 END AS not_loaded_yet FROM "stg"."trips_sluice_loads" WHERE run_id = '00000000000000a1' AND committed_at >= '<time of the commit>';
+SELECT 1 / CASE WHEN count(*) = 0 THEN 1 ELSE 0 END AS none_is_later FROM "stg"."trips_sluice_loads" WHERE table_name = 'stg.trips' AND run_id <> '00000000000000a1' AND committed_at > '<time of the commit>' AND mode = 'replace';
 CREATE TEMP TABLE "sluice_stage_00000000000000a1" AS SELECT "id", "city", "fare", "at", "day", "ok", "n", "f", "photo", "tags" FROM "stg"."trips" WHERE 1 = 0;
 COPY "sluice_stage_00000000000000a1" ("id", "city", "fare", "at", "day", "ok", "n", "f", "photo", "tags") FROM 's3://b/stage/_runs/00000000000000a1/redshift.manifest' IAM_ROLE default FORMAT AS PARQUET MANIFEST SERIALIZETOJSON;
 SELECT 1 / CASE WHEN pg_last_copy_count() = <rows written> THEN 1 ELSE 0 END AS all_rows_loaded;
@@ -58,6 +61,7 @@ CREATE TABLE IF NOT EXISTS "stg"."trips_sluice_loads" (run_id varchar(64) NOT NU
 BEGIN;
 LOCK "stg"."trips_sluice_loads";
 SELECT 1 / CASE WHEN count(*) = 0 THEN 1 ELSE 0 END AS not_loaded_yet FROM "stg"."trips_sluice_loads" WHERE run_id = '00000000000000a1' AND committed_at >= '<time of the commit>';
+SELECT 1 / CASE WHEN count(*) = 0 THEN 1 ELSE 0 END AS none_is_later FROM "stg"."trips_sluice_loads" WHERE table_name = 'stg.trips' AND run_id <> '00000000000000a1' AND committed_at > '<time of the commit>' AND mode = 'replace';
 CREATE TEMP TABLE "sluice_stage_00000000000000a1" AS SELECT "id", "city", "fare", "at", "day", "ok", "n", "f", "photo", "tags" FROM "stg"."trips" WHERE 1 = 0;
 COPY "sluice_stage_00000000000000a1" ("id", "city", "fare", "at", "day", "ok", "n", "f", "photo", "tags") FROM 's3://b/stage/_runs/00000000000000a1/redshift.manifest' IAM_ROLE default FORMAT AS PARQUET MANIFEST SERIALIZETOJSON;
 SELECT 1 / CASE WHEN pg_last_copy_count() = <rows written> THEN 1 ELSE 0 END AS all_rows_loaded;
@@ -74,6 +78,7 @@ CREATE TABLE IF NOT EXISTS "stg"."trips_sluice_loads" (run_id varchar(64) NOT NU
 BEGIN;
 LOCK "stg"."trips_sluice_loads";
 SELECT 1 / CASE WHEN count(*) = 0 THEN 1 ELSE 0 END AS not_loaded_yet FROM "stg"."trips_sluice_loads" WHERE run_id = '00000000000000a1';
+SELECT 1 / CASE WHEN count(*) = 0 THEN 1 ELSE 0 END AS none_is_later FROM "stg"."trips_sluice_loads" WHERE table_name = 'stg.trips' AND run_id <> '00000000000000a1' AND committed_at > '<time of the commit>' AND mode = 'replace';
 COPY "stg"."trips" ("id", "city", "fare", "at", "day", "ok", "n", "f", "photo", "tags") FROM 's3://b/stage/_runs/00000000000000a1/redshift.manifest' IAM_ROLE default FORMAT AS PARQUET MANIFEST SERIALIZETOJSON;
 SELECT 1 / CASE WHEN pg_last_copy_count() = <rows written> THEN 1 ELSE 0 END AS all_rows_loaded;
 INSERT INTO "stg"."trips_sluice_loads" (run_id, table_name, mode, committed_at, row_count, manifest, loaded_at) VALUES ('00000000000000a1', 'stg.trips', 'stage', '<time of the commit>', <rows written>, 's3://b/stage/_runs/00000000000000a1/manifest.json', getdate());
@@ -84,6 +89,7 @@ CREATE TABLE IF NOT EXISTS "stg"."trips_sluice_loads" (run_id varchar(64) NOT NU
 BEGIN;
 LOCK "stg"."trips_sluice_loads";
 SELECT 1 / CASE WHEN count(*) = 0 THEN 1 ELSE 0 END AS not_loaded_yet FROM "stg"."trips_sluice_loads" WHERE run_id = '00000000000000a1' AND committed_at >= '<time of the commit>';
+SELECT 1 / CASE WHEN count(*) = 0 THEN 1 ELSE 0 END AS none_is_later FROM "stg"."trips_sluice_loads" WHERE table_name = 'stg.trips' AND run_id <> '00000000000000a1' AND committed_at > '<time of the commit>' AND mode = 'replace';
 CREATE TEMP TABLE "sluice_stage_00000000000000a1" AS SELECT "id", "city", "fare", "at", "day", "ok", "n", "f", "photo", "tags" FROM "stg"."trips" WHERE 1 = 0;
 COPY "sluice_stage_00000000000000a1" ("id", "city", "fare", "at", "day", "ok", "n", "f", "photo", "tags") FROM 's3://b/stage/_runs/00000000000000a1/redshift.manifest' IAM_ROLE default FORMAT AS PARQUET MANIFEST SERIALIZETOJSON;
 SELECT 1 / CASE WHEN pg_last_copy_count() = <rows written> THEN 1 ELSE 0 END AS all_rows_loaded;
