@@ -2,7 +2,6 @@ package spec
 
 import (
 	"errors"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,7 +22,6 @@ var (
 	ParquetCodecs    = []string{"zstd", "snappy", "gzip", "lz4", "none"}
 	Formats          = []string{"csv", "tsv", "jsonl", "parquet"} // by default told from content
 	pipelineKeys     = []string{"version", "name", "source", "schema", "lookups", "errors", "steps", "sql", "sink", "tests"}
-	namePattern      = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
 	defaultFileBytes = int64(256_000_000)
 )
 
@@ -234,11 +232,24 @@ func (p *Pipeline) readHead(root *Node) error {
 	if err != nil {
 		return err
 	}
-	if !namePattern.MatchString(name) {
+	if !validName(name) {
 		return n.Errorf("name %q: use letters, digits, . _ and -, at most 128, beginning with a letter or digit", name)
 	}
 	p.Name = name
 	return nil
+}
+
+// validName reports whether name may be a pipeline's. A regular expression for it took two milliseconds of every start.
+func validName(name string) bool {
+	for i, c := range []byte(name) {
+		switch {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9':
+		case i > 0 && (c == '.' || c == '_' || c == '-'):
+		default:
+			return false
+		}
+	}
+	return name != "" && len(name) <= 128
 }
 
 func (p *Pipeline) readSource(root *Node) error {
