@@ -1,9 +1,11 @@
 package memlimit
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"strings"
 	"testing"
 	"unsafe"
@@ -27,6 +29,39 @@ func TestHugePages(t *testing.T) {
 		t.Errorf("flags of the heap's mapping: %q", got)
 	}
 	runtime.KeepAlive(b)
+}
+
+// The bytes by which the heap grows are not touched, though the heap ends in memory that was used before.
+func TestHugePagesStayUntouched(t *testing.T) {
+	const n = 256 << 20
+	for range 20 {
+		used := make([][]byte, 64)
+		for i := range used {
+			used[i] = bytes.Repeat([]byte{1}, 100<<10)
+		}
+		clear(used)
+		runtime.GC()
+		before := resident(t)
+		adviseHuge(n)
+		if grown := resident(t) - before; grown > n/4 {
+			t.Fatalf("%d MiB of %d were touched", grown>>20, n>>20)
+		}
+		debug.FreeOSMemory()
+	}
+}
+
+// resident is the bytes of memory that the process has.
+func resident(t *testing.T) int {
+	t.Helper()
+	var mapped, pages int
+	statm, err := os.ReadFile("/proc/self/statm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := fmt.Sscan(string(statm), &mapped, &pages); err != nil {
+		t.Fatal(err)
+	}
+	return pages * os.Getpagesize()
 }
 
 // advised is true, too, where the kernel is built without huge pages, or mapped memory is limited.
