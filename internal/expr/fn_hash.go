@@ -7,41 +7,45 @@ import (
 	"crypto/sha256"
 	"crypto/sha512"
 	"encoding/binary"
-	"encoding/hex"
 	"hash/crc32"
 	"hash/fnv"
 	"math/bits"
+
+	"github.com/sluice-data/sluice/internal/md5many"
 )
 
 func init() {
 	for _, f := range []struct {
 		name, doc, result string
-		sum               func(dst, s []byte) []byte
+		k                 kernel
 	}{
-		{"md5", "The MD5 digest of a text or binary value as 32 hexadecimal digits.", "900150983cd24fb0d6963f7d28e17f72", func(dst, s []byte) []byte {
-			sum := md5.Sum(s)
-			return hex.AppendEncode(dst, sum[:])
-		}},
-		{"sha1", "The SHA-1 digest of a text or binary value as 40 hexadecimal digits.", "a9993e364706816aba3e25717850c26c9cd0d89d", func(dst, s []byte) []byte {
-			sum := sha1.Sum(s)
-			return hex.AppendEncode(dst, sum[:])
-		}},
-		{"sha256", "The SHA-256 digest of a text or binary value as 64 hexadecimal digits.", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad", func(dst, s []byte) []byte {
-			sum := sha256.Sum256(s)
-			return hex.AppendEncode(dst, sum[:])
-		}},
+		{"md5", "The MD5 digest of a text or binary value as 32 hexadecimal digits.", "900150983cd24fb0d6963f7d28e17f72", hexDigests(md5.Size, func(sums *[group][]byte, texts [][]byte) {
+			var all [group][md5.Size]byte
+			md5many.Short(&all, texts)
+			for i := range texts {
+				copy(sums[i], all[i][:])
+			}
+		})},
+		{"sha1", "The SHA-1 digest of a text or binary value as 40 hexadecimal digits.", "a9993e364706816aba3e25717850c26c9cd0d89d", hexDigests(sha1.Size, each(func(sum, s []byte) {
+			b := sha1.Sum(s)
+			copy(sum, b[:])
+		}))},
+		{"sha256", "The SHA-256 digest of a text or binary value as 64 hexadecimal digits.", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad", hexDigests(sha256.Size, each(func(sum, s []byte) {
+			b := sha256.Sum256(s)
+			copy(sum, b[:])
+		}))},
 		{"sha384", "The SHA-384 digest of a text or binary value as 96 hexadecimal digits.",
-			"cb00753f45a35e8bb5a03d699ac65007272c32ab0eded1631a8b605a43ff5bed8086072ba1e7cc2358baeca134c825a7", func(dst, s []byte) []byte {
-				sum := sha512.Sum384(s)
-				return hex.AppendEncode(dst, sum[:])
-			}},
+			"cb00753f45a35e8bb5a03d699ac65007272c32ab0eded1631a8b605a43ff5bed8086072ba1e7cc2358baeca134c825a7", hexDigests(sha512.Size384, each(func(sum, s []byte) {
+				b := sha512.Sum384(s)
+				copy(sum, b[:])
+			}))},
 		{"sha512", "The SHA-512 digest of a text or binary value as 128 hexadecimal digits.",
-			"ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f", func(dst, s []byte) []byte {
-				sum := sha512.Sum512(s)
-				return hex.AppendEncode(dst, sum[:])
-			}},
+			"ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f", hexDigests(sha512.Size, each(func(sum, s []byte) {
+				b := sha512.Sum512(s)
+				copy(sum, b[:])
+			}))},
 	} {
-		digest(Function{Name: f.name, Signature: f.name + "(string) → string", Doc: f.doc, Example: f.name + "('abc')", Result: f.result}, stringType, mapText(f.sum))
+		digest(Function{Name: f.name, Signature: f.name + "(string) → string", Doc: f.doc, Example: f.name + "('abc')", Result: f.result}, stringType, f.k)
 	}
 	digest(Function{Name: "crc32", Signature: "crc32(string) → int64", Doc: "The CRC-32 checksum (that of zip and Ethernet) of a text or binary value.", Example: "crc32('abc')", Result: "891568578"}, simple(kInt64),
 		mapBytes(func(s []byte) int64 { return int64(crc32.ChecksumIEEE(s)) }))
@@ -73,6 +77,71 @@ func digest(d Function, t typ, k kernel) {
 		}
 		return n, nil
 	}})
+}
+
+// group is how many texts are hashed at a time.
+const group = md5many.Most
+
+// hexDigests is the kernel of a digest of size bytes in hexadecimal digits. compute puts those of some texts into sums.
+func hexDigests(size int, compute func(sums *[group][]byte, texts [][]byte)) kernel {
+	return func(f *function, r *run, sel []byte, args []*vector) *vector {
+		a, valid := args[0], r.strictValid(args...)
+		if 2*size*r.n > 1<<31-1 {
+			r.tooLarge()
+			return nullOf(f.t, r.n)
+		}
+		out := r.strings(f.t, r.bytes(2*size*r.n))
+		out.valid, out.ascii = valid, 1
+		var sums, texts [group][]byte
+		buf := make([]byte, group*size)
+		for i := range sums {
+			sums[i] = buf[i*size : (i+1)*size]
+		}
+		from, to, n := 0, 0, 0 // the digests of the n texts begin at from
+		flush := func() {
+			compute(&sums, texts[:n])
+			for _, sum := range sums[:n] {
+				putHex(out.data[from:], sum)
+				from += 2 * size
+			}
+			n = 0
+		}
+		for i := range r.n {
+			out.beg[i] = int32(to)
+			if active(sel, valid, i) {
+				texts[n] = a.str(i)
+				to += 2 * size
+				if n++; n == group {
+					flush()
+				}
+			}
+			out.end[i] = int32(to)
+		}
+		flush()
+		out.data = out.data[:to]
+		return out
+	}
+}
+
+// each computes digests one by one.
+func each(compute func(sum, s []byte)) func(sums *[group][]byte, texts [][]byte) {
+	return func(sums *[group][]byte, texts [][]byte) {
+		for i, s := range texts {
+			compute(sums[i], s)
+		}
+	}
+}
+
+// putHex writes b, a multiple of four bytes, in hexadecimal digits: each four become eight at once, a nibble a byte, and those above 9 are moved to the letters.
+func putHex(dst, b []byte) {
+	for ; len(b) >= 4; b, dst = b[4:], dst[8:] {
+		v := uint64(binary.LittleEndian.Uint32(b))
+		v = (v | v<<16) & 0x0000ffff0000ffff
+		v = (v | v<<8) & 0x00ff00ff00ff00ff
+		v = v>>4&0x000f000f000f000f | v<<8&0x0f000f000f000f00
+		letter := (v + 0x0606060606060606) >> 4 & 0x0101010101010101
+		binary.LittleEndian.PutUint64(dst, v+0x3030303030303030+letter*('a'-'9'-1))
+	}
 }
 
 // mapBytes is the kernel of a function of a text's bytes that gives a value of fixed width.
@@ -113,12 +182,11 @@ func bindHMAC(b *binder, c *call, args []node) (node, *Error) {
 	secret := []byte(key)
 	return &function{t: stringType, args: args[:1], src: b.text(c.span), costly: true, run: func(f *function, r *run, sel []byte, args []*vector) *vector {
 		mac := hmac.New(sha256.New, secret)
-		var sum [sha256.Size]byte
-		return mapText(func(dst, s []byte) []byte {
+		return hexDigests(sha256.Size, each(func(sum, s []byte) {
 			mac.Reset()
 			mac.Write(s)
-			return hex.AppendEncode(dst, mac.Sum(sum[:0]))
-		})(f, r, sel, args)
+			mac.Sum(sum[:0])
+		}))(f, r, sel, args)
 	}}, nil
 }
 

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/sluice-data/sluice/internal/fail"
-	"github.com/sluice-data/sluice/internal/objstore/md5many"
+	"github.com/sluice-data/sluice/internal/md5many"
 )
 
 // smallFile is the size up to which files are read whole, some at a time, to be hashed together.

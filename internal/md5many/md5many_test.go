@@ -39,6 +39,30 @@ func TestSumsAreThoseOfEachText(t *testing.T) {
 	})
 }
 
+// TestShortSumsAreThoseOfEachText: of any number that fits, of lengths on both sides of a block's and of two.
+func TestShortSumsAreThoseOfEachText(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		r := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 1))
+		length := rapid.OneOf(rapid.IntRange(0, 130), rapid.SampledFrom([]int{0, 1, 8, 55, 56, 63, 64, 65, 118, 119, 120, 128, 4096}), rapid.Just(8))
+		var texts [][]byte
+		for _, n := range rapid.SliceOfN(length, 0, Most).Draw(t, "lengths") {
+			texts = append(texts, text(r, n))
+		}
+		var got [Most][md5.Size]byte
+		Short(&got, texts)
+		for i, b := range texts {
+			if got[i] != md5.Sum(b) {
+				t.Fatalf("text %d of %d, %d bytes: %x, want %x", i, len(texts), len(b), got[i], md5.Sum(b))
+			}
+		}
+		for i := len(texts); i < Most; i++ {
+			if got[i] != [md5.Size]byte{} {
+				t.Fatalf("%d texts have %d sums", len(texts), i+1)
+			}
+		}
+	})
+}
+
 // TestGoesOnWhereTheLanesEnd: the standard library takes over the state, so a long text among short ones is not hashed twice.
 func TestGoesOnWhereTheLanesEnd(t *testing.T) {
 	b := text(rand.New(rand.NewPCG(1, 2)), 200)

@@ -42,12 +42,7 @@ func Sums(sums [][md5.Size]byte, texts ...[]byte) [][md5.Size]byte {
 }
 
 func sumLanes(sums [][md5.Size]byte, texts [][]byte) [][md5.Size]byte {
-	var s state
-	for i, v := range start {
-		for l := range s[i] {
-			s[i][l] = v
-		}
-	}
+	s := begin()
 	var done [lanes]int // bytes of each text
 	for hasLanes {
 		var open []int // texts with a whole block to do
