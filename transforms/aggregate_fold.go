@@ -38,7 +38,7 @@ func (a *aggregate) NewPartial(mem memory.Allocator) (pipeline.Partial, error) {
 }
 
 func (a *aggregate) newPartial(mem memory.Allocator) *aggregatePartial {
-	return &aggregatePartial{a: a, mem: mem, lane: a.fold.NewLane(mem), blank: make([]arrow.Array, len(a.types))}
+	return &aggregatePartial{a: a, mem: mem, lane: a.fold.NewLane(mem)}
 }
 
 func (a *aggregate) Drain(_ context.Context, mem memory.Allocator, parts []pipeline.Partial) (pipeline.Drain, error) {
@@ -60,7 +60,6 @@ func (a *aggregate) Drain(_ context.Context, mem memory.Allocator, parts []pipel
 	lanes := make([]*group.Lane, 0, len(mine))
 	for _, p := range mine {
 		rows += p.Rows()
-		p.drop()
 		lanes = append(lanes, p.lane)
 	}
 	if rows == 0 {
@@ -84,6 +83,14 @@ func (a *aggregate) Drain(_ context.Context, mem memory.Allocator, parts []pipel
 	return d, nil
 }
 
+// numbered is 1 where the last key is the number of a set.
+func (a *aggregate) numbered() int {
+	if a.sets == nil {
+		return 0
+	}
+	return 1
+}
+
 // seed makes the groups that are there for no rows: those of sets without keys.
 func (a *aggregate) seed(l *group.Lane) error {
 	if a.window != nil {
@@ -101,7 +108,7 @@ func (a *aggregate) seed(l *group.Lane) error {
 		for _, t := range a.types[:len(a.types)-1] {
 			cols = append(cols, array.MakeArrayOfNull(memory.DefaultAllocator, t, 1))
 		}
-		if err := l.Seed(append(cols, col.New(arrow.PrimitiveTypes.Int32, []int32{int32(i)}, nil)), 1); err != nil {
+		if err := l.Seed(append(cols, group.SetNumbers(a.types[len(a.types)-1], i, 1)), 1); err != nil {
 			return err
 		}
 	}
@@ -131,7 +138,6 @@ type aggregatePartial struct {
 	lane   *group.Lane
 	next   int64         // the number of the next row in the order of the input
 	places orderkey.Keys // scratch
-	blank  []arrow.Array // of each key's type: nulls, for the sets that it is not in
 }
 
 // Begin is called before the rows of a chunk.
@@ -139,20 +145,7 @@ func (p *aggregatePartial) Begin(number int64) { p.next = number << 32 }
 
 func (p *aggregatePartial) Rows() int64 { return each(p.lane.Rows(), int64(p.a.copies)) }
 
-func (p *aggregatePartial) Close() {
-	p.drop()
-	p.lane.Close()
-}
-
-// drop releases what only Add needs.
-func (p *aggregatePartial) drop() {
-	for i, b := range p.blank {
-		if b != nil {
-			b.Release()
-			p.blank[i] = nil
-		}
-	}
-}
+func (p *aggregatePartial) Close() { p.lane.Close() }
 
 func (p *aggregatePartial) Add(ctx context.Context, b pipeline.Batch, rej *pipeline.Rejects) error {
 	n := int(b.Rec.NumRows())
@@ -253,7 +246,7 @@ func (p *aggregatePartial) arguments(cols []arrow.Array, n int) (args []arrow.Ar
 
 // groups gives n rows to each of their groups.
 func (p *aggregatePartial) groups(ctx context.Context, cols, args []arrow.Array, n int) error {
-	keys := make([]arrow.Array, len(p.a.types))
+	keys := make([]arrow.Array, len(p.a.types)-p.a.numbered())
 	for i, k := range p.a.keys {
 		keys[i] = cols[k]
 	}
@@ -278,45 +271,9 @@ func (p *aggregatePartial) groups(ctx context.Context, cols, args []arrow.Array,
 			keys[at] = c
 			defer c.Release()
 		}
-		if p.a.sets == nil {
-			if err := p.lane.Add(ctx, keys, args, n); err != nil {
-				return err
-			}
-			continue
-		}
-		for s := range p.a.sets {
-			if err := p.addSet(ctx, s, keys, args, n); err != nil {
-				return err
-			}
+		if err := p.lane.Add(ctx, keys, args, n); err != nil {
+			return err
 		}
 	}
 	return nil
-}
-
-// addSet gives n rows to their groups by a set of keys.
-func (p *aggregatePartial) addSet(ctx context.Context, set int, keys, args []arrow.Array, n int) error {
-	some := make([]arrow.Array, len(keys))
-	copy(some, keys)
-	for k, in := range p.a.sets[set] {
-		if in {
-			continue
-		}
-		if have := p.blank[k]; have == nil || have.Len() < n {
-			if have != nil {
-				have.Release()
-			}
-			p.blank[k] = array.MakeArrayOfNull(p.mem, p.a.types[k], max(n, 1))
-		}
-		c := array.NewSlice(p.blank[k], 0, int64(n))
-		defer c.Release()
-		some[k] = c
-	}
-	id := make([]int32, n)
-	for i := range id {
-		id[i] = int32(set)
-	}
-	c := col.New(arrow.PrimitiveTypes.Int32, id, nil)
-	defer c.Release()
-	some[len(some)-1] = c
-	return p.lane.Add(ctx, some, args, n)
 }

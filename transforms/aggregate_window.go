@@ -167,7 +167,8 @@ func (b *aggregateBinder) fold(n *spec.Node) (err error) {
 		a.copies = int(w.size / w.every)
 	}
 	if len(a.sets) > 0 {
-		b.cfg.Keys = append(b.cfg.Keys, arrow.Field{Name: setColumn, Type: arrow.PrimitiveTypes.Int32})
+		b.cfg.Keys = append(b.cfg.Keys, arrow.Field{Name: setColumn, Type: group.SetType(len(a.sets))})
+		b.cfg.Sets = a.sets
 		a.copies *= len(a.sets)
 	}
 	for _, k := range b.cfg.Keys {

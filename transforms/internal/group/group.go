@@ -22,6 +22,9 @@ type Config struct {
 	Keys     []arrow.Field    // result columns of the key; none is one group for all rows, also for no rows
 	Args     []arrow.DataType // the argument columns that lanes are given; measures refer to them by index
 	Measures []Measure
+	// Sets are several sets of keys, by each of which all rows are grouped: whether the set has key k; keys beyond are in all of them. The last
+	// key is then the set's number, of SetType, and is not among the columns that lanes are given. A row is in a group of each set.
+	Sets [][]bool
 	// Budget is the bytes that all lanes may hold together; 0 or less is no limit.
 	Budget int64
 	// TempDir is where partitions go that the budget has no room for; "" is the system's.
@@ -46,6 +49,7 @@ type Fold struct {
 	spill       *arrow.Schema // of a partition on disk: key columns, then the states of funcs
 	funcs       []function
 	of          []int // measure i is the result of funcs[of[i]]
+	fine        int   // the set whose groups those of the others are made of, -1 for none
 	limit       int64
 	floor       int64 // a partition below it is merged whatever the budget says: splitting it would not help
 	used        atomic.Int64
@@ -97,6 +101,7 @@ func New(cfg Config) (*Fold, error) {
 		f.of = append(f.of, len(f.funcs))
 		f.funcs = append(f.funcs, function{text: m.Text, bound: m.Bound, args: m.Args, where: m.Filter})
 	}
+	f.fine = f.finest()
 	f.schema = arrow.NewSchema(fields, nil)
 	spilled := append([]arrow.Field(nil), cfg.Keys...)
 	for i := range f.funcs {

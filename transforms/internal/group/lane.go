@@ -31,12 +31,14 @@ type Lane struct {
 	scatter *scatter
 	stash   *stash
 	disk    *spillFile
-	err     error // the first fault; the lane is no use then
+	late    bool          // single has the groups of the finest set, of which those of the others will be made
+	blank   []arrow.Array // of each key's type: nulls, for the sets that it is not in
+	err     error         // the first fault; the lane is no use then
 }
 
 // NewLane makes the state of one lane.
 func (f *Fold) NewLane(mem memory.Allocator) *Lane {
-	return &Lane{f: f, mem: mem, enc: f.keys.NewEncoder(), ids: make([]uint32, window), single: f.newPart(mem)}
+	return &Lane{f: f, mem: mem, enc: f.keys.NewEncoder(), ids: make([]uint32, window), single: f.newPart(mem), late: f.fine >= 0}
 }
 
 // Add folds n rows given as key and argument columns, which it borrows.
@@ -59,8 +61,15 @@ func (l *Lane) add(keyCols, args []arrow.Array, lo, hi int) error {
 	k, a := cut(keyCols, lo, hi), cut(args, lo, hi)
 	defer release(k)
 	defer release(a)
-	n := hi - lo
-	if len(keyCols) == 0 {
+	if l.f.cfg.Sets != nil {
+		return l.addSets(k, a, hi-lo)
+	}
+	return l.addKeys(k, a, hi-lo)
+}
+
+// addKeys folds n rows, at most a window, by all of the keys.
+func (l *Lane) addKeys(k, a []arrow.Array, n int) error {
+	if len(k) == 0 {
 		return l.addGlobal(a, n)
 	}
 	rows, err := l.enc.Encode(k, n)
@@ -70,7 +79,7 @@ func (l *Lane) add(keyCols, args []arrow.Array, lo, hi int) error {
 	if l.parts != nil {
 		return l.scatter.add(rows, a)
 	}
-	if !l.f.room(l.single.size + int64(n)*l.f.rowBytes()) {
+	if !l.late && !l.f.room(l.single.size+int64(n)*l.f.rowBytes()) {
 		if err := l.partition(); err != nil {
 			return err
 		}
@@ -109,8 +118,9 @@ func (l *Lane) open() {
 	l.single.tab.Intern(&r, make([]uint32, 1))
 }
 
-// Seed makes the groups of the keys given, n of them, without a row. It comes before Add.
+// Seed makes the groups of the keys given, n of them, without a row. It comes before Add; with several sets the keys have the set's number.
 func (l *Lane) Seed(keyCols []arrow.Array, n int) error {
+	l.late = false
 	rows, err := l.enc.Encode(keyCols, n)
 	if err != nil {
 		return err
@@ -126,6 +136,11 @@ func (f *Fold) rowBytes() int64 { return 64 + 32*int64(len(f.spill.Fields())) }
 
 // partition turns the single table into partitions.
 func (l *Lane) partition() error {
+	if l.late {
+		if err := l.expand(); err != nil {
+			return err
+		}
+	}
 	l.parts = make([]*part, fanout)
 	for i := range l.parts {
 		l.parts[i] = l.f.newPart(l.mem)
@@ -203,6 +218,9 @@ func (l *Lane) Rows() int64 {
 	if l.single != nil {
 		n += l.single.rows()
 	}
+	if l.late {
+		n *= int64(len(l.f.cfg.Sets))
+	}
 	for _, p := range l.parts {
 		n += p.rows()
 	}
@@ -220,6 +238,11 @@ func (l *Lane) Rows() int64 {
 
 // finish puts all rows where Drain looks for them.
 func (l *Lane) finish() error {
+	if l.err == nil && l.late {
+		if l.err = l.expand(); l.err == nil && (l.single.tab.Len() > l.f.partitionAt || !l.f.room(0)) {
+			l.err = l.partition()
+		}
+	}
 	if l.err == nil && l.scatter != nil {
 		l.err = l.scatter.flushAll(l.stash.on) // what is kept the drain folds, all lanes' rows of a partition at once
 		l.scatter.close()
@@ -240,6 +263,12 @@ func (l *Lane) Close() {
 	if l.disk != nil {
 		l.disk.close()
 	}
+	for _, b := range l.blank {
+		if b != nil {
+			b.Release()
+		}
+	}
+	l.blank = nil
 	l.single, l.parts, l.scatter, l.stash, l.disk = nil, nil, nil, nil, nil
 }
 
