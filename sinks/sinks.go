@@ -27,7 +27,13 @@ type Destination struct {
 	// Tidy deletes the completed objects of a run below dir, in the folders given ("" without partitions), whose keys are not in
 	// keep. It is for what other attempts left, once one has committed. It goes on after an error and returns the first.
 	Tidy func(ctx context.Context, store objstore.Store, dir objstore.Ref, runID string, folders []string, keep map[string]bool) error
+	// Abandon aborts the open uploads to a run's objects of the generations below the given one in the folders, and returns the completed ones that then stand there: all
+	// that will ever do. It is for a run that can no longer commit them. left are some of those objects, of any format: their names say whether they are this destination's.
+	Abandon func(ctx context.Context, store objstore.Store, dir objstore.Ref, runID string, folders, left []string, below int) ([]objstore.Ref, error)
 }
+
+// GenerationSize is how many numbers the files of a folder have in each generation: that of a file is its number divided by this.
+const GenerationSize = 1_000_000
 
 // Request is what a destination gets to open a sink.
 type Request struct {
@@ -39,6 +45,8 @@ type Request struct {
 	Store       objstore.Store
 	Dir         objstore.Ref // sink.uri as a prefix: Key is "" or ends in "/"
 	RunID       string       // names the run's objects
+	// Generation says where their numbers begin: others may still delete those of earlier ones, at any time. It is 0 but for a run whose attempts another run took for dead.
+	Generation int
 	// TargetFileSize is the size in bytes a file should have, about; 0 is the destination's default.
 	TargetFileSize int64
 	// Options are what the destination's own Options made of its block; nil for its defaults.

@@ -24,6 +24,8 @@ type claim struct {
 	Attempt string `json:"attempt"`
 	// Renewed counts up while the attempt is about to commit: who waits for it sees that it is alive.
 	Renewed int `json:"renewed,omitempty"`
+	// Fence says that the attempt is at another run, and never commits this one.
+	Fence bool `json:"fence,omitempty"`
 	// Manifest is set in the entry that commits: whoever finds it can write the manifest where it should be.
 	Manifest *Manifest `json:"manifest,omitempty"`
 }
@@ -33,6 +35,7 @@ type account struct {
 	committed bool // the manifest is there
 	claims    map[int]objstore.Info
 	last      int             // the highest claim's number; 0 is none
+	fences    int             // see fence
 	announced []objstore.Info // see announcement
 }
 
@@ -73,6 +76,8 @@ func readAccount(ctx context.Context, store objstore.Store, dir objstore.Ref, ru
 		case kind == "claim" && isJSON && err == nil && n > 0:
 			a.claims[n] = info
 			a.last = max(a.last, n)
+		case kind == "fence" && isJSON:
+			a.fences++
 		case kind == "attempt" && isJSON:
 			a.announced = append(a.announced, info)
 		}
@@ -153,7 +158,7 @@ func (c *committer) enter(ctx context.Context, n int, entry claim) (bool, error)
 func (c *committer) claim(ctx context.Context) error {
 	mine := 0 // the highest entry that is this attempt's
 	for n := 1; ; {
-		ours, err := c.enter(ctx, n, claim{Attempt: c.attempt})
+		ours, err := c.enter(ctx, n, claim{Attempt: c.attempt, Fence: c.fence})
 		if err != nil {
 			return fmt.Errorf("claim the run: %w", err)
 		}
@@ -176,7 +181,7 @@ func (c *committer) claim(ctx context.Context) error {
 		}
 		if mine > 0 && mine == a.last {
 			c.claimed, c.account = mine, a
-			c.renewals = append(c.renewals, renewing(ctx, c.store, c.renew, a.claims[mine], func(times int) any { return claim{Attempt: c.attempt, Renewed: times} }))
+			c.renewals = append(c.renewals, renewing(ctx, c.store, c.renew, a.claims[mine], func(times int) any { return claim{Attempt: c.attempt, Fence: c.fence, Renewed: times} }))
 			return nil
 		}
 		if a.last > 0 {
@@ -319,8 +324,11 @@ func (j *job) settled(ctx context.Context) (*Manifest, error) {
 		return m, err
 	}
 	a, err := readAccount(ctx, j.store, j.dir, j.runID)
-	if err != nil || a.last == 0 {
+	if err != nil {
 		return nil, err
+	}
+	if j.generation = a.fences; a.last == 0 {
+		return nil, nil
 	}
 	last, err := readClaim(ctx, j.store, claimRef(j.dir, j.runID, a.last))
 	if err != nil || last == nil || last.Manifest == nil {

@@ -57,6 +57,9 @@ type committer struct {
 	merge     *merge        // of a commit that merges files of a folder; else nil
 	claimed   int           // its entry in the log, once it has one
 	account   *account      // as it was right after the claim
+	// generation is how many fences the run had when this attempt began: its files' numbers are above those that may be deleted for them.
+	generation int
+	fence      bool // it claims a run for another one that is about to delete what it left
 
 	done *Manifest // set when this attempt committed
 }
@@ -65,6 +68,7 @@ var (
 	errCommittedElsewhere = fail.Newf(fail.Temporary, "another attempt committed this run")
 	errOverwritten        = fail.Newf(fail.Temporary, "another attempt at this run replaced a file before the commit")
 	errTurnLost           = fail.Newf(fail.Temporary, "this run's turn to replace files was given up for dead")
+	errFenced             = fail.Newf(fail.Temporary, "a run that replaces files of this table took this run for dead: its next attempt writes to other names")
 	errSuperseded         = fail.Newf(fail.Temporary, "another attempt at this run took it over")
 )
 
@@ -95,6 +99,9 @@ func (c *committer) Commit(ctx context.Context, l *pipeline.Ledger) error {
 		// A turn may be waited for, and who has claimed the run does not wait.
 		if err = c.takeTurn(ctx); err == nil {
 			err = c.claim(ctx)
+		}
+		if err == nil && c.account.fences != c.generation {
+			err = errFenced
 		}
 	}
 	sealed := false
@@ -197,9 +204,15 @@ func (c *committer) takeTurn(ctx context.Context) error {
 		return err
 	}
 	var err error
-	if c.replaces, err = out.replaceable(ctx, c.runID, c.mode, t.scope); err != nil {
+	var left map[string][]string
+	if c.replaces, left, err = out.replaceable(ctx, c.runID, c.mode, t.scope); err != nil {
 		return err
 	}
+	dead, err := c.abandoned(ctx, left, t.scope)
+	if err != nil {
+		return err
+	}
+	c.replaces = append(c.replaces, dead...)
 	// One of a later turn, which took this one for dead, may have committed: it replaces this commit, and not the other way round.
 	later, err := out.turns(ctx)
 	c.replaces = slices.DeleteFunc(c.replaces, func(r Replaced) bool {

@@ -494,9 +494,12 @@ func (c *committer) takeTurnToCompact(ctx context.Context) error {
 			return fmt.Errorf("run %s: %w", e.RunID, errMergedElsewhere)
 		}
 	}
-	found, err := out.replaceable(ctx, c.runID, compactMode, t.scope)
+	found, uncommitted, err := out.replaceable(ctx, c.runID, compactMode, t.scope)
 	if err != nil {
 		return err
+	}
+	for id, left := range uncommitted {
+		out.stay(id, left)
 	}
 	for _, r := range c.merge.sources {
 		i := slices.IndexFunc(found, func(f Replaced) bool { return f.RunID == r.RunID && f.CommittedAt.Equal(r.CommittedAt) })

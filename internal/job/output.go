@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -32,7 +33,9 @@ type Replaced struct {
 	// CommittedAt is that of the commit that is meant: a run that was written anew since has other files.
 	CommittedAt time.Time `json:"committed_at"`
 	Keys        []string  `json:"keys"`
-	turn        int       // of that commit
+	// Abandoned says that the run had not committed them, and cannot any more; CommittedAt is zero then.
+	Abandoned bool `json:"abandoned,omitempty"`
+	turn      int  // of that commit
 }
 
 // replacement is what a commit puts into the folder of a run that it replaces files of, before it deletes them: <sink.uri>/_runs/<run_id>/replaced-<by>.json. A
@@ -205,20 +208,20 @@ func refuseForeign(mode string, foreign []objstore.Ref) error {
 		In(foreign[0].String())
 }
 
-// replaceable are the committed files of other runs that stand in s.
-func (o *output) replaceable(ctx context.Context, runID, mode string, s scope) ([]Replaced, error) {
+// replaceable are the committed files of other runs that stand in s. uncommitted are those of runs that have not committed, by run.
+func (o *output) replaceable(ctx context.Context, runID, mode string, s scope) (out []Replaced, uncommitted map[string][]string, err error) {
 	byRun, foreign, err := o.standing(ctx, s)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if mode != compactMode {
 		if err := refuseForeign(mode, foreign); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
 	delete(byRun, runID)
+	uncommitted = map[string][]string{}
 	var mu sync.Mutex
-	var out []Replaced
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(statsAtOnce)
 	for id, keys := range byRun {
@@ -228,25 +231,23 @@ func (o *output) replaceable(ctx context.Context, runID, mode string, s scope) (
 				if err != nil {
 					return err
 				}
-				r, left := Replaced{RunID: id}, keys
+				var r Replaced
+				var left []string
 				if m != nil {
-					r.CommittedAt, r.turn = m.CommittedAt, m.Turn
-					named := map[string]bool{}
-					for _, f := range m.Files {
-						named[f.Key] = true
+					if r, left, err = o.stands(gctx, m, s, keys); err != nil {
+						return err
 					}
-					r.Keys = slices.DeleteFunc(slices.Clone(keys), func(k string) bool { return !named[k] })
-					left = slices.DeleteFunc(slices.Clone(keys), func(k string) bool { return named[k] })
 				}
-				if len(left) > 0 {
-					o.log.Warn("files of a run that has not committed them stay: it may be about to, and its next attempt replaces or deletes them",
-						"run_id", id, "files", len(left), "first", left[0])
+				mu.Lock()
+				defer mu.Unlock()
+				switch {
+				case m == nil:
+					uncommitted[id] = keys
+				case len(left) > 0:
+					o.stay(id, left)
 				}
 				if len(r.Keys) > 0 {
-					slices.Sort(r.Keys)
-					mu.Lock()
 					out = append(out, r)
-					mu.Unlock()
 				}
 				return nil
 			})
@@ -254,13 +255,46 @@ func (o *output) replaceable(ctx context.Context, runID, mode string, s scope) (
 	}
 	err = g.Wait()
 	slices.SortFunc(out, func(a, b Replaced) int { return strings.Compare(a.RunID, b.RunID) })
-	return out, err
+	return out, uncommitted, err
+}
+
+// stands are m's files in s that stand, and left those of the listed files of its run that are not m's.
+func (o *output) stands(ctx context.Context, m *Manifest, s scope, listed []string) (r Replaced, left []string, err error) {
+	r = Replaced{RunID: m.RunID, CommittedAt: m.CommittedAt, turn: m.Turn}
+	found := map[string]bool{}
+	for _, key := range listed {
+		found[key] = true
+	}
+	r.Keys = m.in(s, o.dir)
+	for _, key := range r.Keys {
+		if !found[key] { // it was replaced before, or came since the list was made: of a commit all files go, or none
+			var gone map[string]replacement
+			if gone, err = o.replacements(ctx, m); err != nil {
+				return r, nil, err
+			}
+			r.Keys = slices.DeleteFunc(r.Keys, func(k string) bool { return gone[k].By != "" && !found[k] })
+			break
+		}
+	}
+	for _, key := range m.in(scope{All: true}, o.dir) {
+		delete(found, key)
+	}
+	slices.Sort(r.Keys)
+	return r, slices.Sorted(maps.Keys(found)), nil
+}
+
+// stay warns of files that are not committed and not deleted.
+func (o *output) stay(runID string, left []string) {
+	o.log.Warn("files of a run that has not committed them stay: it may be about to, and its next attempt replaces or deletes them", "run_id", runID, "files", len(left), "first", left[0])
 }
 
 // retire takes files of a commit out of the table: its run's folder says so first.
 func (o *output) retire(ctx context.Context, r Replaced, by *Manifest) error {
 	if len(r.Keys) == 0 {
 		return nil
+	}
+	if r.Abandoned { // whatever has become of the run since, it has other files
+		return o.remove(ctx, r)
 	}
 	now, err := o.committed(ctx, r.RunID)
 	if err != nil {
@@ -272,6 +306,11 @@ func (o *output) retire(ctx context.Context, r Replaced, by *Manifest) error {
 	if err := putJSON(ctx, o.store, replacementRef(o.dir, r.RunID, by.RunID), replacement{By: by.RunID, Mode: by.Mode, At: time.Now().UTC(), CommittedAt: r.CommittedAt, Keys: r.Keys}, false); err != nil {
 		return fmt.Errorf("tell run %s that it is replaced: %w", r.RunID, err)
 	}
+	return o.remove(ctx, r)
+}
+
+// remove deletes the files.
+func (o *output) remove(ctx context.Context, r Replaced) error {
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(statsAtOnce)
 	for _, key := range r.Keys {

@@ -41,9 +41,11 @@ type job struct {
 	dest     sinks.Destination
 	dir      objstore.Ref // sink.uri as a prefix
 	runID    string
-	targets  []delivery // as far as they are open
-	text     []byte     // the pipeline file, where there is none to read
-	merge    *merge     // of a run that merges files
+	// generation is of its files: see sinks.Request.
+	generation int
+	targets    []delivery // as far as they are open
+	text       []byte     // the pipeline file, where there is none to read
+	merge      *merge     // of a run that merges files
 }
 
 // Run carries out one run and returns its receipt, also when it failed (with the error beside it).
@@ -114,6 +116,12 @@ func (j *job) run(ctx context.Context) (*Receipt, error) {
 			}
 			return j.already(ctx, m)
 		}
+	} else {
+		a, err := readAccount(ctx, j.store, j.dir, j.runID)
+		if err != nil {
+			return nil, err
+		}
+		j.generation = a.fences
 	}
 	if err := j.checkMerged(ctx); err != nil {
 		return nil, err
@@ -472,14 +480,14 @@ func (j *job) committer(ctx context.Context, p *plan, in intakes) (*committer, e
 	for i, o := range order {
 		sorted[i] = sinks.Order(o)
 	}
-	data, err := j.dest.Open(ctx, sinks.Request{Schema: p.out, PartitionBy: s.PartitionBy, SortedBy: sorted, Store: j.store, Dir: j.dir.Join(j.merge.place()), RunID: j.runID, TargetFileSize: s.TargetFileSize,
+	data, err := j.dest.Open(ctx, sinks.Request{Schema: p.out, PartitionBy: s.PartitionBy, SortedBy: sorted, Store: j.store, Dir: j.dir.Join(j.merge.place()), RunID: j.runID, Generation: j.generation, TargetFileSize: s.TargetFileSize,
 		Options:   s.Options,
 		KeyValue:  map[string]string{"sluice.run_id": j.runID, "sluice.pipeline": j.pipe.Name},
 		CreatedBy: "sluice version " + j.opt.Version})
 	if err != nil {
 		return nil, err
 	}
-	c := &committer{data: data, dest: j.dest, attempt: rand.Text(), store: j.store, dir: j.dir, runID: j.runID, in: in, force: j.opt.Force, log: j.opt.Log, partitioned: len(s.PartitionBy) > 0,
+	c := &committer{data: data, dest: j.dest, attempt: rand.Text(), generation: j.generation, store: j.store, dir: j.dir, runID: j.runID, in: in, force: j.opt.Force, log: j.opt.Log, partitioned: len(s.PartitionBy) > 0,
 		mode: s.Mode, onConflict: s.OnConflict, lease: j.lease(), renew: cmp.Or(j.opt.test.renew, commitLease/3), waiting: j.opt.test.waiting}
 	if c.quar, err = j.quarantine(); err != nil {
 		return nil, err

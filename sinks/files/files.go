@@ -101,6 +101,6 @@ func Register(f Format) {
 			}
 			return s, nil
 		},
-		Tidy: f.tidy,
+		Tidy: f.tidy, Abandon: f.abandon,
 	})
 }

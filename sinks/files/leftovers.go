@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/sluice-data/sluice/internal/objstore"
+	"github.com/sluice-data/sluice/sinks"
 )
 
 // prefixOf is what the names of a run's files begin with.
@@ -41,18 +42,81 @@ func (s *Sink) AbortOthers(ctx context.Context, folders []string) error {
 	places := s.places(folders)
 	atOnce := max(2, filesAtOnce/max(1, len(places)))
 	return inAll(places, func(folder string) error {
-		have := s.numbers[folder]
+		have := make([]int, s.req.Generation+1)
+		have[s.req.Generation] = s.numbers[folder]
 		prefix := s.req.Dir.Join(folder + prefixOf(s.req.RunID))
 		var unlisted error
 		for info, err := range s.format.parts(ctx, s.req.Store, prefix) {
 			if unlisted = err; err == nil {
 				n, _ := s.format.number(info.Key, prefix.Key)
-				have = max(have, n+1)
+				count(have, n)
 			}
 		}
-		part := func(n int) objstore.Ref { return s.part(folder, n) }
-		return errors.Join(unlisted, abortParts(ctx, s.req.Store, part, have, gap, atOnce))
+		part := func(n int) objstore.Ref { return partRef(s.req.Dir, folder, s.req.RunID, n, s.writer.Extension()) }
+		return errors.Join(unlisted, abortGenerations(ctx, s.req.Store, part, have, gap, atOnce))
 	})
+}
+
+// count notes that there is a file of number n: have is how many numbers of each generation are taken.
+func count(have []int, n int) {
+	if g := n / sinks.GenerationSize; g < len(have) {
+		have[g] = max(have[g], n%sinks.GenerationSize+1)
+	}
+}
+
+// abortGenerations is abortParts for each generation, of which have says how many numbers are known.
+func abortGenerations(ctx context.Context, store objstore.Store, part func(n int) objstore.Ref, have []int, gap, atOnce int) error {
+	var first error
+	for g, n := range have {
+		err := abortParts(ctx, store, func(i int) objstore.Ref { return part(g*sinks.GenerationSize + i) }, n, gap, atOnce)
+		if first == nil {
+			first = err
+		}
+	}
+	return first
+}
+
+// abandon aborts a run's open uploads of the generations below the given one, and returns the completed objects of those.
+func (f Format) abandon(ctx context.Context, store objstore.Store, dir objstore.Ref, runID string, folders, left []string, below int) ([]objstore.Ref, error) {
+	var exts []string
+	for _, ext := range f.Extensions {
+		if slices.ContainsFunc(left, func(key string) bool {
+			_, ok := Format{Extensions: []string{ext}}.number(key[strings.LastIndexByte(key, '/')+1:], prefixOf(runID))
+			return ok
+		}) {
+			exts = append(exts, ext)
+		}
+	}
+	var mu sync.Mutex
+	var stand []objstore.Ref
+	err := inAll(folders, func(folder string) error {
+		for _, ext := range exts {
+			one, prefix := Format{Extensions: []string{ext}}, dir.Join(folder+prefixOf(runID))
+			have := make([]int, below)
+			for _, key := range left {
+				if rest, ok := strings.CutPrefix(key, prefix.Key); ok {
+					if n, ok := one.number(rest, ""); ok {
+						count(have, n)
+					}
+				}
+			}
+			if err := abortGenerations(ctx, store, func(n int) objstore.Ref { return partRef(dir, folder, runID, n, ext) }, have, max(1, filesAtOnce/len(folders)), max(2, filesAtOnce/len(folders))); err != nil {
+				return err
+			}
+			for info, err := range one.parts(ctx, store, prefix) {
+				if err != nil {
+					return err
+				}
+				if n, _ := one.number(info.Key, prefix.Key); n < below*sinks.GenerationSize {
+					mu.Lock()
+					stand = append(stand, info.Ref)
+					mu.Unlock()
+				}
+			}
+		}
+		return nil
+	})
+	return stand, err
 }
 
 // inAll calls f for each folder, some at a time, whatever it returns, and returns the first error.

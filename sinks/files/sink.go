@@ -212,9 +212,13 @@ func (s *Sink) open(ctx context.Context, f *file) error {
 	return nil
 }
 
-// part is the object of the run's nth file in a folder.
+// part is the object of this attempt's nth file in a folder.
 func (s *Sink) part(folder string, n int) objstore.Ref {
-	return s.req.Dir.Join(fmt.Sprintf("%s%s%05d%s", folder, prefixOf(s.req.RunID), n, s.writer.Extension()))
+	return partRef(s.req.Dir, folder, s.req.RunID, s.req.Generation*sinks.GenerationSize+n, s.writer.Extension())
+}
+
+func partRef(dir objstore.Ref, folder, runID string, n int, ext string) objstore.Ref {
+	return dir.Join(fmt.Sprintf("%s%s%05d%s", folder, prefixOf(runID), n, ext))
 }
 
 // finish ends f: all of it goes to the store, in the background where there may be many.

@@ -302,6 +302,57 @@ func TestLeftovers(t *testing.T) {
 	}
 }
 
+// A run that another takes for dead loses the uploads of the generations that it may have begun, and keeps those of a later attempt, whose own look clears all of them.
+func TestAbandon(t *testing.T) {
+	const gen = sinks.GenerationSize
+	key := func(folder string, n int) string { return fmt.Sprintf("out/%spart-%s-%05d.lines", folder, runID, n) }
+	store, dir := storetest.NewMemory(), objstore.Ref{Bucket: "b", Key: "out/"}
+	stand := []string{key("zone=1/", 0), key("zone=2/", 0), key("zone=2/", gen), key("zone=1/", 2*gen)}
+	for _, k := range append(stand, "out/zone=1/part-"+runID+"-00001.csv", key("zone=3/", 0)) {
+		store.Objects[k] = []byte("x")
+	}
+	open := func(keys ...string) {
+		for _, k := range keys {
+			if _, err := store.Upload(t.Context(), objstore.Ref{Bucket: "b", Key: k}, ""); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	open(key("zone=1/", 0), key("zone=1/", 1), key("zone=1/", 2), key("zone=2/", gen), key("zone=2/", gen+1), key("zone=2/", 2*gen))
+	refs, err := lines.abandon(t.Context(), store, dir, runID, []string{"zone=1/", "zone=2/"}, []string{stand[0]}, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, r := range refs {
+		got = append(got, r.Key)
+	}
+	slices.Sort(got)
+	if want := stand[:3]; !slices.Equal(got, want) {
+		t.Errorf("%v stand, want %v", got, want)
+	}
+	if len(store.Open) != 1 {
+		t.Errorf("%d uploads are open, want that of the later attempt", len(store.Open))
+	}
+	if refs, err := lines.abandon(t.Context(), store, dir, runID, []string{"zone=1/"}, []string{"out/zone=1/part-" + runID + "-00001.csv"}, 2); len(refs) > 0 || err != nil {
+		t.Errorf("files of another format: %v, %v", refs, err)
+	}
+	open(key("", 0), key("", gen), key("", 2*gen+1))
+	s, err := New(lines, sinks.Request{Schema: byZone, Store: store, Dir: dir, RunID: runID, Generation: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := s.part("", 1).Key, key("", 2*gen+1); got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	if err := s.AbortOthers(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	if len(store.Open) != 2 { // 2·gen+1 lies behind a gap, as nobody leaves one
+		t.Errorf("%d uploads are open", len(store.Open))
+	}
+}
+
 // The same through the real directory store.
 func TestDirectory(t *testing.T) {
 	mem := memory.NewCheckedAllocator(memory.DefaultAllocator)

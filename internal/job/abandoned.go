@@ -1,0 +1,107 @@
+package job
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sluice-data/sluice/sinks"
+)
+
+// A run that replaces files finds some that a dead attempt at another run completed and never committed. It may delete them if that run cannot commit them any more, not now and not
+// by a later attempt, which would write files of the same names: a delete has no condition, and may be late. So it puts a fence, _runs/<run_id>/fence-<attempt>.json, and then claims the
+// run. The claim shuts out who claimed before; an attempt that claims later looks at the run's notes after that, and commits only if there is no fence that it did not find when it
+// began; and the numbers of its files begin at sinks.GenerationSize for each fence that it found then. So whoever commits has no file of a generation below the number of fences
+// that stood when the claim was the last.
+
+// abandoned are the files of runs that have not committed them, in s, which this commit may delete. left has them by run.
+func (c *committer) abandoned(ctx context.Context, left map[string][]string, s scope) ([]Replaced, error) {
+	var out []Replaced
+	for _, id := range slices.Sorted(maps.Keys(left)) {
+		keys, err := c.abandon(ctx, id, left[id], s)
+		if err != nil {
+			return nil, fmt.Errorf("take over files that run %s has not committed: %w", id, err)
+		}
+		if len(keys) == 0 {
+			c.table().stay(id, left[id])
+			continue
+		}
+		c.log.Info("files that a run left and did not commit are deleted with those that are replaced: its next attempt writes new ones", "run_id", id, "files", len(keys))
+		slices.Sort(keys)
+		out = append(out, Replaced{RunID: id, Keys: keys, Abandoned: true})
+	}
+	return out, nil
+}
+
+// abandon fences the run off and aborts its uploads. The keys are those of its files in s; none if it may be alive.
+func (c *committer) abandon(ctx context.Context, runID string, left []string, s scope) ([]string, error) {
+	a, err := c.fenceOff(ctx, runID)
+	if a == nil || err != nil {
+		return nil, err
+	}
+	folders, err := a.folders(ctx, c.store)
+	if err != nil {
+		return nil, err
+	}
+	for _, key := range left {
+		rel := strings.TrimPrefix(key, c.dir.Key)
+		folders = append(folders, rel[:strings.LastIndexByte(rel, '/')+1])
+	}
+	slices.Sort(folders)
+	in := s.set()
+	folders = slices.DeleteFunc(slices.Compact(folders), func(f string) bool { return !s.All && !within(f, in) })
+	var keys []string
+	for _, name := range sinks.Names() {
+		d, _ := sinks.Lookup(name)
+		refs, err := d.Abandon(ctx, c.store, c.dir, runID, folders, left, a.fences)
+		if err != nil {
+			return nil, err
+		}
+		for _, ref := range refs {
+			keys = append(keys, ref.Key)
+		}
+	}
+	return keys, nil
+}
+
+// fenceOff is the run's notes once no attempt that began before can commit it; nil if one may be alive, or has committed.
+func (c *committer) fenceOff(ctx context.Context, runID string) (*account, error) {
+	a, err := readAccount(ctx, c.store, c.dir, runID)
+	if err != nil || a.committed {
+		return nil, err
+	}
+	var last *claim
+	for n, info := range a.claims {
+		e, err := readClaim(ctx, c.store, info.Ref)
+		if err != nil {
+			return nil, err
+		}
+		if e == nil || e.Manifest != nil {
+			return nil, nil // something is happening, or a forced run that was killed hides a commit
+		}
+		if n == a.last {
+			last = e
+		}
+	}
+	switch {
+	case last == nil:
+	case last.Fence && a.free() > a.last:
+		return a, nil // nobody has claimed it since
+	case !last.Fence && max(0, time.Since(a.claims[a.last].ModTime)) < c.lease:
+		return nil, nil
+	}
+	if err := putJSON(ctx, c.store, runRef(c.dir, runID, "fence-"+c.attempt+".json"), claim{Attempt: c.attempt, Fence: true}, false); err != nil {
+		return nil, err
+	}
+	taken := &committer{store: c.store, dir: c.dir, runID: runID, attempt: c.attempt, lease: c.lease, renew: c.renew, waiting: c.waiting, log: c.log, fence: true}
+	err = taken.claim(ctx)
+	taken.stopRenewing()
+	if errors.Is(err, errCommittedElsewhere) {
+		return nil, nil
+	}
+	return taken.account, err
+}

@@ -1,0 +1,152 @@
+package job
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/sluice-data/sluice/internal/fail"
+	"github.com/sluice-data/sluice/internal/objstore"
+)
+
+// deadAttempt is tables where an attempt at the run of a was killed when it had completed one of its two files.
+func deadAttempt(t *testing.T, sink string) *tables {
+	t.Helper()
+	s := newTables(t)
+	s.input(t, "a", 10, 1, 2)
+	completed := 0
+	_, err := s.run(t, tableRun{input: "a", sink: sink, wrap: func(under objstore.Store) objstore.Store {
+		return &faultStore{Store: under, kind: refused, fail: func(call string) bool {
+			if strings.HasPrefix(call, "complete ") {
+				completed++
+			}
+			return completed > 1 // and nothing works from then on: it is dead
+		}}
+	}})
+	if err == nil || len(s.visible(t)) != 1 {
+		t.Fatalf("%v: %v", err, s.visible(t))
+	}
+	return s
+}
+
+const replaceZones = "mode: replace, " + byZone
+
+// What a dead attempt at another run completed and never committed goes with what is replaced; that run's next attempt writes its rows again, to other names.
+func TestAbandonedFiles(t *testing.T) {
+	s := deadAttempt(t, byZone)
+	var log strings.Builder
+	s.commit(t, tableRun{input: "c", sink: replaceZones, log: slog.New(slog.NewTextHandler(&log, nil))})
+	s.want(t, 32, 33)
+	if !strings.Contains(log.String(), "left and did not commit are deleted") {
+		t.Error(log.String())
+	}
+	rec := s.commit(t, tableRun{input: "a", sink: byZone})
+	s.want(t, 11, 12, 32, 33)
+	for _, f := range rec.Files {
+		if !strings.HasSuffix(f.URI, "-1000000.parquet") {
+			t.Errorf("%s may be deleted for the attempt before", f.URI)
+		}
+	}
+	if again, err := s.run(t, tableRun{input: "a", sink: byZone}); err != nil || again.Status != AlreadyCommitted {
+		t.Errorf("%s, %v", again.JSON(), err)
+	}
+	s.commit(t, tableRun{input: "b", sink: replaceZones})
+	s.commit(t, tableRun{input: "a", sink: byZone, force: true})
+	s.want(t, 11, 12, 22, 23)
+}
+
+// One that may be alive keeps its files, with a warning.
+func TestFilesOfOneThatIsAliveStay(t *testing.T) {
+	s := deadAttempt(t, byZone)
+	var log strings.Builder
+	s.commit(t, tableRun{input: "c", sink: replaceZones, patience: commitLease * 100, log: slog.New(slog.NewTextHandler(&log, nil))})
+	if !strings.Contains(log.String(), "have not committed") && !strings.Contains(log.String(), "has not committed them stay") || len(s.visible(t)) != 3 {
+		t.Errorf("%v: %s", s.visible(t), log.String())
+	}
+}
+
+// The run that replaces is stopped at each of its calls, in three ways; then it and the other run are tried again.
+func TestAbandonedFaultAtEveryCall(t *testing.T) {
+	for name, c := range map[string]struct{ of, sink string }{
+		"partitioned": {byZone, replaceZones},
+		"partitions":  {byZone, "mode: replace_partitions, partition_by: [zone]"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			base := deadAttempt(t, c.of)
+			count := &faultStore{at: -1}
+			base.copy(t).commit(t, tableRun{input: "c", sink: c.sink, wrap: func(under objstore.Store) objstore.Store { count.Store = under; return count }})
+			from := slices.IndexFunc(count.calls, func(call string) bool { return strings.HasPrefix(call, "list data/_runs/_table/") })
+			for at := from; at < len(count.calls); at++ {
+				kind := fault(at % 3)
+				s := base.copy(t)
+				_, err := s.run(t, tableRun{input: "c", sink: c.sink, wrap: func(under objstore.Store) objstore.Store { return &faultStore{Store: under, at: at, kind: kind} }})
+				where := fmt.Sprintf("call %d, %q, %s: %v", at, count.calls[at], kind, err)
+				if again, err := s.run(t, tableRun{input: "c", sink: c.sink}); err != nil {
+					t.Fatalf("%s: the next attempt: %s, %v", where, again.JSON(), err)
+				}
+				if rec, err := s.run(t, tableRun{input: "a", sink: c.of}); err != nil || rec.Status != Committed || rec.ReplacedBy != nil {
+					t.Fatalf("%s: the other run: %s, %v", where, rec.JSON(), err)
+				}
+				s.want(t, 11, 12, 32, 33)
+				if t.Failed() {
+					t.Fatal(where)
+				}
+			}
+		})
+	}
+}
+
+// Of the two runs one stops before each of its calls, as if it were dead, while the other comes and goes whole; then it wakes up. Nothing of a commit is taken away but by the
+// commit that says so, and nothing stands that is not committed.
+func TestAbandonedWakesUp(t *testing.T) {
+	for name, c := range map[string]struct{ sleeper, sleeps, other, otherSink string }{
+		"the attempt that is taken for dead": {"a", byZone, "c", replaceZones},
+		"the run that replaces":              {"c", replaceZones, "a", byZone},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			base := deadAttempt(t, byZone)
+			count := &faultStore{at: -1}
+			base.copy(t).commit(t, tableRun{input: c.sleeper, sink: c.sleeps, wrap: func(under objstore.Store) objstore.Store { count.Store = under; return count }})
+			beaten := 0
+			for at := range count.calls {
+				s := base.copy(t)
+				var otherErr error
+				_, err := s.run(t, tableRun{input: c.sleeper, sink: c.sleeps, wrap: func(under objstore.Store) objstore.Store {
+					return &faultStore{Store: under, at: at, then: func() { _, otherErr = s.run(t, tableRun{input: c.other, sink: c.otherSink}) }}
+				}})
+				where := fmt.Sprintf("call %d, %q: %v, then %v", at, count.calls[at], otherErr, err)
+				for _, err := range []error{err, otherErr} {
+					if err != nil && fail.KindOf(err) != fail.Temporary {
+						t.Errorf("%s: not one that a retry helps with", where)
+					}
+					if errors.Is(err, errFenced) || errors.Is(err, errSuperseded) || errors.Is(err, errOverwritten) {
+						beaten++
+					}
+				}
+				if rec, err := s.run(t, tableRun{input: "c", sink: replaceZones}); err != nil {
+					t.Errorf("%s: c again: %s, %v", where, rec.JSON(), err)
+				}
+				rec, err := s.run(t, tableRun{input: "a", sink: byZone})
+				if err != nil {
+					t.Errorf("%s: a again: %s, %v", where, rec.JSON(), err)
+				}
+				want := []int64{32, 33}
+				if len(rec.ReplacedBy) == 0 {
+					want = []int64{11, 12, 32, 33}
+				}
+				s.want(t, want...)
+				if t.Failed() {
+					t.Fatalf("%s: %s", where, rec.JSON())
+				}
+			}
+			if name == "the attempt that is taken for dead" && beaten == 0 {
+				t.Error("no attempt was fenced off")
+			}
+		})
+	}
+}
