@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -31,6 +32,9 @@ func deadAttempt(t *testing.T, sink string) *tables {
 	}
 	return s
 }
+
+// stride leaves out calls: all of them take a minute.
+var stride = map[bool]int{true: 4, false: 1}[os.Getenv("SLUICE_EVERY") == ""]
 
 const replaceZones = "mode: replace, " + byZone
 
@@ -70,33 +74,24 @@ func TestFilesOfOneThatIsAliveStay(t *testing.T) {
 
 // The run that replaces is stopped at each of its calls, in three ways; then it and the other run are tried again.
 func TestAbandonedFaultAtEveryCall(t *testing.T) {
-	for name, c := range map[string]struct{ of, sink string }{
-		"partitioned": {byZone, replaceZones},
-		"partitions":  {byZone, "mode: replace_partitions, partition_by: [zone]"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			base := deadAttempt(t, c.of)
-			count := &faultStore{at: -1}
-			base.copy(t).commit(t, tableRun{input: "c", sink: c.sink, wrap: func(under objstore.Store) objstore.Store { count.Store = under; return count }})
-			from := slices.IndexFunc(count.calls, func(call string) bool { return strings.HasPrefix(call, "list data/_runs/_table/") })
-			for at := from; at < len(count.calls); at++ {
-				kind := fault(at % 3)
-				s := base.copy(t)
-				_, err := s.run(t, tableRun{input: "c", sink: c.sink, wrap: func(under objstore.Store) objstore.Store { return &faultStore{Store: under, at: at, kind: kind} }})
-				where := fmt.Sprintf("call %d, %q, %s: %v", at, count.calls[at], kind, err)
-				if again, err := s.run(t, tableRun{input: "c", sink: c.sink}); err != nil {
-					t.Fatalf("%s: the next attempt: %s, %v", where, again.JSON(), err)
-				}
-				if rec, err := s.run(t, tableRun{input: "a", sink: c.of}); err != nil || rec.Status != Committed || rec.ReplacedBy != nil {
-					t.Fatalf("%s: the other run: %s, %v", where, rec.JSON(), err)
-				}
-				s.want(t, 11, 12, 32, 33)
-				if t.Failed() {
-					t.Fatal(where)
-				}
-			}
-		})
+	base, count := deadAttempt(t, byZone), &faultStore{at: -1}
+	base.copy(t).commit(t, tableRun{input: "c", sink: replaceZones, wrap: func(under objstore.Store) objstore.Store { count.Store = under; return count }})
+	from := slices.IndexFunc(count.calls, func(call string) bool { return strings.HasPrefix(call, "list data/_runs/_table/") })
+	for at := from; at < len(count.calls); at += stride {
+		kind, sink := fault(at/stride%3), []string{replaceZones, "mode: replace_partitions, partition_by: [zone]"}[at/stride/3%2]
+		s := base.copy(t)
+		_, err := s.run(t, tableRun{input: "c", sink: sink, wrap: func(under objstore.Store) objstore.Store { return &faultStore{Store: under, at: at, kind: kind} }})
+		where := fmt.Sprintf("%s, call %d, %q, %s: %v", sink, at, count.calls[at], kind, err)
+		if again, err := s.run(t, tableRun{input: "c", sink: sink}); err != nil {
+			t.Fatalf("%s: the next attempt: %s, %v", where, again.JSON(), err)
+		}
+		if rec, err := s.run(t, tableRun{input: "a", sink: byZone}); err != nil || rec.Status != Committed || rec.ReplacedBy != nil {
+			t.Fatalf("%s: the other run: %s, %v", where, rec.JSON(), err)
+		}
+		s.want(t, 11, 12, 32, 33)
+		if t.Failed() {
+			t.Fatal(where)
+		}
 	}
 }
 
@@ -113,7 +108,8 @@ func TestAbandonedWakesUp(t *testing.T) {
 			count := &faultStore{at: -1}
 			base.copy(t).commit(t, tableRun{input: c.sleeper, sink: c.sleeps, wrap: func(under objstore.Store) objstore.Store { count.Store = under; return count }})
 			beaten := 0
-			for at := range count.calls {
+			from := slices.IndexFunc(count.calls, func(call string) bool { return strings.Contains(call, "data/_runs/") })
+			for at := from; at < len(count.calls); at += stride {
 				s := base.copy(t)
 				var otherErr error
 				_, err := s.run(t, tableRun{input: c.sleeper, sink: c.sleeps, wrap: func(under objstore.Store) objstore.Store {
