@@ -11,19 +11,21 @@ import (
 
 const hugePage = 2 << 20
 
-var once sync.Once
+var asked sync.Once
 
 // preferHugePages asks the kernel for huge pages behind the next n bytes by which the Go heap grows, once in the process. Fresh memory costs a fault
 // a page: tens of thousands of them were two fifths of a run of half a second. The runtime asks for none itself, so the heap is grown by
-// n bytes that nobody touches (not even to clear them), the advice is given for their addresses, which the heap then uses first, and they are handed back: the advice stays.
+// n bytes that nobody touches, the advice is given for their addresses, which the heap then uses first, and they are handed back: the advice stays.
 // It is advice: nothing changes where the kernel has no huge pages.
 func preferHugePages(n int) {
-	once.Do(func() {
+	asked.Do(func() {
 		if mappedCounts() {
 			return
 		}
+		percent := debug.SetGCPercent(-1) // or they begin a collection
 		adviseHuge(n)
 		debug.FreeOSMemory()
+		debug.SetGCPercent(percent)
 	})
 }
 
@@ -41,15 +43,11 @@ func mappedCounts() bool {
 	return false
 }
 
-// adviseHuge is a function of its own so that nothing keeps its bytes when it returns. They come from a strings.Builder because make would clear
-// them, which is to touch them all, where the first lie in memory that was used before.
+// adviseHuge is a function of its own so that nothing keeps its bytes when it returns.
 //
 //go:noinline
 func adviseHuge(n int) {
-	var grown strings.Builder
-	grown.Grow(n)
-	grown.WriteByte(0)
-	b := unsafe.Slice(unsafe.StringData(grown.String()), n)
+	b := unsafe.Slice(unsafe.StringData(untouched(n)), n)
 	skip := int(-uintptr(unsafe.Pointer(unsafe.SliceData(b))) % hugePage)
 	if whole := (n - skip) / hugePage * hugePage; whole > 0 {
 		_ = syscall.Madvise(b[skip:skip+whole], syscall.MADV_HUGEPAGE)

@@ -7,6 +7,7 @@ import (
 	"path"
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/sluice-data/sluice/internal/fail"
 	"github.com/sluice-data/sluice/sinks"
@@ -58,15 +59,19 @@ func (e *sqlError) conflict() bool {
 
 func (e *sqlError) temporary() bool { return e.kind() == fail.Temporary }
 
-// What Spectrum, which reads Parquet for COPY, says of a file.
+// What Spectrum, which reads Parquet for COPY, says of a file. They are compiled when they are wanted: here they would be at every start.
 var (
-	tooLong  = regexp.MustCompile(`The length of the data column (\S+) is longer than the length defined in the table\.\s+Table:\s*(\d+), Data:\s*(\d+)`)
-	badCount = regexp.MustCompile(`Unmatched number of columns between table and file\.\s+Table columns:\s*(\d+), Data columns:\s*(\d+)`)
-	badType  = regexp.MustCompile(`has an incompatible Parquet schema for column '([^']*)'\.\s+Column type:\s*([^,]+), Parquet schema:\s*([^\n\[]*)`)
-	badWidth = regexp.MustCompile(`column '([^']*)' has an invalid type length\. Expecting: (\d+) len in file: (\d+)`)
-	aPart    = regexp.MustCompile(`part-[0-9a-f]+-\d+\.parquet`)
-	aValue   = regexp.MustCompile(`Value '([^']*)'`)
+	tooLong  = pattern(`The length of the data column (\S+) is longer than the length defined in the table\.\s+Table:\s*(\d+), Data:\s*(\d+)`)
+	badCount = pattern(`Unmatched number of columns between table and file\.\s+Table columns:\s*(\d+), Data columns:\s*(\d+)`)
+	badType  = pattern(`has an incompatible Parquet schema for column '([^']*)'\.\s+Column type:\s*([^,]+), Parquet schema:\s*([^\n\[]*)`)
+	badWidth = pattern(`column '([^']*)' has an invalid type length\. Expecting: (\d+) len in file: (\d+)`)
+	aPart    = pattern(`part-[0-9a-f]+-\d+\.parquet`)
+	aValue   = pattern(`Value '([^']*)'`)
 )
+
+func pattern(text string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(text) })
+}
 
 // told is the failure as a person needs it: which object, column and value, and what to do.
 func (d *delivery) told(ctx context.Context, err error, l load, c sinks.Commit) error {
@@ -127,13 +132,13 @@ func (d *delivery) keysTwice(ctx context.Context, l load) error {
 func (d *delivery) copyFailed(ctx context.Context, e *sqlError, c sinks.Commit) error {
 	flat := e.Error()
 	out := fail.Newf(fail.Data, "COPY into %s: %s", d.cfg.table, flat)
-	if m := tooLong.FindStringSubmatch(flat); m != nil {
+	if m := tooLong().FindStringSubmatch(flat); m != nil {
 		out = fail.Newf(fail.Data, "a value has %s bytes, the column of %s takes %s: make it longer, or shorten the value", m[3], d.cfg.table, m[2]).Of(m[1], "")
-	} else if m := badCount.FindStringSubmatch(flat); m != nil {
+	} else if m := badCount().FindStringSubmatch(flat); m != nil {
 		out = fail.Newf(fail.Data, "the file has %s columns, COPY names %s of %s", m[2], m[1], d.cfg.table)
-	} else if m := badType.FindStringSubmatch(flat); m != nil {
+	} else if m := badType().FindStringSubmatch(flat); m != nil {
 		out = fail.Newf(fail.Data, "the column of %s is %s, the file's is %s", d.cfg.table, strings.TrimSpace(m[2]), strings.TrimSpace(m[3])).Of(m[1][strings.LastIndexByte(m[1], '.')+1:], "")
-	} else if m := badWidth.FindStringSubmatch(flat); m != nil {
+	} else if m := badWidth().FindStringSubmatch(flat); m != nil {
 		out = fail.Newf(fail.Data, "the column of %s wants values of %s bytes, the file has %s: is its precision the same?", d.cfg.table, m[2], m[3]).Of(m[1], "")
 	} else if !e.has("load_error") {
 		// the views may have what an earlier attempt failed by
@@ -141,7 +146,7 @@ func (d *delivery) copyFailed(ctx context.Context, e *sqlError, c sinks.Commit) 
 		out = fail.Newf(fail.Data, "COPY into %s: %s", d.cfg.table, reason).Of(column, value)
 		flat += " " + file
 	}
-	if part := aPart.FindString(flat); part != "" {
+	if part := aPart().FindString(flat); part != "" {
 		for _, f := range c.Files {
 			if path.Base(f.Ref.Key) == part {
 				return out.In(f.URI)
@@ -164,7 +169,7 @@ func (d *delivery) loadError(ctx context.Context) (file, column, value, reason s
 		}
 		r := rows[0]
 		value = text(r, 3)
-		if m := aValue.FindStringSubmatch(text(r, 2)); m != nil && value == "" {
+		if m := aValue().FindStringSubmatch(text(r, 2)); m != nil && value == "" {
 			value = m[1]
 		}
 		return text(r, 0), text(r, 1), value, text(r, 2)
