@@ -109,12 +109,12 @@ func timeToChar(read func(string) ([]templatePart, error)) kernel {
 		x, m, k := args[0], args[0].mask(), args[0].kind
 		valid := r.strictValid(args...)
 		text := r.newText(f.t, r.n*20)
-		parse := func(s string) ([]templatePart, error) {
+		parse := func(s string) ([]printStep, error) {
 			tmpl, err := read(s)
 			if err == nil && k == kInterval {
 				err = checkIntervalTemplate(tmpl)
 			}
-			return tmpl, err
+			return printed(tmpl), err
 		}
 		var out *vector
 		finish := func() *vector {
@@ -123,7 +123,7 @@ func timeToChar(read func(string) ([]templatePart, error)) kernel {
 			}
 			return out
 		}
-		byTemplate(f, r, sel, args[1], valid, finish, parse, func(i int, tmpl []templatePart) {
+		byTemplate(f, r, sel, args[1], valid, finish, parse, func(i int, tmpl []printStep) {
 			var t templateTime
 			if k == kInterval {
 				t = timeOfInterval(values[interval](x)[i&m])

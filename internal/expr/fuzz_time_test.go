@@ -30,10 +30,10 @@ func FuzzTimeTemplate(f *testing.F) {
 	f.Fuzz(func(t *testing.T, template, text string, us int64) {
 		items := parseTimeTemplate(template)
 		tm := timeOf(us, true)
-		printed := appendTemplate(nil, items, &tm)
+		shown := appendTemplate(nil, printed(items), &tm)
 		tm = timeOfInterval(interval{int32(us), int32(us >> 32), us})
 		if checkIntervalTemplate(items) == nil {
-			appendTemplate(nil, items, &tm)
+			appendTemplate(nil, printed(items), &tm)
 		}
 		r, err := newTimeReader(template)
 		if err != nil {
@@ -41,8 +41,8 @@ func FuzzTimeTemplate(f *testing.F) {
 		}
 		r.instant([]byte(text))
 		r.date([]byte(text))
-		if back, ok := r.instant(printed); ok && template == "YYYY-MM-DD HH24:MI:SS.US" && back != us && us > -62135596800000000 {
-			t.Fatalf("%q of %d prints %q, which is %d", template, us, printed, back)
+		if back, ok := r.instant(shown); ok && template == "YYYY-MM-DD HH24:MI:SS.US" && back != us && us > -62135596800000000 {
+			t.Fatalf("%q of %d prints %q, which is %d", template, us, shown, back)
 		}
 	})
 }
@@ -58,7 +58,7 @@ func TestTimeTemplateReadsBack(t *testing.T) {
 		}
 		for us := int64(-6e16); us < 2.5e17; us += 1234567890123 * 97 {
 			tm := timeOf(us, true)
-			text := appendTemplate(nil, r.items, &tm)
+			text := appendTemplate(nil, printed(r.items), &tm)
 			if back, ok := r.instant(text); !ok || back != us {
 				t.Fatalf("%s: %d prints %q and comes back as %d, %v", template, us, text, back, ok)
 			}
@@ -108,6 +108,31 @@ func TestNumberTemplateReadsBack(t *testing.T) {
 			if back, _, ok := tmpl.read(nil, text); !ok || back != decOf(n) {
 				t.Fatalf("%s: %d prints %q and comes back as %v, %v", template, n, text, back, ok)
 			}
+		}
+	}
+}
+
+// TestPrintedSteps: the steps that most templates have print what their patterns do, also of years and hours of other lengths, and of intervals.
+func TestPrintedSteps(t *testing.T) {
+	tmpl := parseTimeTemplate(`YYYY-MM-DD HH24:MI:SS "at" FMMM FMDDth YYYYth HH24TH MITH DDD`)
+	var times []templateTime
+	for _, us := range []int64{0, -1, 1795352645123456, -62135596800000000 - 1, 253402300800000000, 253402300799999999, -30610224000000000 - 1, -30610224000000000} {
+		times = append(times, timeOf(us, false))
+	}
+	for _, v := range []interval{{}, {months: 14, days: 3, micros: 97506500000}, {months: -14, days: -3, micros: -97506500000}, {days: 100, micros: 100 * microsPerHour}, {days: 99, micros: 99 * microsPerHour}, {months: 12 * 12345}} {
+		times = append(times, timeOfInterval(v))
+	}
+	for _, tm := range times {
+		var want []byte
+		for i := range tmpl {
+			if p := &tmpl[i]; p.name == "" {
+				want = append(want, p.text...)
+			} else {
+				want = p.append(want, &tm)
+			}
+		}
+		if got := appendTemplate(nil, printed(tmpl), &tm); string(got) != string(want) {
+			t.Errorf("%+v prints %q, want %q", tm, got, want)
 		}
 	}
 }

@@ -98,7 +98,11 @@ func intAppender[T integer](s []T, m int) func(dst []byte, i int) []byte {
 func castToText(from typ) kernel {
 	return func(f *function, r *run, _ []byte, args []*vector) *vector {
 		valid := r.strictValid(args...)
-		b := r.newText(f.t, r.n*12)
+		size := 12
+		if from.kind == kTimestamp || from.kind == kTimestamptz {
+			size = 24
+		}
+		b := r.newText(f.t, r.n*size)
 		put := appender(args[0])
 		for i := range r.n {
 			if valid == nil || bit(valid, i) {

@@ -136,23 +136,94 @@ func checkIntervalTemplate(tmpl []templatePart) error {
 	return nil
 }
 
-// appendTemplate prints t.
-func appendTemplate(dst []byte, tmpl []templatePart, t *templateTime) []byte {
+// printStep is what a template prints one after the other: text, a number of two or four digits, or what a pattern says.
+type printStep struct {
+	op   printOp
+	text string
+	part *templatePart
+}
+
+type printOp int8
+
+const (
+	printText printOp = iota
+	printPart
+	printYear
+	printMonth
+	printDay
+	printHour
+	printMinute
+	printSecond
+)
+
+var printOps = map[string]printOp{"YYYY": printYear, "MM": printMonth, "DD": printDay, "HH24": printHour, "MI": printMinute, "SS": printSecond}
+
+// printed is how a template is printed: texts in one, the patterns that most templates have by steps of their own.
+func printed(tmpl []templatePart) []printStep {
+	var out []printStep
 	for i := range tmpl {
 		p := &tmpl[i]
 		if p.name == "" {
-			dst = append(dst, p.text...)
+			if n := len(out); n > 0 && out[n-1].op == printText {
+				out[n-1].text += p.text
+			} else {
+				out = append(out, printStep{text: p.text})
+			}
 			continue
 		}
-		from := len(dst)
-		if textPatterns[p.name] {
-			dst = p.appendText(dst, t)
-		} else {
-			dst = p.appendNumber(dst, t)
+		s := printStep{op: printPart, part: p}
+		if op, ok := printOps[p.name]; ok && !p.fill && p.th == "" {
+			s.op = op
 		}
-		if p.th != "" && len(dst) > from {
-			dst = append(dst, ordinal(dst[from:], p.th)...)
+		out = append(out, s)
+	}
+	return out
+}
+
+// appendTemplate prints t.
+func appendTemplate(dst []byte, steps []printStep, t *templateTime) []byte {
+	for i := range steps {
+		s := &steps[i]
+		v := int64(-1)
+		switch s.op {
+		case printText:
+			dst = append(dst, s.text...)
+			continue
+		case printYear:
+			if y := t.year; y >= 1000 && y <= 9999 {
+				dst = append(dst, byte('0'+y/1000), byte('0'+y/100%10), byte('0'+y/10%10), byte('0'+y%10))
+				continue
+			}
+		case printMonth:
+			v = t.month
+		case printDay:
+			v = t.day
+		case printHour:
+			v = t.hour
+		case printMinute:
+			v = t.minute
+		case printSecond:
+			v = t.second
 		}
+		if uint64(v) < 100 {
+			dst = append(dst, byte('0'+v/10), byte('0'+v%10))
+			continue
+		}
+		dst = s.part.append(dst, t)
+	}
+	return dst
+}
+
+// append prints what the pattern says.
+func (p *templatePart) append(dst []byte, t *templateTime) []byte {
+	from := len(dst)
+	if textPatterns[p.name] {
+		dst = p.appendText(dst, t)
+	} else {
+		dst = p.appendNumber(dst, t)
+	}
+	if p.th != "" && len(dst) > from {
+		dst = append(dst, ordinal(dst[from:], p.th)...)
 	}
 	return dst
 }

@@ -29,9 +29,9 @@ func AppendInstant(dst []byte, us int64) []byte {
 // AppendTime prints µs since midnight: 13:04:05.5.
 func AppendTime(dst []byte, us int64) []byte {
 	s := us / usPerSecond
-	dst = appendTwo(dst, s/3600)
-	dst = appendTwo(append(dst, ':'), s/60%60)
-	dst = appendTwo(append(dst, ':'), s%60)
+	h, m := s/3600, s/60%60
+	s %= 60
+	dst = append(dst, byte('0'+h/10), byte('0'+h%10), ':', byte('0'+m/10), byte('0'+m%10), ':', byte('0'+s/10), byte('0'+s%10))
 	f := us % usPerSecond
 	if f == 0 {
 		return dst
@@ -58,12 +58,14 @@ func appendCivil(dst []byte, y int64, m, d int) []byte {
 	if y <= 0 {
 		y = 1 - y
 	}
-	for lim := int64(1000); lim > 1 && y < lim; lim /= 10 {
-		dst = append(dst, '0')
+	if y > 9999 {
+		dst = append(strconv.AppendInt(dst, y, 10), "-00-00"...)
+	} else {
+		dst = append(dst, byte('0'+y/1000), byte('0'+y/100%10), byte('0'+y/10%10), byte('0'+y%10), '-', '0', '0', '-', '0', '0')
 	}
-	dst = strconv.AppendInt(dst, y, 10)
-	dst = appendTwo(append(dst, '-'), int64(m))
-	return appendTwo(append(dst, '-'), int64(d))
+	at := dst[len(dst)-5:]
+	at[0], at[1], at[3], at[4] = byte('0'+m/10), byte('0'+m%10), byte('0'+d/10), byte('0'+d%10)
+	return dst
 }
 
 func appendBC(dst []byte, y int64) []byte {
@@ -71,10 +73,6 @@ func appendBC(dst []byte, y int64) []byte {
 		return append(dst, " BC"...)
 	}
 	return dst
-}
-
-func appendTwo(dst []byte, v int64) []byte {
-	return append(dst, byte('0'+v/10), byte('0'+v%10))
 }
 
 // AppendFloat64 prints the shortest text that reads back equal, as PostgreSQL does: Infinity, -Infinity, NaN, an exponent below 1e-4 and
