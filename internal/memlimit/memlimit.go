@@ -126,8 +126,8 @@ func Apply(l Limit) int64 {
 	return soft
 }
 
-// Share is the part of a limit that the Go heap may fill: all but 15 %, which is at least 32 MiB and at most 1 GiB, and never less than half.
+// Share is the part of a limit that the Go heap may fill: all but 15 %, which is at least 28 MiB and at most 1 GiB, and never less than half.
 func Share(limit int64) int64 {
-	headroom := min(max(limit/20*3, 32<<20), 1<<30)
+	headroom := min(max(limit/20*3, 28<<20), 1<<30)
 	return max(limit-headroom, limit/2)
 }

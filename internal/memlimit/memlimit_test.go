@@ -107,7 +107,7 @@ func TestApply(t *testing.T) {
 			t.Errorf("Apply(%+v) = %d and sets %d, want %d and %d", c.l, got, debug.SetMemoryLimit(-1), c.want, c.real)
 		}
 	}
-	for limit, want := range map[int64]int64{32 << 20: 16 << 20, 64 << 20: 32 << 20, 160 << 20: 128 << 20, 1000 << 20: 850 << 20, 64 << 30: 63 << 30} {
+	for limit, want := range map[int64]int64{32 << 20: 16 << 20, 64 << 20: 36 << 20, 160 << 20: 132 << 20, 1000 << 20: 850 << 20, 64 << 30: 63 << 30} {
 		if got := Share(limit); got != want {
 			t.Errorf("Share(%d MiB) = %d MiB, want %d", limit>>20, got>>20, want>>20)
 		}

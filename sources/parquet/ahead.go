@@ -31,6 +31,8 @@ type ahead struct {
 	cancel context.CancelFunc
 	wait   sync.WaitGroup
 
+	group int64 // what a lane may hold of a row group
+
 	mu    sync.Mutex
 	room  int64
 	under int
@@ -41,7 +43,7 @@ type ahead struct {
 
 // newAhead fetches with what ctx knows. Its requests end with stop, not with ctx.
 func newAhead(ctx context.Context) *ahead {
-	a := &ahead{room: aheadBytes}
+	a := &ahead{room: aheadBytes, group: usual().group}
 	if limit := debug.SetMemoryLimit(-1); limit < math.MaxInt64 {
 		a.room = min(a.room, limit/32)
 	}
@@ -161,7 +163,7 @@ func (a *ahead) begin(segs []*segment, blocks int64) (end func()) {
 	if blocks == 0 {
 		return func() { a.release(segs) }
 	}
-	extra := min(blocks, groupBudget)
+	extra := min(blocks, a.group)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.room += extra

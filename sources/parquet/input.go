@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
+	"runtime/debug"
 	"slices"
 
 	"github.com/sluice-data/sluice/internal/fail"
@@ -17,7 +19,7 @@ const (
 	segmentGap = 128 << 10
 	// segmentMax bounds a range that holds several column chunks and is read at once.
 	segmentMax = 8 << 20
-	// groupBudget bounds the bytes of a row group that one lane holds undecoded.
+	// groupBudget bounds the bytes of a row group that one lane holds undecoded, or a 16th of the memory limit if that is less.
 	groupBudget = 32 << 20
 	// blockMin and blockMax bound the pieces that a column chunk is read in when the row group is over the budget.
 	blockMin = 64 << 10
@@ -31,7 +33,14 @@ const (
 // bounds are how much is read at once. Tests have smaller ones.
 type bounds struct{ segment, group, blockMin int64 }
 
-var usual = bounds{segmentMax, groupBudget, blockMin}
+// usual are the bounds under the memory limit that is set.
+func usual() bounds {
+	group := int64(groupBudget)
+	if limit := debug.SetMemoryLimit(-1); limit < math.MaxInt64 {
+		group = min(group, limit/16)
+	}
+	return bounds{min(segmentMax, group), group, blockMin}
+}
 
 // block is the size of the pieces that each of n column chunks is read in.
 func (b bounds) block(n int, most int64) int64 {
@@ -101,30 +110,55 @@ type chunkInput struct {
 // fetches is a lane's memory for undecoded bytes, used again for each row group.
 type fetches struct {
 	free [][]byte
+	held int // bytes of free
+	out  int // bytes given and not put back
+	most int // the most that out has been: free and out together are not more
 }
 
-func (f *fetches) get(n int) []byte {
-	for i, b := range f.free {
-		if cap(b) >= n && cap(b) <= 4*n+blockMin {
+func (f *fetches) get(n int) (b []byte) {
+	for i, of := range f.free {
+		if cap(of) >= n && cap(of) <= 4*n+blockMin {
 			last := len(f.free) - 1
 			f.free[i] = f.free[last]
+			f.free[last] = nil
 			f.free = f.free[:last]
-			return b[:n]
+			f.held -= cap(of)
+			b = of[:n]
+			break
 		}
 	}
-	return make([]byte, n)
+	if b == nil {
+		b = make([]byte, n)
+	}
+	f.out += cap(b)
+	f.most = max(f.most, f.out)
+	f.trim()
+	return b
 }
 
 func (f *fetches) put(b []byte) {
-	const most = 64 // buffers kept
 	if cap(b) == 0 {
 		return
 	}
-	if len(f.free) >= most {
-		copy(f.free, f.free[1:])
-		f.free = f.free[:most-1]
-	}
+	f.out -= cap(b)
+	f.held += cap(b)
 	f.free = append(f.free, b[:0])
+	f.trim()
+}
+
+// trim forgets what was put back first while that is too much.
+func (f *fetches) trim() {
+	const most = 64 // buffers kept
+	n := 0
+	for n < len(f.free) && (f.held+f.out > f.most || len(f.free)-n > most) {
+		f.held -= cap(f.free[n])
+		n++
+	}
+	if n > 0 {
+		left := copy(f.free, f.free[n:])
+		clear(f.free[left:])
+		f.free = f.free[:left]
+	}
 }
 
 // planInputs lays out how the given chunks, in file order, are read: by the segments that are fetched ahead where those are

@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"math"
+	"runtime/debug"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -339,5 +341,54 @@ func TestLanes(t *testing.T) {
 	close(chunks)
 	if err := g.Wait(); err != nil || rows.Load() != 6000 || consumed != 2*int64(len(data)) {
 		t.Errorf("%d rows, %d of %d bytes, %v", rows.Load(), consumed, 2*len(data), err)
+	}
+}
+
+// What a lane keeps for the next row group is never more than it has had in use at a time, whatever sizes it asks for.
+func TestFetchesKeepWhatWasInUse(t *testing.T) {
+	var f fetches
+	most := 0
+	for i := range 500 {
+		n, out := 100_000+i*37_000%900_000, 0
+		var held [][]byte
+		for _, of := range []int{n, n / 3, 1} {
+			b := f.get(of)
+			if len(b) != of {
+				t.Fatalf("%d bytes were asked for, and %d given", of, len(b))
+			}
+			out += cap(b)
+			held = append(held, b)
+		}
+		most = max(most, out)
+		for _, b := range held {
+			f.put(b)
+		}
+		kept := 0
+		for _, b := range f.free {
+			kept += cap(b)
+		}
+		if kept != f.held || f.out != 0 || kept > most {
+			t.Fatalf("%d bytes are kept (%d counted, %d in use), %d were in use at most", kept, f.held, f.out, most)
+		}
+	}
+	if f.held == 0 {
+		t.Error("nothing is kept")
+	}
+}
+
+// Under a memory limit less of a row group is held at a time.
+func TestBoundsFollowTheLimit(t *testing.T) {
+	before := debug.SetMemoryLimit(-1)
+	defer debug.SetMemoryLimit(before)
+	for limit, want := range map[int64]bounds{
+		32 << 20:      {2 << 20, 2 << 20, blockMin},
+		256 << 20:     {segmentMax, 16 << 20, blockMin},
+		1 << 30:       {segmentMax, groupBudget, blockMin},
+		math.MaxInt64: {segmentMax, groupBudget, blockMin},
+	} {
+		debug.SetMemoryLimit(limit)
+		if got := usual(); got != want {
+			t.Errorf("under %d bytes %+v, want %+v", limit, got, want)
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package group
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -37,6 +38,7 @@ type Drain struct {
 	disk    *spillFile
 	spare   *part // reset, for the next partition
 	buf     []uint64
+	reader  *bufio.Reader   // of groups on disk
 	in      folder          // of chunks read from disk
 	wait    [][]arrow.Array // results too few for a batch yet
 	nwait   int
@@ -56,7 +58,7 @@ type source struct {
 
 // Drain takes the lanes over, in their order, and closes them, also on error.
 func (f *Fold) Drain(mem memory.Allocator, lanes []*Lane) (*Drain, error) {
-	d := &Drain{f: f, mem: mem, lanes: lanes, enc: f.keys.NewEncoder()}
+	d := &Drain{f: f, mem: mem, lanes: lanes, enc: f.keys.NewEncoder(), reader: bufio.NewReaderSize(nil, 64<<10)}
 	if err := d.begin(); err != nil {
 		d.Close()
 		return nil, err
@@ -106,6 +108,9 @@ func (d *Drain) begin() error {
 // shedBelow is the budget below which a drain begins with half of it: what encodes and writes the result wants memory now, and fixed
 // amounts of it.
 const shedBelow = 64 << 20
+
+// spareMost is the memory of a partition that is kept for the next one though it is more than an eighth of the budget.
+const spareMost = 8 << 20
 
 // roomy is the budget from which on a drain does not give memory back piece by piece while less than half is used: that takes longer
 // than the rest of the drain.
@@ -224,7 +229,13 @@ func (d *Drain) merge(s source) (err error) {
 	}
 	for i, r := range s.runs {
 		if need := r.need(); p.size+need > d.f.floor && !d.fits(need) {
-			return d.divide(p, s.runs[i:], s.level)
+			if p.tab.Len() > 0 || d.err != nil {
+				return d.divide(p, s.runs[i:], s.level)
+			}
+			d.f.drop(p) // an empty one has the size of partitions before
+			if p = d.f.newPart(d.mem); need > d.f.floor && !d.f.room(need) {
+				return d.divide(p, s.runs[i:], s.level)
+			}
 		}
 		if err := d.foldRun(p, r); err != nil {
 			return err
@@ -251,7 +262,7 @@ func (d *Drain) foldRun(p *part, r run) (err error) {
 		d.buf, err = r.readRows(d.buf, func(c *chunk) error { return d.in.fold(d.f, c, p) })
 		return err
 	}
-	return r.read(d.mem, func(rec arrow.Record) error {
+	return r.read(d.reader, d.mem, func(rec arrow.Record) error {
 		rows, states, err := d.f.rowsOf(d.enc, rec)
 		if err != nil {
 			return err
@@ -269,12 +280,13 @@ func (d *Drain) fresh() *part {
 	return p
 }
 
-// recycle takes a part that is done for: its memory is for the next partition, unless that is much more than partitions need.
+// recycle takes a part that is done for: its memory is for the next partition, unless that is much more than partitions need. To grow another one
+// of the same size would be garbage of twice that, which a small limit has no room for.
 func (d *Drain) recycle(p *part) {
 	if p == nil {
 		return
 	}
-	if d.spare != nil || p.size > d.f.limit/8 || p.tab.Sparse() {
+	if d.spare != nil || p.size > max(d.f.limit/8, min(d.f.limit/2, spareMost)) || p.tab.Sparse() {
 		d.f.drop(p)
 		return
 	}
@@ -380,7 +392,7 @@ func (d *Drain) divide(p *part, runs []run, level int) error {
 // dealRun deals the groups of a run by a digit of their hashes; rows are folded as many at a time as the floor holds.
 func (d *Drain) dealRun(r run, level int, to func(i int, r *keys.Rows, states []arrow.Array) error) (err error) {
 	if len(r.chunks) == 0 {
-		return r.read(d.mem, func(rec arrow.Record) error {
+		return r.read(d.reader, d.mem, func(rec arrow.Record) error {
 			rows, states, err := d.f.rowsOf(d.enc, rec)
 			if err != nil {
 				return err

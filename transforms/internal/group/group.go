@@ -128,7 +128,8 @@ func (f *Fold) room(n int64) bool { return f.used.Load()+n <= f.limit }
 type part struct {
 	tab  *keys.Table
 	accs []agg.Accumulator
-	size int64 // as accounted for in the budget
+	in   []arrow.Array // the arguments of one of accs
+	size int64         // as accounted for in the budget
 }
 
 func (f *Fold) newPart(mem memory.Allocator) *part {
@@ -147,12 +148,13 @@ func (f *Fold) update(p *part, r *keys.Rows, ids []uint32, args []arrow.Array) e
 
 func (f *Fold) accumulate(p *part, ids []uint32, args []arrow.Array) error {
 	n := p.tab.Len()
-	var buf [4]arrow.Array
+	defer func() { clear(p.in) }()
 	for i := range f.funcs {
-		in := buf[:0]
+		in := p.in[:0]
 		for _, a := range f.funcs[i].args {
 			in = append(in, args[a])
 		}
+		p.in = in
 		var err error
 		if w := f.funcs[i].where; w > 0 {
 			err = agg.UpdateWhere(p.accs[i], args[w-1], ids, n, in)

@@ -132,7 +132,7 @@ func (l *Lane) Seed(keyCols []arrow.Array, n int) error {
 }
 
 // rowBytes is about what a new group takes at most, in table and states.
-func (f *Fold) rowBytes() int64 { return 64 + 32*int64(len(f.spill.Fields())) }
+func (f *Fold) rowBytes() int64 { return 64 + 32*int64(f.spill.NumFields()) }
 
 // partition turns the single table into partitions.
 func (l *Lane) partition() error {

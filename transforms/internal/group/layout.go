@@ -1,7 +1,9 @@
 package group
 
 import (
+	"bytes"
 	"math"
+	"unsafe"
 
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/array"
@@ -81,6 +83,7 @@ type unpacker struct {
 	data   [][]uint64 // of each argument: words hold values of any width
 	valid  [][]uint8
 	arrays []arrow.Array
+	last   []arrow.Array // made of each argument before, without nulls
 }
 
 // words is where the words of rows lie: row after row or, unpacked, column after column.
@@ -126,7 +129,7 @@ func (u *unpacker) unpack(lay *layout, w words, n int, arenas [][]byte) error {
 		u.rows.SetWords(w0, nil)
 	}
 	if u.data == nil {
-		u.data, u.valid = make([][]uint64, len(lay.types)), make([][]uint8, len(lay.types))
+		u.data, u.valid, u.last = make([][]uint64, len(lay.types)), make([][]uint8, len(lay.types)), make([]arrow.Array, len(lay.types))
 	}
 	u.arrays = u.arrays[:0]
 	for i := range lay.types {
@@ -170,7 +173,7 @@ func (u *unpacker) column(lay *layout, i int, w words, n int, arenas [][]byte) (
 	}
 	if width == 8 {
 		data := w.column(lay.at[i]/8, n, &u.data[i])
-		return col.NewSized(t, n, arrow.GetBytes(data), valid), nil
+		return u.fixed(i, t, n, arrow.GetBytes(data), valid), nil
 	}
 	u.data[i] = resize(u.data[i], (n+1)*width/8+2)
 	data := arrow.GetBytes(u.data[i])
@@ -197,7 +200,25 @@ func (u *unpacker) column(lay *layout, i int, w words, n int, arenas [][]byte) (
 	if t.ID() == arrow.BOOL {
 		return col.NewBool(data[:n], valid), nil
 	}
-	return col.NewSized(t, n, data[:n*width], valid), nil
+	return u.fixed(i, t, n, data[:n*width], valid), nil
+}
+
+// fixed is an array of the bytes. One made before of as many in the same place is given again: buffers of a few rows are unpacked a million times
+// where memory is short, and their arrays would be garbage of many times the rows' size.
+func (u *unpacker) fixed(i int, t arrow.DataType, n int, data []byte, valid []uint8) arrow.Array {
+	if bytes.IndexByte(valid, 0) >= 0 || n == 0 {
+		return col.NewSized(t, n, data, valid)
+	}
+	if a := u.last[i]; a != nil && a.Len() == n && unsafe.SliceData(a.Data().Buffers()[1].Bytes()) == unsafe.SliceData(data) {
+		a.Retain()
+		return a
+	}
+	if u.last[i] != nil {
+		u.last[i].Release()
+	}
+	u.last[i] = col.NewSized(t, n, data, nil)
+	u.last[i].Retain()
+	return u.last[i]
 }
 
 func textOf(t arrow.DataType, off, ends []int32, step int, text []byte, valid []uint8) (arrow.Array, error) {

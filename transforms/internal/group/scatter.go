@@ -46,7 +46,7 @@ func newScatter(l *Lane) *scatter {
 func (s *scatter) alloc(lay *layout) (err error) {
 	s.lay = lay
 	slab.Unmap(s.buf)
-	for s.per = 1024; s.per > 16 && (s.per*lay.stride > bufferBytes || int64(s.per*lay.stride*fanout) > s.l.f.limit/32); s.per /= 2 {
+	for s.per = 1024; s.per > 16 && (s.per*lay.stride > bufferBytes || int64(s.per*lay.stride*fanout) > s.l.f.limit/12); s.per /= 2 {
 	}
 	if s.buf, err = slab.Map(fanout * s.per * lay.stride); err != nil {
 		return fail.Newf(fail.Temporary, "aggregate: %w", err)

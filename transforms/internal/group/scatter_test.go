@@ -1,6 +1,7 @@
 package group
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"slices"
@@ -192,7 +193,7 @@ func TestDiskErrors(t *testing.T) {
 			if err := l.spillPart(p); err == nil || !strings.Contains(err.Error(), "write groups to disk") {
 				t.Errorf("spill to a closed file: %v", err)
 			}
-			if err := (run{file: l.disk.file, to: 100}).read(memory.DefaultAllocator, nil); err == nil || !strings.Contains(err.Error(), "read groups from disk") {
+			if err := (run{file: l.disk.file, to: 100}).read(bufio.NewReader(nil), memory.DefaultAllocator, nil); err == nil || !strings.Contains(err.Error(), "read groups from disk") {
 				t.Errorf("read from a closed file: %v", err)
 			}
 			return

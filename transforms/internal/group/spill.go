@@ -230,9 +230,10 @@ func (c *countWriter) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// read calls to for each record of the run; the record is lent.
-func (r run) read(mem memory.Allocator, to func(arrow.Record) error) error {
-	in, err := ipc.NewReader(bufio.NewReaderSize(io.NewSectionReader(r.file, r.from, r.to-r.from), 64<<10), ipc.WithAllocator(mem))
+// read calls to for each record of the run, read through buf; the record is lent.
+func (r run) read(buf *bufio.Reader, mem memory.Allocator, to func(arrow.Record) error) error {
+	buf.Reset(io.NewSectionReader(r.file, r.from, r.to-r.from))
+	in, err := ipc.NewReader(buf, ipc.WithAllocator(mem))
 	if err != nil {
 		return diskError(fmt.Errorf("read groups from disk: %w", err))
 	}

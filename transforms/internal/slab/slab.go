@@ -11,16 +11,23 @@ import (
 const (
 	// BlockSize is the bytes of a block; blocks begin at a page.
 	BlockSize = 32 << 10
-	// regionSize is what is asked of the operating system at a time, in huge pages where it has them.
-	regionSize = 4 << 20
+	// firstRegion and regionSize are what is asked of the operating system at a time, a quarter of what is there in between, in huge pages where it
+	// has them: what is not used must not take much off a small limit.
+	firstRegion = 256 << 10
+	regionSize  = 4 << 20
+	// tellEvery is the bytes of blocks given back that the runtime is told of at a time.
+	tellEvery = 1 << 20
 )
 
 // Pool hands out blocks. It is used by one goroutine at a time; Close frees all its blocks.
 type Pool struct {
 	regions  [][]byte
 	fresh    []byte   // of the last region
+	mapped   int      // bytes of regions
 	free     [][]byte // blocks given back
 	draining bool
+	gone     int64 // bytes of free that are the operating system's, when draining
+	told     int64 // of gone, what the runtime may use instead
 }
 
 // Get gives a block, its content undefined. The error is the operating system's: no memory.
@@ -28,13 +35,15 @@ func (p *Pool) Get() ([]byte, error) {
 	if n := len(p.free); n > 0 {
 		b := p.free[n-1]
 		p.free = p.free[:n-1]
+		p.forgot(-p.drained())
 		return b, nil
 	}
 	if len(p.fresh) == 0 {
-		r, err := Map(regionSize)
+		r, err := Map(min(max(p.mapped/4/firstRegion, 1)*firstRegion, regionSize))
 		if err != nil {
 			return nil, err
 		}
+		p.mapped += len(r)
 		p.regions, p.fresh = append(p.regions, r), r
 	}
 	b := p.fresh[:BlockSize:BlockSize]
@@ -48,19 +57,42 @@ func (p *Pool) Put(b []byte) {
 	if p.draining {
 		forget(b)
 	}
+	p.forgot(p.drained())
 	p.free = append(p.free, b)
+}
+
+// drained is the bytes of a free block that the operating system has.
+func (p *Pool) drained() int64 {
+	if p.draining {
+		return BlockSize
+	}
+	return 0
+}
+
+// forgot counts n bytes more that the operating system has back, and tells the runtime now and then.
+func (p *Pool) forgot(n int64) {
+	p.gone += n
+	if d := p.gone - p.told; d >= tellEvery || d < 0 {
+		p.told = p.gone
+		tellRuntime(-d)
+	}
 }
 
 // Drain says that few blocks will be wanted from now on: those free go back to the operating system, and so do those still to come.
 func (p *Pool) Drain() {
+	if p.draining {
+		return
+	}
 	p.draining = true
 	for _, b := range p.free {
 		forget(b)
 	}
+	p.forgot(int64(len(p.free)) * BlockSize)
 }
 
 // Close frees all blocks. The pool may be used again.
 func (p *Pool) Close() {
+	tellRuntime(p.told)
 	for _, r := range p.regions {
 		Unmap(r)
 	}

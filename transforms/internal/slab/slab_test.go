@@ -33,8 +33,8 @@ func TestBlocksAreApart(t *testing.T) {
 		b[0], b[BlockSize-1] = mark, mark
 		held[mark] = b
 	}
-	if most := 200 * BlockSize / regionSize; len(p.regions) > most+1 {
-		t.Errorf("%d regions for 200 blocks", len(p.regions))
+	if p.mapped > 200*BlockSize/4*5+firstRegion {
+		t.Errorf("%d bytes are mapped for 200 blocks", p.mapped)
 	}
 }
 
@@ -46,8 +46,35 @@ func TestRuntimeLimit(t *testing.T) {
 	if _, err := p.Get(); err != nil {
 		t.Fatal(err)
 	}
-	if got := debug.SetMemoryLimit(-1); got != 1<<30-regionSize {
+	if got := debug.SetMemoryLimit(-1); got != 1<<30-firstRegion {
 		t.Errorf("with a region mapped the limit is %d", got)
+	}
+	p.Close()
+	const n = 8 << 20 / BlockSize
+	var held [][]byte
+	for range n {
+		b, err := p.Get()
+		if err != nil {
+			t.Fatal(err)
+		}
+		held = append(held, b)
+	}
+	full := debug.SetMemoryLimit(-1)
+	if full > 1<<30-n*BlockSize {
+		t.Errorf("with %d blocks in use the limit is %d", n, full)
+	}
+	p.Drain()
+	for _, b := range held {
+		p.Put(b)
+	}
+	if got := debug.SetMemoryLimit(-1); got != full+n*BlockSize {
+		t.Errorf("with the blocks given back the limit is %d, and was %d", got, full)
+	}
+	if _, err := p.Get(); err != nil {
+		t.Fatal(err)
+	}
+	if got := debug.SetMemoryLimit(-1); got != full+(n-1)*BlockSize {
+		t.Errorf("with one block in use again the limit is %d, and was %d", got, full)
 	}
 	p.Close()
 	if got := debug.SetMemoryLimit(-1); got != 1<<30 {
