@@ -59,7 +59,7 @@ func bindRegexpLike(b *binder, c *call, args []node) (node, *Error) {
 			return regexp.MustCompile(`\A(?:` + re.String() + `)\z`)
 		}
 		if re.konst != nil {
-			re.konst = whole(re.konst)
+			re.konst = constRegex(whole(re.konst.Regexp))
 		}
 		part := re.compile
 		re.compile = func(p []byte) (*regexp.Regexp, string) {
@@ -106,11 +106,11 @@ func (b *binder) similar(n *like, args []node, escape rune) (node, *Error) {
 		return parseRegexp(s)
 	}}
 	if s, ok := constString(args[1]); ok {
-		var reason string
-		if re.konst, reason = re.compile([]byte(s)); reason != "" {
+		konst, reason := re.compile([]byte(s))
+		if reason != "" {
 			return nil, errAt(n.pattern.place(), "pattern of SIMILAR TO: %s", reason)
 		}
-		re.mayFail = false
+		re.konst, re.mayFail = constRegex(konst), false
 	}
 	return costly(b.call(simple(kBool), re.matchKernel(n.not), re.mayFail, n.span, args...)), nil
 }
@@ -126,7 +126,7 @@ func bindRegexpReplace(b *binder, c *call, args []node) (node, *Error) {
 	}
 	return costly(b.call(stringType, func(f *function, r *run, sel []byte, args []*vector) *vector {
 		by, to := konst, args[2]
-		return re.textKernel(func(dst []byte, i int, p *regexp.Regexp, s []byte) ([]byte, bool) {
+		return re.textKernel(func(dst []byte, i int, p *regex, s []byte) ([]byte, bool) {
 			if konst == nil {
 				by = parseReplacement(to.str(i & to.mask()))
 			}
@@ -151,13 +151,16 @@ func (b *binder) literalInt(c *call, args []node, i int, otherwise, low int64, w
 type matchAt struct{ start, n, end, group int }
 
 // find gives the bytes of the match; ok is false if there is none.
-func (p matchAt) find(re *regexp.Regexp, s []byte) (from, to int, ok bool) {
+func (p matchAt) find(re *regex, s []byte) (from, to int, ok bool) {
 	skip := 0
 	if p.start > 1 {
 		if skip = runeOffset(s, p.start-1); skip == len(s) && utf8.RuneCount(s) < p.start-1 {
 			return 0, 0, false
 		}
 		s = s[skip:]
+	}
+	if re.misses(s) {
+		return 0, 0, false
 	}
 	var m []int
 	switch {
@@ -223,7 +226,7 @@ func bindRegexpExtract(b *binder, c *call, args []node) (node, *Error) {
 // regexpText gives what p finds; without a match null, or the empty text.
 func (b *binder) regexpText(c *call, re *regexpCall, args []node, p matchAt, null bool) node {
 	f := &function{t: stringType, args: args[:2], src: b.text(c.span), mayFail: re.mayFail, maybe: null || args[0].nullable() || args[1].nullable(),
-		run: re.textKernel(func(dst []byte, _ int, p2 *regexp.Regexp, s []byte) ([]byte, bool) {
+		run: re.textKernel(func(dst []byte, _ int, p2 *regex, s []byte) ([]byte, bool) {
 			from, to, ok := p.find(p2, s)
 			if !ok {
 				return dst, !null
@@ -242,8 +245,11 @@ func bindRegexpCount(b *binder, c *call, args []node) (node, *Error) {
 	if err != nil {
 		return nil, err
 	}
-	return b.regexpInt(c, re, args, func(re *regexp.Regexp, s []byte) int32 {
-		return int32(len(re.FindAllIndex(s[runeOffset(s, start-1):], -1)))
+	return b.regexpInt(c, re, args, func(re *regex, s []byte) int32 {
+		if s = s[runeOffset(s, start-1):]; re.misses(s) {
+			return 0
+		}
+		return int32(len(re.FindAllIndex(s, -1)))
 	}), nil
 }
 
@@ -266,7 +272,7 @@ func bindRegexpInstr(b *binder, c *call, args []node) (node, *Error) {
 	if err := re.checkGroup(p.group, c.span); err != nil {
 		return nil, err
 	}
-	return b.regexpInt(c, re, args, func(re *regexp.Regexp, s []byte) int32 {
+	return b.regexpInt(c, re, args, func(re *regex, s []byte) int32 {
 		from, to, ok := p.find(re, s)
 		if !ok {
 			return 0
@@ -278,12 +284,12 @@ func bindRegexpInstr(b *binder, c *call, args []node) (node, *Error) {
 	}), nil
 }
 
-func (b *binder) regexpInt(c *call, re *regexpCall, args []node, compute func(re *regexp.Regexp, s []byte) int32) node {
+func (b *binder) regexpInt(c *call, re *regexpCall, args []node, compute func(re *regex, s []byte) int32) node {
 	return costly(b.call(simple(kInt32), func(f *function, r *run, sel []byte, args []*vector) *vector {
 		out := r.fixed(f.t)
 		out.valid = r.strictValid(args...)
 		dst := values[int32](out)
-		bad := re.each(f, r, sel, args, out.valid, func(i int, re *regexp.Regexp, s []byte) { dst[i] = compute(re, s) }, func(i int) { dst[i] = 0 })
+		bad := re.each(f, r, sel, args, out.valid, func(i int, re *regex, s []byte) { dst[i] = compute(re, s) }, func(i int) { dst[i] = 0 })
 		f.failAll(r, out, bad)
 		return out
 	}, re.mayFail, c.span, args[:2]...))

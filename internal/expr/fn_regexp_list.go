@@ -1,7 +1,5 @@
 package expr
 
-import "regexp"
-
 func init() {
 	register(definition{Function{Name: "regexp_match", Signature: "regexp_match(string, pattern string [, flags string]) → list<string>",
 		Doc: "The groups of the first match, or the match itself if the pattern has none; null if there is no match.", Example: "regexp_match('foobarbeque', '(bar)(beque)')[2]", Result: "beque"}, bindRegexpList})
@@ -26,7 +24,7 @@ func bindRegexpList(b *binder, c *call, args []node) (node, *Error) {
 	switch name {
 	case "regexp_match":
 		f.maybe = true
-		f.run = re.listKernel(func(re *regexp.Regexp, s []byte, put func(lo, hi int)) bool {
+		f.run = re.listKernel(func(re *regex, s []byte, put func(lo, hi int)) bool {
 			m := re.FindSubmatchIndex(s)
 			if m == nil {
 				return false
@@ -47,7 +45,7 @@ func bindRegexpList(b *binder, c *call, args []node) (node, *Error) {
 		if err != nil {
 			return nil, err
 		}
-		f.run = re.listKernel(func(re *regexp.Regexp, s []byte, put func(lo, hi int)) bool {
+		f.run = re.listKernel(func(re *regex, s []byte, put func(lo, hi int)) bool {
 			for _, m := range re.FindAllSubmatchIndex(s, -1) {
 				if 2*group+1 < len(m) {
 					put(m[2*group], m[2*group+1])
@@ -56,7 +54,7 @@ func bindRegexpList(b *binder, c *call, args []node) (node, *Error) {
 			return true
 		})
 	default:
-		f.run = re.listKernel(func(re *regexp.Regexp, s []byte, put func(lo, hi int)) bool {
+		f.run = re.listKernel(func(re *regex, s []byte, put func(lo, hi int)) bool {
 			from := 0
 			for _, m := range re.FindAllIndex(s, -1) {
 				if m[1] == 0 || m[0] == len(s) && m[1] == m[0] { // an empty match at an end parts nothing
@@ -74,7 +72,7 @@ func bindRegexpList(b *binder, c *call, args []node) (node, *Error) {
 
 // listKernel makes lists of pieces, which stay in the text: find puts where they begin and end, -1 for a null, or says that the
 // row is null.
-func (c *regexpCall) listKernel(find func(re *regexp.Regexp, s []byte, put func(lo, hi int)) bool) kernel {
+func (c *regexpCall) listKernel(find func(re *regex, s []byte, put func(lo, hi int)) bool) kernel {
 	return func(f *function, r *run, sel []byte, args []*vector) *vector {
 		a, m := args[0], args[0].mask()
 		out := r.strings(f.t, nil)
@@ -84,7 +82,7 @@ func (c *regexpCall) listKernel(find func(re *regexp.Regexp, s []byte, put func(
 		end := func(i int) { // rows come in order, each once
 			out.beg[i], out.end[i] = int32(len(e.beg)), int32(len(e.beg))
 		}
-		bad := c.each(f, r, sel, args, out.valid, func(i int, re *regexp.Regexp, s []byte) {
+		bad := c.each(f, r, sel, args, out.valid, func(i int, re *regex, s []byte) {
 			end(i)
 			from := a.beg[i&m]
 			if !find(re, s, func(lo, hi int) {

@@ -114,7 +114,7 @@ func FuzzPatterns(f *testing.F) {
 			return
 		}
 		if re, _, reason := compileRegexp(p, "gi"); reason == "" {
-			appendReplaced(nil, []byte(s), re, parseReplacement([]byte(p)), true)
+			appendReplaced(nil, []byte(s), &regex{Regexp: re}, parseReplacement([]byte(p)), true)
 		}
 		parseFormat(p, 2)
 		similar, ok := similarPattern([]byte(p), '\\')

@@ -135,20 +135,20 @@ func similarPattern(p []byte, escape rune) (string, bool) {
 // regexps gives the pattern of each row: compiled once if it is constant, else once for each different text of the batch.
 type regexps struct {
 	text    *vector
-	konst   *regexp.Regexp
+	konst   *regex
 	compile func(pattern []byte) (*regexp.Regexp, string)
 	seen    map[string]compiled
 }
 
 type compiled struct {
-	re     *regexp.Regexp
+	re     *regex
 	reason string
 }
 
 // maxRegexps bounds what a batch with a pattern for each row keeps.
 const maxRegexps = 256
 
-func (p *regexps) row(i int) (*regexp.Regexp, string) {
+func (p *regexps) row(i int) (*regex, string) {
 	if p.konst != nil {
 		return p.konst, ""
 	}
@@ -158,7 +158,8 @@ func (p *regexps) row(i int) (*regexp.Regexp, string) {
 		if p.seen == nil || len(p.seen) == maxRegexps {
 			p.seen = map[string]compiled{}
 		}
-		c.re, c.reason = p.compile(s)
+		re, reason := p.compile(s)
+		c = compiled{&regex{Regexp: re}, reason}
 		p.seen[string(s)] = c
 	}
 	return c.re, c.reason
@@ -166,7 +167,7 @@ func (p *regexps) row(i int) (*regexp.Regexp, string) {
 
 // regexpCall is a bound call of a function on a text and a pattern, its first two arguments.
 type regexpCall struct {
-	konst   *regexp.Regexp
+	konst   *regex
 	compile func(pattern []byte) (*regexp.Regexp, string)
 	global  bool
 	mayFail bool
@@ -189,13 +190,13 @@ func (b *binder) regexpOf(pattern node, at span, flags string, atFlags span) (*r
 		if reason != "" {
 			return nil, errAt(at, "pattern is not a regular expression: %s", reason)
 		}
-		out.konst, out.mayFail = re, false
+		out.konst, out.mayFail = constRegex(re), false
 	}
 	return out, nil
 }
 
 // each calls do for every row that counts, with the row's pattern and text; a pattern that is none is an error of its row.
-func (c *regexpCall) each(f *function, r *run, sel []byte, args []*vector, valid []byte, do func(i int, re *regexp.Regexp, s []byte), skip func(i int)) (bad []rowError) {
+func (c *regexpCall) each(f *function, r *run, sel []byte, args []*vector, valid []byte, do func(i int, re *regex, s []byte), skip func(i int)) (bad []rowError) {
 	p := regexps{text: args[1], konst: c.konst, compile: c.compile}
 	a, m := args[0], args[0].mask()
 	for i := range r.n {
@@ -226,8 +227,8 @@ func noRow(int) {}
 func (c *regexpCall) matchKernel(negated bool) kernel {
 	return func(f *function, r *run, sel []byte, args []*vector) *vector {
 		out := &vector{typ: simple(kBool), n: r.n, valid: r.strictValid(args...), data: r.zeroBitmap()}
-		bad := c.each(f, r, sel, args, out.valid, func(i int, re *regexp.Regexp, s []byte) {
-			if re.Match(s) != negated {
+		bad := c.each(f, r, sel, args, out.valid, func(i int, re *regex, s []byte) {
+			if re.matches(s) != negated {
 				setBit(out.data, i)
 			}
 		}, noRow)
@@ -237,12 +238,12 @@ func (c *regexpCall) matchKernel(negated bool) kernel {
 }
 
 // textKernel appends a text for each row; found false is null.
-func (c *regexpCall) textKernel(put func(dst []byte, i int, re *regexp.Regexp, s []byte) (out []byte, found bool)) kernel {
+func (c *regexpCall) textKernel(put func(dst []byte, i int, re *regex, s []byte) (out []byte, found bool)) kernel {
 	return func(f *function, r *run, sel []byte, args []*vector) *vector {
 		valid := r.strictValid(args...)
 		b := r.newText(f.t, min(len(args[0].data), 1<<24))
 		var null []int
-		bad := c.each(f, r, sel, args, valid, func(i int, re *regexp.Regexp, s []byte) {
+		bad := c.each(f, r, sel, args, valid, func(i int, re *regex, s []byte) {
 			var found bool
 			if b.buf, found = put(b.buf, i, re, s); !found {
 				null = append(null, i)
@@ -303,7 +304,10 @@ func (p replacement) append(dst, s []byte, match []int) []byte {
 	return dst
 }
 
-func appendReplaced(dst, s []byte, re *regexp.Regexp, by replacement, global bool) []byte {
+func appendReplaced(dst, s []byte, re *regex, by replacement, global bool) []byte {
+	if re.misses(s) {
+		return append(dst, s...)
+	}
 	at := 0
 	put := func(m []int) {
 		dst = by.append(append(dst, s[at:m[0]]...), s, m)
