@@ -201,14 +201,23 @@ func decimalKernel(op string) kernel {
 		dst := values[dec](out)
 		valid := out.valid
 		prec, scale := f.t.prec, f.t.scale
-		fast := map[string]func(a, b int64) dec{"*": mulSmall, "+": addSmall, "-": subSmall}[op]
-		if op != "*" && sx != sy {
-			fast = nil
+		small := op
+		if divides || op != "*" && sx != sy || prec <= 18 {
+			small = ""
 		}
 		for i := range dst {
 			a, b := x[i&mx], y[i&my]
-			if fast != nil && isSmall(a) && isSmall(b) {
-				if d := fast(int64(a.LowBits()), int64(b.LowBits())); prec == 38 || isSmall(d) && prec > 18 {
+			if small != "" && isSmall(a) && isSmall(b) {
+				var d dec
+				switch v, w := int64(a.LowBits()), int64(b.LowBits()); small[0] {
+				case '*':
+					d = mulSmall(v, w)
+				case '+':
+					d = addSmall(v, w)
+				case '-':
+					d = subSmall(v, w)
+				}
+				if prec == 38 || isSmall(d) {
 					dst[i] = d
 					continue
 				}

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/apache/arrow/go/v17/arrow/decimal128"
+	"github.com/apache/arrow/go/v17/arrow/memory"
 	"pgregory.net/rapid"
 )
 
@@ -89,4 +90,30 @@ func TestCivil(t *testing.T) {
 			t.Fatalf("day %d and its twin 400,000,000 years later differ: %d-%d-%d, %d-%d-%d", day, y, m, d, y2, m2, d2)
 		}
 	})
+}
+
+// TestRoundedSmall: decimals that fit into 64 bits are rounded as those that do not.
+func TestRoundedSmall(t *testing.T) {
+	mem := memory.NewCheckedAllocator(memory.NewGoAllocator())
+	defer mem.AssertSize(t, 0)
+	table := parseFixture(t, "table: x decimal(22,3)")
+	for _, v := range []string{"0", "0.004", "0.005", "-0.005", "-0.004", "0.015", "1.995", "-1.995", "9223372036854775.807", "-9223372036854775.808", "9223372036854775.808", "-9223372036854775.809", "NULL"} {
+		table.rows = append(table.rows, []string{v})
+	}
+	rec := table.record(t, mem, fixtureRows(len(table.rows)).all())
+	defer rec.Release()
+	for places, want := range map[string][]string{
+		"2": {"0.00", "0.00", "0.01", "-0.01", "0.00", "0.02", "2.00", "-2.00", "9223372036854775.81", "-9223372036854775.81", "9223372036854775.81", "-9223372036854775.81", "NULL"},
+		"0": {"0", "0", "0", "0", "0", "0", "2", "-2", "9223372036854776", "-9223372036854776", "9223372036854776", "-9223372036854776", "NULL"},
+	} {
+		p, err := Compile("round(x, "+places+")", table.schema, testEnv)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, got := range evalText(t, mem, p, rec) {
+			if got != want[i] {
+				t.Errorf("%s to %s places: %s, want %s", table.rows[i][0], places, got, want[i])
+			}
+		}
+	}
 }

@@ -3,6 +3,8 @@ package expr
 import (
 	"math"
 	"strconv"
+
+	"github.com/apache/arrow/go/v17/arrow/decimal128"
 )
 
 // roundFloat is each rounding function on floats.
@@ -123,7 +125,21 @@ func (b *binder) roundDecimal(c *call, x, places node) (node, *Error) {
 	scale := max(at, 0)
 	return b.call(decimalOf(max(t.prec-t.scale+scale+1, 1), scale), func(f *function, r *run, sel []byte, args []*vector) *vector {
 		d := values[dec](args[0])
+		whole := mode == "round" && at >= 0 && t.scale-at <= 18 && f.t.prec > 18 // of units of 64 bits; any quotient fits
+		unit := uint64(1)
+		if whole {
+			unit = powers[t.scale-at].lo
+		}
 		return f.eachDecimal(r, sel, args, func(i int) (dec, bool) {
+			if x := d[i]; whole && isSmall(x) {
+				sign := x.HighBits() // 0 or -1
+				m := (x.LowBits() ^ uint64(sign)) - uint64(sign)
+				q := m / unit
+				if rem := m - q*unit; rem >= unit-rem {
+					q++
+				}
+				return decimal128.FromI64(int64(q) ^ sign - sign), true
+			}
 			q, neg := cutDecimal(mode, d[i], t.scale, at)
 			fits := true
 			if at < 0 && q != (u128{}) {

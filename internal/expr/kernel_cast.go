@@ -243,6 +243,12 @@ func numberToDec(from kind) kernel {
 		out.valid = r.strictValid(args...)
 		valid := out.valid
 		at, dst := intAt(args[0]), values[dec](out)
+		if f.t.scale == 0 && f.t.prec >= integerDigits[args[0].kind] { // any fits
+			for i := range dst {
+				dst[i] = at(i)
+			}
+			return out
+		}
 		for i := range dst {
 			var ok bool
 			if dst[i], ok = rescale(at(i), 0, f.t.scale, f.t.prec); !ok && active(sel, valid, i) {
@@ -276,16 +282,18 @@ func floatsToDec(f *function, r *run, sel []byte, args []*vector, exactly bool) 
 	// A float that is the one nearest to a decimal of t with up to 15 digits is that decimal: no other one so short is nearest to it.
 	power, most := math.Pow10(int(t.scale)), math.Pow10(min(int(t.prec), 15))
 	short := size == 64 && t.scale <= 22 // the power is exact
+	doubles := values[float64](args[0])  // where it is short
 	for i := range dst {
-		if valid != nil && !bit(valid, i) {
-			dst[i] = dec{}
-			continue
-		}
 		if short {
-			if m := math.RoundToEven(at(i) * power); math.Abs(m) < most && m/power == at(i) {
+			x := doubles[i]
+			if m := math.RoundToEven(x * power); math.Abs(m) < most && m/power == x {
 				dst[i] = decimal128.FromI64(int64(m))
 				continue
 			}
+		}
+		if valid != nil && !bit(valid, i) {
+			dst[i] = dec{}
+			continue
 		}
 		buf = strconv.AppendFloat(buf[:0], at(i), 'e', -1, size)
 		var ok bool
