@@ -12,12 +12,19 @@ import (
 func UpdateWhere(acc Accumulator, cond arrow.Array, groups []uint32, n int, args []arrow.Array) error {
 	bits, off := col.Bits(cond)
 	valid, vo := col.Valid(cond)
-	rows := make([]int32, 0, len(groups))
-	for i := range groups {
-		if bits[(off+i)>>3]>>uint((off+i)&7)&1 != 0 && (valid == nil || valid[(vo+i)>>3]>>uint((vo+i)&7)&1 != 0) {
-			rows = append(rows, int32(i))
+	if c, ok := acc.(*counter); ok && len(args) == 0 {
+		c.n = col.Grow(c.n, n)
+		for i, g := range groups {
+			c.n[g] += int64(is(bits, off+i) & is(valid, vo+i))
 		}
+		return nil
 	}
+	rows, kept := make([]int32, len(groups)), 0
+	for i := range groups { // no branch: what is kept comes in no order
+		rows[kept] = int32(i)
+		kept += int(is(bits, off+i) & is(valid, vo+i))
+	}
+	rows = rows[:kept]
 	if len(rows) == len(groups) {
 		return acc.Update(groups, n, args)
 	}
@@ -33,4 +40,12 @@ func UpdateWhere(acc Accumulator, cond arrow.Array, groups []uint32, n int, args
 		left = append(left, t)
 	}
 	return acc.Update(some, n, left)
+}
+
+// is is bit i; without bits it is 1.
+func is(bits []byte, i int) byte {
+	if bits == nil {
+		return 1
+	}
+	return bits[i>>3] >> uint(i&7) & 1
 }
