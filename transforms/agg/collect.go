@@ -21,17 +21,32 @@ type collect struct {
 	finish func(c *collect, mem memory.Allocator, off, rows []int32) (arrow.Array, error)
 	groups []uint32 // of each row
 	n      int      // groups
+	pick   *picker  // how the result is found of values on disk, nil if it is not
+	disk   runs
+	count  []int // values of each group on disk
+}
+
+// picker finds the result of values in order, of which it needs one, or it and the next.
+type picker struct {
+	at func(n int) int // the index of the value of n
+	// of makes the result; group g has n[g] values, and those wanted are at[g] of c's first column, -1 for none.
+	of func(c *collect, mem memory.Allocator, n []int, at [][2]int32) (arrow.Array, error)
 }
 
 // collected is the bound function that collects its inputs; place and skip are among them.
 func collected(c Call, result arrow.Field, inputs []Input, place int, skip []int, finish func(c *collect, mem memory.Allocator, off, rows []int32) (arrow.Array, error)) Bound {
+	return collectedOr(c, result, inputs, place, skip, finish, nil)
+}
+
+// collectedOr is collected for a function that finds its result also in values on disk.
+func collectedOr(c Call, result arrow.Field, inputs []Input, place int, skip []int, finish func(c *collect, mem memory.Allocator, off, rows []int32) (arrow.Array, error), pick *picker) Bound {
 	types := make([]arrow.DataType, len(inputs))
 	for i, in := range inputs {
 		types[i] = in.Type(c)
 	}
 	list := listType(types...)
 	return Bound{Result: result, State: []arrow.Field{{Type: list}}, Inputs: inputs, New: func(memory.Allocator) Accumulator {
-		a := &collect{list: list, place: place, skip: skip, finish: finish}
+		a := &collect{list: list, place: place, skip: skip, finish: finish, pick: pick}
 		for _, t := range types {
 			a.cols = append(a.cols, newHeld(t))
 		}
@@ -157,13 +172,62 @@ func sortGroups(off, rows []int32, order func(i, j int32) int) {
 	}
 }
 
+// Spills implements Spiller.
+func (c *collect) Spills() bool { return c.pick != nil && sorts(c.cols[0].typ) }
+
+// Spill implements Spiller.
+func (c *collect) Spill(dir string) error {
+	off, rows := c.byGroup()
+	sortGroups(off, rows, c.cols[0].order())
+	if err := c.disk.write(dir, &c.cols[0], off, rows); err != nil {
+		return err
+	}
+	c.count = col.Grow(c.count, c.n)
+	for g := range c.n {
+		c.count[g] += int(off[g+1] - off[g])
+	}
+	c.groups = nil
+	c.cols[0].drop()
+	return nil
+}
+
+// merged is Result where values are on disk.
+func (c *collect) merged(mem memory.Allocator) (arrow.Array, error) {
+	if err := c.Spill(""); err != nil { // the rest: the file is there
+		return nil, err
+	}
+	at := make([][2]int32, c.n)
+	ahead := make([]int, c.n) // values before the one that is wanted
+	for g := range at {
+		at[g] = [2]int32{-1, -1}
+		if c.count[g] > 0 {
+			ahead[g] = c.pick.at(c.count[g])
+		}
+	}
+	h := &c.cols[0]
+	err := c.disk.merge(c.disk.runs, func(g uint32, key []byte) {
+		if i := -ahead[g]; i == 0 || i == 1 {
+			at[g][i] = int32(h.n)
+			h.addKey(key)
+		}
+		ahead[g]--
+	})
+	if err != nil {
+		return nil, err
+	}
+	return c.pick.of(c, mem, c.count, at)
+}
+
 func (c *collect) Result(mem memory.Allocator) (arrow.Array, error) {
+	if c.disk.file != nil {
+		return c.merged(mem)
+	}
 	off, rows := c.ordered()
 	return c.finish(c, mem, off, rows)
 }
 
 func (c *collect) Size() int64 {
-	n := int64(cap(c.groups))*4 + 64 + 4*int64(c.n)
+	n := int64(cap(c.groups))*4 + 64 + 4*int64(c.n) + 8*int64(cap(c.count))
 	for i := range c.cols {
 		n += c.cols[i].size()
 	}
@@ -171,14 +235,16 @@ func (c *collect) Size() int64 {
 }
 
 func (c *collect) Reset() {
-	c.groups, c.n = c.groups[:0], 0
+	c.disk.close()
+	c.groups, c.n, c.count = c.groups[:0], 0, reset(c.count)
 	for i := range c.cols {
 		c.cols[i].reset()
 	}
 }
 
 func (c *collect) Release() {
-	c.groups, c.n = nil, 0
+	c.disk.close()
+	c.groups, c.n, c.count = nil, 0, nil
 	for i := range c.cols {
 		c.cols[i].drop()
 	}

@@ -1,6 +1,8 @@
 package agg
 
 import (
+	"bytes"
+
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/array"
 	"github.com/apache/arrow/go/v17/arrow/bitutil"
@@ -23,7 +25,7 @@ func bindDistinct(arg arrow.Field) (Bound, error) {
 		Result: arrow.Field{Type: int64s},
 		State:  []arrow.Field{{Type: list}},
 		New: func(mem memory.Allocator) Accumulator {
-			return &distinct{plan: plan, list: list, mem: mem, tab: plan.NewTable()}
+			return &distinct{plan: plan, list: list, mem: mem, tab: plan.NewTable(), arg: arg.Type}
 		},
 	}, nil
 }
@@ -35,6 +37,8 @@ type distinct struct {
 	mem  memory.Allocator
 	tab  *keys.Table
 	n    []int64
+	arg  arrow.DataType
+	disk runs
 }
 
 func (d *distinct) Update(groups []uint32, n int, args []arrow.Array) error {
@@ -92,7 +96,50 @@ func (d *distinct) Merge(groups []uint32, n int, state []arrow.Array) error {
 	return d.Update(pair, n, []arrow.Array{values})
 }
 
+// Spills implements Spiller.
+func (d *distinct) Spills() bool { return sorts(d.arg) }
+
+// Spill implements Spiller.
+func (d *distinct) Spill(dir string) error {
+	state, err := d.State()
+	if err != nil {
+		return err
+	}
+	defer releaseAll(state)
+	l := state[0].(*array.List)
+	values := newHeld(d.arg)
+	if err := values.add(l.ListValues(), every(nil, l.ListValues().Len())); err != nil {
+		return err
+	}
+	off, rows := arrow.GetOffsets[int32](l.Data(), 1), every(nil, values.n)
+	sortGroups(off, rows, values.order())
+	d.tab = d.plan.NewTable()
+	clear(d.n)
+	return d.disk.write(dir, &values, off, rows)
+}
+
+// merged counts the values on disk.
+func (d *distinct) merged() error {
+	if err := d.Spill(""); err != nil { // the rest: the file is there
+		return err
+	}
+	var last []byte
+	var of uint32
+	some := false
+	return d.disk.merge(d.disk.runs, func(g uint32, key []byte) {
+		if !some || g != of || !bytes.Equal(key, last) {
+			d.n[g]++
+			last, of, some = append(last[:0], key...), g, true
+		}
+	})
+}
+
 func (d *distinct) Result(mem memory.Allocator) (arrow.Array, error) {
+	if d.disk.file != nil {
+		if err := d.merged(); err != nil {
+			return nil, err
+		}
+	}
 	return col.Copy(mem, int64s, d.n, nil), nil
 }
 
@@ -128,9 +175,13 @@ func (d *distinct) State() ([]arrow.Array, error) {
 }
 
 func (d *distinct) Size() int64 { return d.tab.Size() + int64(cap(d.n))*8 }
-func (d *distinct) Release()    { d.tab, d.n = d.plan.NewTable(), nil }
+func (d *distinct) Release() {
+	d.disk.close()
+	d.tab, d.n = d.plan.NewTable(), nil
+}
 
 func (d *distinct) Reset() {
+	d.disk.close()
 	d.tab.Reset()
 	d.n = reset(d.n)
 }

@@ -85,7 +85,27 @@ func bindPercentileDisc(c Call) (Bound, error) {
 	if !orderkey.Orderable(f.Type) {
 		return Bound{}, unfit("percentile_disc", f, "values that have an order")
 	}
-	return collected(c, like(f), []Input{{Arg: arg}}, -1, []int{0}, func(c *collect, mem memory.Allocator, off, rows []int32) (arrow.Array, error) {
+	index := func(n int) int {
+		// The first k with k/n >= q.
+		k := new(big.Rat).Mul(q, new(big.Rat).SetInt64(int64(n)))
+		up := new(big.Int).Div(new(big.Int).Add(k.Num(), new(big.Int).Sub(k.Denom(), big.NewInt(1))), k.Denom()).Int64()
+		i := int(max(up, 1) - 1)
+		if desc {
+			i = n - 1 - i
+		}
+		return i
+	}
+	pick := &picker{at: index, of: func(c *collect, mem memory.Allocator, _ []int, at [][2]int32) (arrow.Array, error) {
+		first := make([]int32, len(at))
+		for g := range at {
+			first[g] = at[g][0]
+		}
+		return c.cols[0].take(mem, first)
+	}}
+	if null {
+		pick = nil
+	}
+	return collectedOr(c, like(f), []Input{{Arg: arg}}, -1, []int{0}, func(c *collect, mem memory.Allocator, off, rows []int32) (arrow.Array, error) {
 		order := c.cols[0].order()
 		at := make([]int32, len(off)-1)
 		for g := range at {
@@ -93,18 +113,12 @@ func bindPercentileDisc(c Call) (Bound, error) {
 			if at[g] = -1; len(of) == 0 || null {
 				continue
 			}
-			// The first k with k/n >= q.
-			k := new(big.Rat).Mul(q, new(big.Rat).SetInt64(int64(len(of))))
-			n := new(big.Int).Div(new(big.Int).Add(k.Num(), new(big.Int).Sub(k.Denom(), big.NewInt(1))), k.Denom()).Int64()
-			i := int(max(n, 1) - 1)
-			if desc {
-				i = len(of) - 1 - i
-			}
+			i := index(len(of))
 			nth(of, i, before(order))
 			at[g] = of[i]
 		}
 		return c.cols[0].take(mem, at)
-	}), nil
+	}, pick), nil
 }
 
 func bindPercentile(name string, c Call, arg int, desc bool, q *big.Rat, null bool) (Bound, error) {
@@ -123,7 +137,16 @@ func bindPercentile(name string, c Call, arg int, desc bool, q *big.Rat, null bo
 		more = max(0, min(4, 38-dec.Precision))
 		result = &arrow.Decimal128Type{Precision: 38, Scale: dec.Scale + more}
 	}
-	return collected(c, column(result), []Input{{Arg: arg}}, -1, []int{0}, func(c *collect, mem memory.Allocator, off, rows []int32) (arrow.Array, error) {
+	pick := &picker{
+		at: func(n int) int { i, _ := position(n, q); return i },
+		of: func(c *collect, mem memory.Allocator, n []int, at [][2]int32) (arrow.Array, error) {
+			return percentilesOf(c, mem, n, at, q, toFloat, result, more)
+		},
+	}
+	if null {
+		pick = nil
+	}
+	return collectedOr(c, column(result), []Input{{Arg: arg}}, -1, []int{0}, func(c *collect, mem memory.Allocator, off, rows []int32) (arrow.Array, error) {
 		n := len(off) - 1
 		has := filled(off)
 		if null {
@@ -145,7 +168,60 @@ func bindPercentile(name string, c Call, arg int, desc bool, q *big.Rat, null bo
 			}
 		}
 		return col.Of(mem, float64s, n, buf, has), nil
-	}), nil
+	}, pick), nil
+}
+
+// percentilesOf are percentiles of groups of n values each, of which those around the place are at of c's column.
+func percentilesOf(c *collect, mem memory.Allocator, n []int, at [][2]int32, q *big.Rat, toFloat func(arrow.Array) []float64, result arrow.DataType, more int32) (arrow.Array, error) {
+	_, isDecimal := c.cols[0].typ.(*arrow.Decimal128Type)
+	has := make([]uint8, len(at))
+	var floats []float64
+	if !isDecimal {
+		all, err := c.cols[0].take(memory.DefaultAllocator, every(nil, c.cols[0].n))
+		if err != nil {
+			return nil, err
+		}
+		defer all.Release()
+		floats = toFloat(all)
+	}
+	buf, out := col.Make[float64](mem, len(at))
+	defer buf.Release()
+	nums, dec := col.Make[decimal128.Num](mem, len(at))
+	defer nums.Release()
+	words := arrow.GetData[uint64](c.cols[0].data)
+	value := func(i int32) *big.Int { return decimal128.New(int64(words[2*i+1]), words[2*i]).BigInt() }
+	for g := range at {
+		i := at[g]
+		if i[0] < 0 {
+			continue
+		}
+		has[g] = 1
+		_, part := position(n[g], q)
+		switch {
+		case isDecimal:
+			v := value(i[0])
+			next := v
+			if i[1] >= 0 {
+				next = value(i[1])
+			}
+			var ok bool
+			if dec[g], ok = between(v, next, part, more); !ok {
+				return nil, &GroupError{g, fmt.Sprintf("decimal(38,%d) out of range", result.(*arrow.Decimal128Type).Scale)}
+			}
+		default:
+			f, _ := part.Float64()
+			out[g] = floats[i[0]]
+			if f != 0 && out[g] == out[g] {
+				out[g] = proportion(out[g], floats[i[1]], f)
+			}
+		}
+	}
+	if isDecimal {
+		nums.Retain()
+		return col.Of(mem, result, len(at), nums, has), nil
+	}
+	buf.Retain()
+	return col.Of(mem, float64s, len(at), buf, has), nil
 }
 
 // before is an order as a less.
@@ -176,6 +252,11 @@ func percentile(v []float64, q *big.Rat) float64 {
 	if i+1 < numbers {
 		hi = least(v[i+1:numbers], less)
 	}
+	return proportion(lo, hi, f)
+}
+
+// proportion is the value at the share f of the way from lo to hi.
+func proportion(lo, hi, f float64) float64 {
 	if lo == hi {
 		return lo
 	}
@@ -183,6 +264,21 @@ func percentile(v []float64, q *big.Rat) float64 {
 		return lo + d*f
 	}
 	return lo*(1-f) + hi*f
+}
+
+// between is the value at the share part of the way from v to next, with more digits, rounded; false if it has over 38.
+func between(v, next *big.Int, part *big.Rat, more int32) (decimal128.Num, bool) {
+	ten := new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(more)), nil)
+	limit := new(big.Int).Exp(big.NewInt(10), big.NewInt(38), nil)
+	r := new(big.Int).Mul(v, ten)
+	if part.Sign() != 0 {
+		r.Mul(v, part.Denom()).Add(r, new(big.Int).Mul(new(big.Int).Sub(next, v), part.Num()))
+		r = roundDiv(r.Mul(r, ten), part.Denom())
+	}
+	if r.CmpAbs(limit) >= 0 {
+		return decimal128.Num{}, false
+	}
+	return decimal128.FromBigInt(r), true
 }
 
 // position is the index that q × (n-1) lies at, and how far on the way to the next.
@@ -193,8 +289,6 @@ func position(n int, q *big.Rat) (i int, part *big.Rat) {
 }
 
 func decimalPercentiles(c *collect, mem memory.Allocator, off, rows []int32, q *big.Rat, has []uint8, t arrow.DataType, more int32) (arrow.Array, error) {
-	ten := new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(more)), nil)
-	limit := new(big.Int).Exp(big.NewInt(10), big.NewInt(38), nil)
 	w, less := arrow.GetData[uint64](c.cols[0].data), before(c.cols[0].order())
 	buf, out := col.Make[decimal128.Num](mem, len(has))
 	for g := range out {
@@ -206,18 +300,15 @@ func decimalPercentiles(c *collect, mem memory.Allocator, off, rows []int32, q *
 		i, part := position(len(of), q)
 		nth(of, i, less)
 		v := value(of[i])
-		if part.Sign() == 0 {
-			v.Mul(v, ten)
-		} else {
-			d := new(big.Int).Sub(value(least(of[i+1:], less)), v)
-			v.Mul(v, part.Denom()).Add(v, d.Mul(d, part.Num()))
-			v = roundDiv(v.Mul(v, ten), part.Denom())
+		next := v
+		if part.Sign() != 0 {
+			next = value(least(of[i+1:], less))
 		}
-		if v.CmpAbs(limit) >= 0 {
+		var ok bool
+		if out[g], ok = between(v, next, part, more); !ok {
 			buf.Release()
 			return nil, &GroupError{g, fmt.Sprintf("decimal(38,%d) out of range", t.(*arrow.Decimal128Type).Scale)}
 		}
-		out[g] = decimal128.FromBigInt(v)
 	}
 	return col.Of(mem, t, len(out), buf, has), nil
 }

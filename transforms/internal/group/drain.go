@@ -131,6 +131,11 @@ func (d *Drain) beginGlobal() error {
 		d.lanes = []*Lane{d.f.NewLane(d.mem)}
 	}
 	d.todo = []source{{}}
+	for _, l := range d.lanes {
+		if l.disk != nil {
+			d.todo[0].runs = append(d.todo[0].runs, l.disk.runs[0]...)
+		}
+	}
 	l := d.lanes[0]
 	if l.single.tab.Len() > 0 {
 		return nil
@@ -229,6 +234,15 @@ func (d *Drain) merge(s source) (err error) {
 	}
 	for i, r := range s.runs {
 		if need := r.need(); p.size+need > d.f.floor && !d.fits(need) {
+			if d.f.alone(p, s.runs[i:]) {
+				if err := d.outgrow(p, need); err != nil {
+					return err
+				}
+				if err := d.foldRun(p, r); err != nil {
+					return err
+				}
+				continue
+			}
 			if p.tab.Len() > 0 || d.err != nil {
 				return d.divide(p, s.runs[i:], s.level)
 			}
@@ -369,7 +383,7 @@ func (d *Drain) divide(p *part, runs []run, level int) error {
 			return err
 		}
 		defer release(cols)
-		return d.disk.write(d.f, i, append(cols[:len(cols):len(cols)], states...), r.N, d.mem)
+		return d.disk.write(d.f, i, r.Hashes(), append(cols[:len(cols):len(cols)], states...), r.N, d.mem)
 	}
 	if p.tab.Len() > 0 {
 		if err := d.f.split(p, level, subFanout, d.mem, write); err != nil {

@@ -427,39 +427,68 @@ func TestLanesTogether(t *testing.T) {
 	}
 }
 
-// A group that cannot be split is an error that says what to do, not a process that grows.
+// A group whose values outgrow the budget has them on disk where its function can do that, with the values of much memory. Where it cannot, it is an
+// error that says what to do, not a process that grows.
 func TestOneGroupOverTheBudget(t *testing.T) {
+	sum, _ := agg.Lookup("sum")
+	list, err := sum.Bind(agg.Call{Args: []agg.Arg{{Field: arrow.Field{Type: arrow.PrimitiveTypes.Int64}}}, Distinct: true})
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, s := range []shape{shapes[0], noKeys} {
-		t.Run(s.name, func(t *testing.T) {
-			f, err := New(config(s, 2<<20, t.TempDir()))
-			if err != nil {
-				t.Fatal(err)
-			}
-			l := f.NewLane(memory.DefaultAllocator)
-			for i := 0; i < 40 && err == nil; i++ {
-				rows := make([]row, 20_000)
-				for j := range rows {
-					rows[j] = row{0, i*len(rows) + j, -1}
+		for _, lists := range []bool{false, true} {
+			t.Run(fmt.Sprint(s.name, ", sum(distinct) ", lists), func(t *testing.T) {
+				cfg := config(s, 2<<20, t.TempDir())
+				if lists {
+					cfg.Measures = append(cfg.Measures, Measure{Field: list.Result, Text: "sum(distinct num)", Bound: list, Args: []int{0}})
 				}
-				c := makeColumns(memory.DefaultAllocator, s, rows)
-				err = l.Add(context.Background(), c.keys, c.args, len(rows))
-			}
-			if err == nil {
-				var d *Drain
-				if d, err = f.Drain(memory.DefaultAllocator, []*Lane{l}); err == nil {
-					_, err = d.Next(context.Background())
-					d.Close()
+				f, err := New(cfg)
+				if err != nil {
+					t.Fatal(err)
 				}
-			} else {
-				l.Close()
-			}
-			if fail.KindOf(err) != fail.Usage || !strings.Contains(fmt.Sprint(err), "raise --memory-limit") {
-				t.Errorf("got %v, want an error that says to raise --memory-limit", err)
-			}
-			if used := f.used.Load(); used != 0 {
-				t.Errorf("%d bytes of the budget are not given back", used)
-			}
-		})
+				mem := memory.NewCheckedAllocator(memory.DefaultAllocator)
+				lanes := []*Lane{f.NewLane(mem), f.NewLane(mem)}
+				var all []row
+				for i := 0; i < 40 && err == nil; i++ {
+					rows := make([]row, 10_000)
+					for j := range rows {
+						if rows[j] = (row{0, i*len(rows)/2 + j, -1}); j%50 == 49 && len(s.types) > 0 {
+							rows[j].key = 1 + j/50%3
+						}
+					}
+					all = append(all, rows...)
+					c := makeColumns(memory.DefaultAllocator, s, rows)
+					err = lanes[i%2].Add(context.Background(), c.keys, c.args, len(rows))
+				}
+				var got []string
+				if err == nil {
+					var d *Drain
+					if d, err = f.Drain(mem, lanes); err == nil {
+						if lists {
+							_, err = d.Next(context.Background())
+							d.Close()
+						} else {
+							got = drain(t, f, d)
+						}
+					}
+				} else {
+					lanes[0].Close()
+					lanes[1].Close()
+				}
+				switch {
+				case lists && (fail.KindOf(err) != fail.Usage || !strings.Contains(fmt.Sprint(err), "raise --memory-limit")):
+					t.Errorf("got %v, want an error that says to raise --memory-limit", err)
+				case !lists && err != nil:
+					t.Error(err)
+				case !lists:
+					compare(t, got, reference(mem, s, all))
+				}
+				mem.AssertSize(t, 0)
+				if used := f.used.Load(); used != 0 {
+					t.Errorf("%d bytes of the budget are not given back", used)
+				}
+			})
+		}
 	}
 }
 

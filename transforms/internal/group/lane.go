@@ -105,6 +105,12 @@ func (l *Lane) addGlobal(args []arrow.Array, n int) error {
 		return err
 	}
 	l.f.account(l.single)
+	if l.f.outgrows(l.single) {
+		p := l.single
+		l.single = l.f.newPart(l.mem)
+		defer l.f.drop(p)
+		return l.toDisk(0, p)
+	}
 	if !l.f.room(0) && l.single.size > l.f.limit/16 {
 		return l.f.noRoom()
 	}
@@ -113,9 +119,14 @@ func (l *Lane) addGlobal(args []arrow.Array, n int) error {
 
 // open makes the one group of an aggregation without keys.
 func (l *Lane) open() {
+	l.single.tab.Intern(oneGroup(), make([]uint32, 1))
+}
+
+// oneGroup is the key of an aggregation without keys.
+func oneGroup() *keys.Rows {
 	var r keys.Rows
 	r.SetWords([]uint64{0}, nil)
-	l.single.tab.Intern(&r, make([]uint32, 1))
+	return &r
 }
 
 // Seed makes the groups of the keys given, n of them, without a row. It comes before Add; with several sets the keys have the set's number.

@@ -304,6 +304,9 @@ func (s *scatter) flush(p int, mayKeep bool) error {
 	}
 	s.l.f.account(part)
 	s.emptied(p)
+	if s.l.f.outgrows(part) {
+		return s.l.spillPart(p)
+	}
 	return nil
 }
 

@@ -39,6 +39,8 @@ type run struct {
 	file     *os.File
 	from, to int64
 	chunks   []rawChunk // of rows; none is a stream of groups
+	one      bool       // it is of one group alone, which has this hash
+	hash     uint64
 }
 
 // rawChunk is a chunk of rows on disk: the rows, then their arenas.
@@ -75,7 +77,7 @@ func diskError(err error) error {
 }
 
 // write appends a run of groups to partition i; cols are the columns of the spill schema.
-func (s *spillFile) write(f *Fold, i int, cols []arrow.Array, n int, mem memory.Allocator) (err error) {
+func (s *spillFile) write(f *Fold, i int, hashes []uint64, cols []arrow.Array, n int, mem memory.Allocator) (err error) {
 	w := s.writer()
 	counted := &countWriter{w: w}
 	rec := array.NewRecord(f.spill, cols, int64(n))
@@ -94,7 +96,7 @@ func (s *spillFile) write(f *Fold, i int, cols []arrow.Array, n int, mem memory.
 	if err = errors.Join(err, out.Close(), w.Flush()); err != nil {
 		return diskError(fmt.Errorf("write groups to disk: %w", err))
 	}
-	s.runs[i] = append(s.runs[i], run{file: s.file, from: s.end, to: s.end + counted.n})
+	s.runs[i] = append(s.runs[i], run{file: s.file, from: s.end, to: s.end + counted.n, one: n == 1, hash: hashes[0]})
 	s.end += counted.n
 	s.n++
 	counts := cols[f.funcs[0].state].(*array.Int64)
@@ -261,7 +263,9 @@ func (f *Fold) spillPart(s *spillFile, i int, p *part, mem memory.Allocator) err
 		return err
 	}
 	cols = append(cols, states...)
-	return s.write(f, i, cols, p.tab.Len(), mem)
+	var r keys.Rows
+	p.tab.View(&r, 0, p.tab.Len())
+	return s.write(f, i, r.Hashes(), cols, p.tab.Len(), mem)
 }
 
 // makeRoom spills the largest partitions of the lane, if it must, until need more bytes fit with a quarter of the budget to spare.
@@ -288,12 +292,24 @@ func (l *Lane) makeRoom(need int64) error {
 	return nil
 }
 
-func (l *Lane) spillPart(i int) error {
+// toDisk writes the groups of p, which is done for then, as a run of partition i.
+func (l *Lane) toDisk(i int, p *part) error {
+	if err := l.needDisk(); err != nil {
+		return err
+	}
+	return l.f.spillPart(l.disk, i, p, l.mem)
+}
+
+func (l *Lane) needDisk() (err error) {
 	if l.disk == nil {
-		var err error
-		if l.disk, err = newSpillFile(l.f.cfg.TempDir); err != nil {
-			return err
-		}
+		l.disk, err = newSpillFile(l.f.cfg.TempDir)
+	}
+	return err
+}
+
+func (l *Lane) spillPart(i int) error {
+	if err := l.needDisk(); err != nil {
+		return err
 	}
 	if l.stash.count[i] > 0 {
 		if err := l.disk.writeRows(i, l.stash.chunks[i]); err != nil {
@@ -314,6 +330,9 @@ func (l *Lane) spillPart(i int) error {
 // rowsOf encodes the key columns of a record of a run; states lends the rest.
 func (f *Fold) rowsOf(enc *keys.Encoder, rec arrow.Record) (*keys.Rows, []arrow.Array, error) {
 	k := len(f.cfg.Keys)
+	if k == 0 {
+		return oneGroup(), rec.Columns(), nil
+	}
 	r, err := enc.Encode(rec.Columns()[:k], int(rec.NumRows()))
 	return r, rec.Columns()[k:], err
 }
