@@ -174,7 +174,7 @@ func (u *dirUpload) flush(ctx context.Context) error {
 		u.info.ETag = etagOfTime(u.size, u.info.ModTime)
 	}
 	file := u.file
-	u.file, u.w, u.flushed = nil, nil, true
+	u.file, u.w, u.md5, u.flushed = nil, nil, nil, true // there may be many thousands that only wait for the commit
 	if err := file.Close(); err != nil {
 		return u.fail(dirError(u.ref, verb, err))
 	}

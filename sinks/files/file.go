@@ -10,16 +10,16 @@ import (
 	"github.com/sluice-data/sluice/internal/objstore"
 )
 
-// file is a file that is being uploaded. Until its upload is completed nobody sees it.
+// file is a file that is being uploaded. Until its upload is completed nobody sees it. There may be a hundred thousand: see TestManyFilesAreSmall.
 type file struct {
 	ref       objstore.Ref
-	folder    string                // of its partition
-	partition map[string]hive.Value // its values
-	content   File
+	folder    string          // of its partition
+	values    []hive.Value    // its
+	content   File            // nil once it is read back
 	ended     bool            // no block goes to it any more
 	waiting   []Block         // not yet written
 	held      int64           // bytes of those
-	upload    objstore.Upload // nil until it is begun
+	upload    objstore.Upload // nil until it is begun, and once it is completed
 	off       int64           // bytes written
 	rows      int64
 	info      objstore.Info

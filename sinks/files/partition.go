@@ -64,6 +64,18 @@ func (p *partitioning) values(rec arrow.Record, i int) ([]hive.Value, error) {
 	return out, nil
 }
 
+// named is the values by the columns' names; nil without partitions.
+func (p *partitioning) named(values []hive.Value) map[string]hive.Value {
+	if p == nil {
+		return nil
+	}
+	out := make(map[string]hive.Value, len(values))
+	for i, v := range values {
+		out[p.names[i]] = v
+	}
+	return out
+}
+
 // folder is the partition of all rows of rec: of the first and the last, for the rows of one partition come together.
 func (p *partitioning) folder(rec arrow.Record) (string, []hive.Value, error) {
 	first, err := p.values(rec, 0)

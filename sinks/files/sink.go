@@ -10,7 +10,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/sluice-data/sluice/internal/fail"
-	"github.com/sluice-data/sluice/internal/hive"
 	"github.com/sluice-data/sluice/internal/objstore"
 	"github.com/sluice-data/sluice/pipeline"
 	"github.com/sluice-data/sluice/sinks"
@@ -189,10 +188,7 @@ func (s *Sink) current() *file {
 func (s *Sink) next(b *block) *file {
 	f := &file{folder: b.folder, ref: s.part(b.folder, s.numbers[b.folder]), content: s.writer.NewFile()}
 	if s.parts != nil {
-		f.partition = make(map[string]hive.Value, len(b.values))
-		for i, v := range b.values {
-			f.partition[s.parts.names[i]] = v
-		}
+		f.values = b.values
 		if s.numbers[b.folder] == 0 {
 			s.folders = append(s.folders, b.folder)
 		}
@@ -320,7 +316,7 @@ func (s *Sink) publish(ctx context.Context) ([]sinks.File, error) {
 		if err != nil {
 			return err
 		}
-		f.info, f.completed = info, true
+		f.info, f.completed, f.upload = info, true, nil
 		return nil
 	}); err != nil {
 		return nil, err
@@ -329,7 +325,8 @@ func (s *Sink) publish(ctx context.Context) ([]sinks.File, error) {
 	err := each(len(s.files), atOnce, func(i int) error {
 		f := s.files[i]
 		rows, err := f.verify(ctx, s.req.Store)
-		out[i] = sinks.File{URI: f.ref.String(), Ref: f.ref, Size: f.info.Size, Rows: rows, ETag: f.info.ETag, Partition: f.partition}
+		out[i] = sinks.File{URI: f.ref.String(), Ref: f.ref, Size: f.info.Size, Rows: rows, ETag: f.info.ETag, Partition: s.parts.named(f.values)}
+		f.content = nil
 		return err
 	})
 	if err != nil {

@@ -308,6 +308,9 @@ func (l *lane) pack() error {
 	return nil
 }
 
+// fileBytes is what each partition is going to take behind the drain: a file and its open upload wait in the sink for the commit, while pieces still wait here.
+const fileBytes = 1 << 10
+
 // state is the bytes that stay until the drain: what is known of the partitions, and where on disk they are.
 func (l *lane) state() int64 {
 	n := int64(cap(l.parts))*partBytes + l.names + l.tab.Size()
@@ -319,14 +322,15 @@ func (l *lane) state() int64 {
 	return n
 }
 
-// room is what pieces and their window may take: the lane's share, less what the state leaves of the budget. Half of it stays
+// room is what pieces and their window may take: the lane's share, less what the state, and what the sink is going to hold, leave of the budget. Half of it stays
 // for them in any case, for more trips to the disk would make the state larger.
 func (l *lane) room() int64 {
 	share := l.f.share()
 	if l.f.cfg.Budget <= 0 {
 		return share
 	}
-	return min(share, max(share/2, l.f.cfg.Budget/max(1, l.f.lanes.Load())-l.state()))
+	files := int64(len(l.parts)) * fileBytes
+	return min(share, max(share/2, (l.f.cfg.Budget-files)/max(1, l.f.lanes.Load())-l.state()))
 }
 
 // sort orders the window's rows by partition, those of one as they came; the rows of partition i are at starts[i].
