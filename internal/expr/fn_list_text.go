@@ -110,7 +110,11 @@ func splitAllKernel(postgres bool) kernel {
 		if out.valid = r.strictValid(a); !postgres {
 			out.valid = r.strictValid(a, sep)
 		}
-		e := &vector{typ: stringType, data: a.data}
+		guess := 4 * r.n // of the elements
+		if sep.konst && len(sep.str(0)) > 0 {
+			guess = r.n + min(bytes.Count(a.data, sep.str(0)), 32*r.n)
+		}
+		e := &vector{typ: stringType, data: a.data, beg: r.int32s(guess)[:0], end: r.int32s(guess)[:0]}
 		var null []int32
 		for i := range r.n {
 			out.beg[i] = int32(len(e.beg))

@@ -82,6 +82,20 @@ func civilNear(days int64) (y, m, d int64) {
 
 // dayOf is civil's inverse; m is 1 to 12.
 func dayOf(y, m, d int64) int64 {
+	const years = 40_000 // within them as civilNear, whose inverse is of the same paper
+	if y <= -years || y >= years {
+		return dayFar(y, m, d)
+	}
+	const eras = years / 400
+	year, month := uint32(y+400*eras), uint32(m)
+	if m <= 2 {
+		year, month = year-1, month+12
+	}
+	century := year / 100
+	return int64(1461*year/4-century+century/4+(979*month-2919)/32) + d - 1 - 719468 - 146097*eras
+}
+
+func dayFar(y, m, d int64) int64 {
 	if m <= 2 {
 		y--
 	}

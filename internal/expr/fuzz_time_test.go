@@ -136,3 +136,18 @@ func TestPrintedSteps(t *testing.T) {
 		}
 	}
 }
+
+// TestDayOf: the short way gives the day that the long one does, and civil leads back.
+func TestDayOf(t *testing.T) {
+	for y := int64(-40_100); y <= 40_100; y++ {
+		for m := int64(1); m <= 12; m++ {
+			got := dayOf(y, m, 1)
+			if want := dayFar(y, m, 1); got != want {
+				t.Fatalf("%d-%d: day %d, want %d", y, m, got, want)
+			}
+			if by, bm, bd := civil(got); by != y || bm != m || bd != 1 {
+				t.Fatalf("%d-%d is day %d, which is %d-%d-%d", y, m, got, by, bm, bd)
+			}
+		}
+	}
+}

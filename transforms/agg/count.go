@@ -57,6 +57,14 @@ func (c *counter) Update(groups []uint32, n int, args []arrow.Array) error {
 		cnt[0] += int64(len(groups))
 		return nil
 	}
+	if n <= few && len(groups) >= few {
+		var some copies
+		some.count(groups)
+		for g := range n {
+			cnt[g] += some.total(g)
+		}
+		return nil
+	}
 	for _, g := range groups {
 		cnt[g]++
 	}

@@ -47,7 +47,24 @@ func addInts[T arrow.IntType | arrow.UintType](s *int192, groups []uint32, a arr
 	if ^T(0) < 0 {
 		signed = ^uint64(0)
 	}
-	if valid, off := col.Valid(a); valid != nil {
+	valid, off := col.Valid(a)
+	if len(w) <= 2*few && len(groups) >= few && len(groups) <= mostNarrow && halfWord[T]() && (valid == nil || s.empty == 0) {
+		var c copies
+		if valid != nil {
+			addNarrowValid(&c, groups, v, valid, off)
+		} else {
+			s.all(groups)
+			addNarrow(&c, groups, v)
+		}
+		for g := range len(w) / 2 {
+			x, p := c.total(g), w[2*g:2*g+2]
+			lo, carry := bits.Add64(p[0], uint64(x), 0)
+			p[0] = lo
+			p[1] += uint64(x>>63) + carry
+		}
+		return
+	}
+	if valid != nil {
 		for i, g := range groups {
 			if valid[(off+i)>>3]>>uint((off+i)&7)&1 == 0 {
 				continue
