@@ -60,6 +60,20 @@ func MaxChars(column string, n int, because string) Constraint {
 	}}
 }
 
+// ASCII demands that a text has characters of one byte only.
+func ASCII(column, because string) Constraint {
+	return Constraint{column, because, func(a arrow.Array, refuse func(int, string)) {
+		eachText(a, func(i int, s string) {
+			for k := range len(s) {
+				if s[k] >= utf8.RuneSelf {
+					refuse(i, "characters of more than one byte are refused")
+					return
+				}
+			}
+		})
+	}}
+}
+
 // NoNUL demands that no text, also within a list, has a NUL byte.
 func NoNUL(column, because string) Constraint {
 	return Constraint{column, because, func(a arrow.Array, refuse func(int, string)) {

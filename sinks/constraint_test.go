@@ -29,6 +29,7 @@ func TestConstraints(t *testing.T) {
 			want []string
 		}{
 			{NotNull("x", "b"), []string{"6 null is refused"}},
+			{ASCII("x", "b"), []string{"3 characters of more than one byte are refused", "5 characters of more than one byte are refused"}},
 			{MaxBytes("x", 3, "b"), []string{"2 4 bytes are more than 3", "3 6 bytes are more than 3", "5 16 bytes are more than 3"}},
 			{MaxChars("x", 3, "b"), []string{"2 4 characters are more than 3", "5 4 characters are more than 3"}},
 		} {

@@ -112,6 +112,7 @@ note: column note of stg.t is text
 note: column note of stg.t is text
 c: column c of stg.t is character(3)
 c: column c of stg.t is character(3)
+c: column c of stg.t is character(3)
 photo: column photo of stg.t is varbyte(7)
 day: column day of stg.t is date`)
 	days, _, err := array.FromJSON(memory.DefaultAllocator, arrow.FixedWidthTypes.Date32, strings.NewReader(`[-2440588, -2440589, 106762939, 106762940]`))

@@ -292,6 +292,9 @@ func (d *delivery) constraints(have []tableColumn) []sinks.Constraint {
 		switch {
 		case col.kind == kindText:
 			out = append(out, sinks.NoNUL(col.field, of))
+			if base, _ := splitType(declared); base == "character" || base == "bpchar" || base == "char" { // CHAR holds single-byte characters only ("Character types")
+				out = append(out, sinks.ASCII(col.field, of))
+			}
 		case col.sql == "date" || strings.HasPrefix(col.sql, "timestamp"):
 			out = append(out, sinks.Days(col.field, firstDay, lastDay+1, of))
 		}
