@@ -201,8 +201,8 @@ func decimalKernel(op string) kernel {
 		dst := values[dec](out)
 		valid := out.valid
 		prec, scale := f.t.prec, f.t.scale
-		small := op
-		if divides || op != "*" && sx != sy || prec <= 18 {
+		small, most := op, mostSmall(prec)
+		if divides || op != "*" && sx != sy {
 			small = ""
 		}
 		for i := range dst {
@@ -217,7 +217,7 @@ func decimalKernel(op string) kernel {
 				case '-':
 					d = subSmall(v, w)
 				}
-				if prec == 38 || isSmall(d) {
+				if prec == 38 || isSmall(d) && magnitude64(int64(d.LowBits())) < most {
 					dst[i] = d
 					continue
 				}
@@ -240,6 +240,14 @@ func decimalKernel(op string) kernel {
 
 // isSmall reports whether d fits int64.
 func isSmall(d dec) bool { return d.HighBits() == int64(d.LowBits())>>63 }
+
+// mostSmall is what magnitudes of decimals that fit int64 are below when they have prec digits.
+func mostSmall(prec int32) uint64 {
+	if prec <= 18 {
+		return powers[prec].lo
+	}
+	return 1<<63 + 1
+}
 
 // The small forms take operands of 64 bits, so their results are below 10^38.
 func mulSmall(a, b int64) dec {

@@ -1,9 +1,12 @@
 package expr
 
 import (
+	"math"
 	"math/big"
 	"testing"
 
+	"github.com/apache/arrow/go/v17/arrow"
+	"github.com/apache/arrow/go/v17/arrow/array"
 	"github.com/apache/arrow/go/v17/arrow/decimal128"
 	"github.com/apache/arrow/go/v17/arrow/memory"
 	"pgregory.net/rapid"
@@ -115,5 +118,66 @@ func TestRoundedSmall(t *testing.T) {
 				t.Errorf("%s to %s places: %s, want %s", table.rows[i][0], places, got, want[i])
 			}
 		}
+	}
+}
+
+// TestSmallDecimals: sums, differences, products and rounded values of few digits are those that all decimals have, and what is beyond the result's precision, of a
+// column that holds more digits than it says, is an overflow.
+func TestSmallDecimals(t *testing.T) {
+	mem := memory.NewCheckedAllocator(memory.NewGoAllocator())
+	defer mem.AssertSize(t, 0)
+	typ := &arrow.Decimal128Type{Precision: 4, Scale: 2}
+	b := array.NewDecimal128Builder(mem, typ)
+	defer b.Release()
+	values := []int64{0, 1, -1, 9999, -9999, 50_000, -50_000, 99_999_999, math.MaxInt64, math.MinInt64}
+	var x, y []int64
+	for _, v := range values {
+		for _, w := range values {
+			x, y = append(x, v), append(y, w)
+		}
+	}
+	column := func(v []int64) arrow.Array {
+		for _, v := range v {
+			b.Append(decimal128.FromI64(v))
+		}
+		return b.NewArray()
+	}
+	cols := []arrow.Array{column(x), column(y)}
+	schema := arrow.NewSchema([]arrow.Field{{Name: "x", Type: typ}, {Name: "y", Type: typ}}, nil)
+	rec := array.NewRecord(schema, cols, int64(len(x)))
+	defer rec.Release()
+	cols[0].Release()
+	cols[1].Release()
+	for source, most := range map[string]int64{"x + y": 99_999, "x - y": 99_999, "x * y": 99_999_999, "round(x, 1)": 9999} {
+		p, err := Compile(source, schema, testEnv)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, errs, err := p.Eval(rec, mem)
+		if err != nil {
+			t.Fatal(err)
+		}
+		bad := map[int]bool{}
+		for _, e := range errs {
+			bad[e.Row] = true
+		}
+		for i := range x {
+			v, w, want := big.NewInt(x[i]), big.NewInt(y[i]), new(big.Int)
+			switch source {
+			case "x + y":
+				want.Add(v, w)
+			case "x - y":
+				want.Sub(v, w)
+			case "x * y":
+				want.Mul(v, w)
+			default:
+				want.Abs(v).Add(want, big.NewInt(5)).Quo(want, big.NewInt(10)).Mul(want, big.NewInt(int64(v.Sign())))
+			}
+			over := new(big.Int).Abs(want).Cmp(big.NewInt(most)) > 0
+			if got := out.(*array.Decimal128).Value(i).BigInt(); over != bad[i] || !over && got.Cmp(want) != 0 {
+				t.Errorf("%s of %v and %v: %v (overflow: %v), want %v (%v)", source, v, w, got, bad[i], want, over)
+			}
+		}
+		out.Release()
 	}
 }

@@ -125,20 +125,20 @@ func (b *binder) roundDecimal(c *call, x, places node) (node, *Error) {
 	scale := max(at, 0)
 	return b.call(decimalOf(max(t.prec-t.scale+scale+1, 1), scale), func(f *function, r *run, sel []byte, args []*vector) *vector {
 		d := values[dec](args[0])
-		whole := mode == "round" && at >= 0 && t.scale-at <= 18 && f.t.prec > 18 // of units of 64 bits; any quotient fits
-		unit := uint64(1)
+		whole := mode == "round" && at >= 0 && t.scale-at <= 18 // of units of 64 bits
+		unit, most := uint64(1), mostSmall(f.t.prec)
 		if whole {
 			unit = powers[t.scale-at].lo
 		}
 		return f.eachDecimal(r, sel, args, func(i int) (dec, bool) {
 			if x := d[i]; whole && isSmall(x) {
-				sign := x.HighBits() // 0 or -1
-				m := (x.LowBits() ^ uint64(sign)) - uint64(sign)
+				m := magnitude64(int64(x.LowBits()))
 				q := m / unit
 				if rem := m - q*unit; rem >= unit-rem {
 					q++
 				}
-				return decimal128.FromI64(int64(q) ^ sign - sign), true
+				sign := x.HighBits() // 0 or -1
+				return decimal128.FromI64(int64(q) ^ sign - sign), q < most
 			}
 			q, neg := cutDecimal(mode, d[i], t.scale, at)
 			fits := true
