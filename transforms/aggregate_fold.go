@@ -41,7 +41,7 @@ func (a *aggregate) newPartial(mem memory.Allocator) *aggregatePartial {
 	return &aggregatePartial{a: a, mem: mem, lane: a.fold.NewLane(mem)}
 }
 
-func (a *aggregate) Drain(_ context.Context, mem memory.Allocator, parts []pipeline.Partial) (pipeline.Drain, error) {
+func (a *aggregate) Drain(ctx context.Context, mem memory.Allocator, parts []pipeline.Partial) (pipeline.Drain, error) {
 	mine := make([]*aggregatePartial, 0, len(parts))
 	for _, p := range parts {
 		m, ok := p.(*aggregatePartial)
@@ -70,7 +70,7 @@ func (a *aggregate) Drain(_ context.Context, mem memory.Allocator, parts []pipel
 			return nil, err
 		}
 	}
-	d, err := a.fold.Drain(mem, lanes)
+	d, err := a.fold.Drain(ctx, mem, lanes)
 	if err != nil {
 		return nil, err
 	}

@@ -66,7 +66,7 @@ func benchmark(b *testing.B, keyTypes []arrow.DataType, batches []columns, measu
 				b.Fatal(err)
 			}
 		}
-		d, err := f.Drain(memory.DefaultAllocator, []*Lane{l})
+		d, err := f.Drain(context.Background(), memory.DefaultAllocator, []*Lane{l})
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -57,20 +57,26 @@ type source struct {
 }
 
 // Drain takes the lanes over, in their order, and closes them, also on error.
-func (f *Fold) Drain(mem memory.Allocator, lanes []*Lane) (*Drain, error) {
+func (f *Fold) Drain(ctx context.Context, mem memory.Allocator, lanes []*Lane) (*Drain, error) {
 	d := &Drain{f: f, mem: mem, lanes: lanes, enc: f.keys.NewEncoder(), reader: bufio.NewReaderSize(nil, 64<<10)}
-	if err := d.begin(); err != nil {
+	if err := d.begin(ctx); err != nil {
 		d.Close()
 		return nil, err
 	}
 	return d, nil
 }
 
-func (d *Drain) begin() error {
+func (d *Drain) begin(ctx context.Context) error {
 	partitioned := false
 	for _, l := range d.lanes {
 		d.rows += l.Rows()
-		if err := l.finish(); err != nil {
+		l.peers = d.lanes
+	}
+	if err := d.gather(); err != nil {
+		return err
+	}
+	for _, l := range d.lanes {
+		if err := l.finish(ctx); err != nil {
 			return err
 		}
 		partitioned = partitioned || l.parts != nil
@@ -84,6 +90,9 @@ func (d *Drain) begin() error {
 	}
 	for _, l := range d.lanes {
 		if l.parts == nil {
+			if l.single.tab.Len() == 0 {
+				continue
+			}
 			if err := l.partition(); err != nil {
 				return err
 			}
@@ -183,7 +192,7 @@ func (d *Drain) finish() error {
 	return io.EOF
 }
 
-// own takes part i of lane l out of it.
+// own takes part i of lane l out of it; nil where it never had a group and was asked before.
 func (l *Lane) own(i int) *part {
 	var p *part
 	if l.parts == nil {
@@ -204,6 +213,7 @@ func (d *Drain) merge(s source) (err error) {
 		for _, l := range d.lanes {
 			next := l.own(s.lane)
 			switch {
+			case next == nil:
 			case p == nil && next.tab.Len() > 0 && l.keptAtLeast(s.lane, 4*next.tab.Len()):
 				p = d.fresh() // it has the room already that the kept rows need
 				if err = d.mergePart(p, next); err != nil {
@@ -317,6 +327,9 @@ func (d *Drain) mergePart(p, next *part) error {
 	defer d.f.drop(next)
 	if next.tab.Len() == 0 {
 		return nil
+	}
+	if !d.fits(next.size) && d.err != nil {
+		return d.err
 	}
 	states, err := d.f.states(next)
 	if err != nil {

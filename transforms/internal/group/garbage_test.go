@@ -49,7 +49,7 @@ func TestSmallBudgetMakesLittleGarbage(t *testing.T) {
 		if l.disk == nil {
 			t.Errorf("%s: nothing was spilled", c.name)
 		}
-		d, err := f.Drain(mem, []*Lane{l})
+		d, err := f.Drain(context.Background(), mem, []*Lane{l})
 		if err != nil {
 			t.Fatal(err)
 		}

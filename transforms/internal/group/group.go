@@ -53,8 +53,10 @@ type Fold struct {
 	limit       int64
 	floor       int64 // a partition below it is merged whatever the budget says: splitting it would not help
 	used        atomic.Int64
-	partitionAt int  // groups; tests lower it
-	stash       bool // lanes may keep rows as they are; tests turn it off
+	peak        atomic.Int64 // the most that used has been
+	lanes       atomic.Int64 // made so far
+	partitionAt int          // groups; tests lower it
+	stash       bool         // lanes may keep rows as they are; tests turn it off
 }
 
 // function is an accumulator to keep per partition. The first is count(*): what the ledger asks for.
@@ -121,6 +123,19 @@ func New(cfg Config) (*Fold, error) {
 // Schema is that of the result: keys, then measures.
 func (f *Fold) Schema() *arrow.Schema { return f.schema }
 
+// hold tells the budget of n bytes more, or less.
+func (f *Fold) hold(n int64) {
+	now := f.used.Add(n)
+	for {
+		if most := f.peak.Load(); now <= most || f.peak.CompareAndSwap(most, now) {
+			return
+		}
+	}
+}
+
+// share is one in so many parts of the budget for a lane, less where there are more than two lanes: all together they have one in half as many.
+func (f *Fold) share(parts int64) int64 { return f.limit / (parts * max(f.lanes.Load(), 2) / 2) }
+
 // room reports whether n more bytes fit the budget.
 func (f *Fold) room(n int64) bool { return f.used.Load()+n <= f.limit }
 
@@ -148,7 +163,7 @@ func (f *Fold) update(p *part, r *keys.Rows, ids []uint32, args []arrow.Array) e
 
 func (f *Fold) accumulate(p *part, ids []uint32, args []arrow.Array) error {
 	n := p.tab.Len()
-	defer func() { clear(p.in) }()
+	defer func() { clear(p.in[:cap(p.in)]) }() // the last function may take fewer than one before
 	for i := range f.funcs {
 		in := p.in[:0]
 		for _, a := range f.funcs[i].args {
@@ -203,7 +218,7 @@ func (f *Fold) account(p *part) {
 	for _, a := range p.accs {
 		size += a.Size()
 	}
-	f.used.Add(size - p.size)
+	f.hold(size - p.size)
 	p.size = size
 }
 
@@ -215,7 +230,7 @@ func (f *Fold) drop(p *part) {
 	for _, a := range p.accs {
 		a.Release()
 	}
-	f.used.Add(-p.size)
+	f.hold(-p.size)
 	p.size = 0
 }
 

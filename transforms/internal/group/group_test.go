@@ -178,7 +178,7 @@ func fold(t require, mem memory.Allocator, f *Fold, s shape, lanes, batch int, r
 		release(c.args)
 		rows = rows[n:]
 	}
-	d, err := f.Drain(mem, ls)
+	d, err := f.Drain(context.Background(), mem, ls)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -320,7 +320,7 @@ func TestMillionGroups(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		d, err := f.Drain(memory.DefaultAllocator, lanes)
+		d, err := f.Drain(context.Background(), memory.DefaultAllocator, lanes)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -417,7 +417,7 @@ func TestLanesTogether(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	d, err := f.Drain(memory.DefaultAllocator, ls)
+	d, err := f.Drain(context.Background(), memory.DefaultAllocator, ls)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -463,7 +463,7 @@ func TestOneGroupOverTheBudget(t *testing.T) {
 				var got []string
 				if err == nil {
 					var d *Drain
-					if d, err = f.Drain(mem, lanes); err == nil {
+					if d, err = f.Drain(context.Background(), mem, lanes); err == nil {
 						if lists {
 							_, err = d.Next(context.Background())
 							d.Close()
@@ -546,7 +546,7 @@ func TestOverflowNamesTheGroup(t *testing.T) {
 	if err := l.Add(context.Background(), c.keys, c.args[:1], 3); err != nil {
 		t.Fatal(err)
 	}
-	d, err := f.Drain(memory.DefaultAllocator, []*Lane{l})
+	d, err := f.Drain(context.Background(), memory.DefaultAllocator, []*Lane{l})
 	if err != nil {
 		t.Fatal(err)
 	}

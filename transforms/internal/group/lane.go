@@ -33,12 +33,16 @@ type Lane struct {
 	disk    *spillFile
 	late    bool          // single has the groups of the finest set, of which those of the others will be made
 	blank   []arrow.Array // of each key's type: nulls, for the sets that it is not in
+	peers   []*Lane       // whose partitions go to disk for room: itself, in a drain all
 	err     error         // the first fault; the lane is no use then
 }
 
 // NewLane makes the state of one lane.
 func (f *Fold) NewLane(mem memory.Allocator) *Lane {
-	return &Lane{f: f, mem: mem, enc: f.keys.NewEncoder(), ids: make([]uint32, window), single: f.newPart(mem), late: f.fine >= 0}
+	f.lanes.Add(1)
+	l := &Lane{f: f, mem: mem, enc: f.keys.NewEncoder(), ids: make([]uint32, window), single: f.newPart(mem), late: f.fine >= 0}
+	l.peers = []*Lane{l}
+	return l
 }
 
 // Add folds n rows given as key and argument columns, which it borrows.
@@ -50,19 +54,19 @@ func (l *Lane) Add(ctx context.Context, keyCols, args []arrow.Array, n int) erro
 		if l.err = ctx.Err(); l.err != nil {
 			return l.err
 		}
-		if l.err = l.add(keyCols, args, lo, min(lo+window, n)); l.err != nil {
+		if l.err = l.add(ctx, keyCols, args, lo, min(lo+window, n)); l.err != nil {
 			return l.err
 		}
 	}
 	return nil
 }
 
-func (l *Lane) add(keyCols, args []arrow.Array, lo, hi int) error {
+func (l *Lane) add(ctx context.Context, keyCols, args []arrow.Array, lo, hi int) error {
 	k, a := cut(keyCols, lo, hi), cut(args, lo, hi)
 	defer release(k)
 	defer release(a)
 	if l.f.cfg.Sets != nil {
-		return l.addSets(k, a, hi-lo)
+		return l.addSets(ctx, k, a, hi-lo)
 	}
 	return l.addKeys(k, a, hi-lo)
 }
@@ -89,10 +93,36 @@ func (l *Lane) addKeys(k, a []arrow.Array, n int) error {
 		return err
 	}
 	l.f.account(l.single)
-	if l.single.tab.Len() > l.f.partitionAt {
+	if l.single.tab.Len() > l.f.partitionAt && !l.late {
 		return l.partition()
 	}
 	return nil
+}
+
+// addStates folds groups given as their keys and states.
+func (l *Lane) addStates(r *keys.Rows, states []arrow.Array) error {
+	if l.parts == nil && (l.single.tab.Len() > l.f.partitionAt || !l.f.room(l.single.size+int64(r.N)*l.f.rowBytes())) {
+		if err := l.partition(); err != nil {
+			return err
+		}
+	}
+	if l.parts == nil {
+		if err := l.f.merge(l.single, r, states); err != nil {
+			return err
+		}
+		l.f.account(l.single)
+		return nil
+	}
+	return deal(r, states, 0, fanout, l.mem, func(i int, r *keys.Rows, states []arrow.Array) error {
+		if err := l.makeRoom(l.parts[i].size + int64(r.N)*l.f.rowBytes()/4); err != nil {
+			return err
+		}
+		if err := l.f.merge(l.parts[i], r, states); err != nil {
+			return err
+		}
+		l.f.account(l.parts[i])
+		return nil
+	})
 }
 
 // addGlobal folds rows into the one group of an aggregation without keys.
@@ -147,11 +177,6 @@ func (f *Fold) rowBytes() int64 { return 64 + 32*int64(f.spill.NumFields()) }
 
 // partition turns the single table into partitions.
 func (l *Lane) partition() error {
-	if l.late {
-		if err := l.expand(); err != nil {
-			return err
-		}
-	}
 	l.parts = make([]*part, fanout)
 	for i := range l.parts {
 		l.parts[i] = l.f.newPart(l.mem)
@@ -163,6 +188,11 @@ func (l *Lane) partition() error {
 	l.single = nil
 	defer l.f.drop(p)
 	return l.f.split(p, 0, fanout, l.mem, func(i int, r *keys.Rows, states []arrow.Array) error {
+		if !l.f.room(-l.f.limit / 4) { // a quarter more for a moment: the table goes
+			if err := l.makeRoom(0); err != nil {
+				return err
+			}
+		}
 		l.f.makeFor(l.parts[i], r.N+r.N/2)
 		if err := l.f.merge(l.parts[i], r, states); err != nil {
 			return err
@@ -248,9 +278,9 @@ func (l *Lane) Rows() int64 {
 }
 
 // finish puts all rows where Drain looks for them.
-func (l *Lane) finish() error {
+func (l *Lane) finish(ctx context.Context) error {
 	if l.err == nil && l.late {
-		if l.err = l.expand(); l.err == nil && (l.single.tab.Len() > l.f.partitionAt || !l.f.room(0)) {
+		if l.err = l.expand(ctx); l.err == nil && l.parts == nil && (l.single.tab.Len() > l.f.partitionAt || !l.f.room(0)) {
 			l.err = l.partition()
 		}
 	}

@@ -42,11 +42,12 @@ func newScatter(l *Lane) *scatter {
 	return &scatter{l: l, lay: newLayout(l.f.cfg.Args, false, false, false)}
 }
 
-// alloc makes the buffer for rows of a layout. A 32nd of the budget for each lane's buffer at most.
+// alloc makes the buffer for rows of a layout: a twelfth of the budget at most, and a sixth for the buffers of all lanes.
 func (s *scatter) alloc(lay *layout) (err error) {
 	s.lay = lay
 	slab.Unmap(s.buf)
-	for s.per = 1024; s.per > 16 && (s.per*lay.stride > bufferBytes || int64(s.per*lay.stride*fanout) > s.l.f.limit/12); s.per /= 2 {
+	most := s.l.f.share(12)
+	for s.per = 1024; s.per > 16 && (s.per*lay.stride > bufferBytes || int64(s.per*lay.stride*fanout) > most); s.per /= 2 {
 	}
 	if s.buf, err = slab.Map(fanout * s.per * lay.stride); err != nil {
 		return fail.Newf(fail.Temporary, "aggregate: %w", err)
@@ -67,13 +68,13 @@ func (s *scatter) account() {
 			size += int64(cap(b))
 		}
 	}
-	s.l.f.used.Add(size - s.size)
+	s.l.f.hold(size - s.size)
 	s.size, s.varSize = size, 0
 }
 
 func (s *scatter) close() {
 	slab.Unmap(s.buf)
-	s.l.f.used.Add(-s.size)
+	s.l.f.hold(-s.size)
 	s.size, s.buf, s.arenas = 0, nil, nil
 }
 
@@ -121,7 +122,7 @@ func (s *scatter) suit(r *keys.Rows, args []arrow.Array) error {
 // boundText empties all buffers when their text takes more than their share.
 func (s *scatter) boundText() error {
 	s.account()
-	if s.size <= max(s.l.f.limit/8, 1<<20) && s.size <= 64<<20 {
+	if s.size <= max(s.l.f.share(8), 1<<20) && s.size <= 64<<20 {
 		return nil
 	}
 	if err := s.flushAll(true); err != nil {

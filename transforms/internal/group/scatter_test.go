@@ -13,6 +13,7 @@ import (
 	"github.com/apache/arrow/go/v17/arrow/memory"
 
 	"github.com/sluice-data/sluice/transforms/agg"
+	"github.com/sluice-data/sluice/transforms/internal/col"
 )
 
 // argTypes are texts of every type that an argument may have, least first.
@@ -53,7 +54,7 @@ func TestScatterEveryType(t *testing.T) {
 				for lo := 0; lo < rows; lo += batch {
 					addTyped(t, mem, l, in.typ, in.text, groups, lo, batch, lo >= batch) // the first batch has no nulls
 				}
-				d, err := f.Drain(mem, []*Lane{l})
+				d, err := f.Drain(context.Background(), mem, []*Lane{l})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -151,7 +152,7 @@ func TestDrainUnderLessMemory(t *testing.T) {
 			if i < 3 {
 				f.limit /= share
 			}
-			d, err := f.Drain(memory.DefaultAllocator, ls)
+			d, err := f.Drain(context.Background(), memory.DefaultAllocator, ls)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -227,7 +228,7 @@ func TestDivide(t *testing.T) {
 	if err := l.Add(context.Background(), rest, cut(c.args, len(rows)/2, len(rows)), len(rows)/2); err != nil {
 		t.Fatal(err)
 	}
-	d, err := f.Drain(memory.DefaultAllocator, []*Lane{l})
+	d, err := f.Drain(context.Background(), memory.DefaultAllocator, []*Lane{l})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -285,7 +286,7 @@ func TestDrainLeavesRoom(t *testing.T) {
 		if err := l.Add(context.Background(), c.keys, c.args, len(rows)); err != nil {
 			t.Fatal(err)
 		}
-		d, err := f.Drain(memory.DefaultAllocator, []*Lane{l})
+		d, err := f.Drain(context.Background(), memory.DefaultAllocator, []*Lane{l})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -316,7 +317,7 @@ func TestDivideRows(t *testing.T) {
 	if err := l.Add(context.Background(), c.keys, c.args, len(rows)); err != nil {
 		t.Fatal(err)
 	}
-	if err := l.finish(); err != nil {
+	if err := l.finish(context.Background()); err != nil {
 		t.Fatal(err)
 	}
 	raw := 0
@@ -331,7 +332,7 @@ func TestDivideRows(t *testing.T) {
 	if raw == 0 {
 		t.Fatal("no rows were spilled as they are")
 	}
-	d, err := f.Drain(memory.DefaultAllocator, []*Lane{l})
+	d, err := f.Drain(context.Background(), memory.DefaultAllocator, []*Lane{l})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -342,5 +343,64 @@ func TestDivideRows(t *testing.T) {
 	}
 	if used := f.used.Load(); used != 0 {
 		t.Errorf("%d bytes of the budget are not given back", used)
+	}
+}
+
+// The buffers of all lanes are a sixth of the budget at most, and one lane's a twelfth.
+func TestBuffersOfManyLanes(t *testing.T) {
+	for _, c := range []struct{ lanes, per int }{{1, 256}, {2, 256}, {4, 128}, {16, 32}} {
+		f, err := New(config(shapes[0], 64<<20, ""))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var lanes []*Lane
+		for range c.lanes {
+			lanes = append(lanes, f.NewLane(memory.DefaultAllocator))
+		}
+		held := int64(0)
+		for _, l := range lanes {
+			s := newScatter(l)
+			if err := s.alloc(newLayout([]arrow.DataType{f.cfg.Args[0], f.cfg.Args[0], f.cfg.Args[0], f.cfg.Args[0], f.cfg.Args[0], f.cfg.Args[0], f.cfg.Args[0]}, false, false, false)); err != nil {
+				t.Fatal(err)
+			}
+			defer s.close()
+			held += s.size
+			if s.per != c.per {
+				t.Errorf("%d lanes: %d rows a partition, want %d", c.lanes, s.per, c.per)
+			}
+		}
+		if held > f.limit/6 {
+			t.Errorf("%d lanes hold %d KiB of buffers under a budget of %d KiB", c.lanes, held>>10, f.limit>>10)
+		}
+	}
+}
+
+// After a batch nothing points at its arguments, whatever the function before the last took.
+func TestArgumentsAreForgotten(t *testing.T) {
+	i64, f64 := arrow.PrimitiveTypes.Int64, arrow.PrimitiveTypes.Float64
+	fn, _ := agg.Lookup("covar_pop")
+	two, err := fn.Bind(agg.Call{Args: []agg.Arg{{Field: arrow.Field{Type: f64}}, {Field: arrow.Field{Type: f64}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := New(Config{Keys: []arrow.Field{{Name: "k", Type: i64}}, Args: []arrow.DataType{f64, f64}, Measures: []Measure{
+		{Field: two.Result, Text: "covar_pop(y, x)", Bound: two, Args: []int{0, 1}}, measure("count", "x", f64, 1)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := f.NewLane(memory.DefaultAllocator)
+	defer l.Close()
+	v := col.New(f64, []float64{1, 2}, nil)
+	if err := l.Add(context.Background(), []arrow.Array{col.New(i64, []int64{1, 1}, nil)}, []arrow.Array{v, v}, 2); err != nil {
+		t.Fatal(err)
+	}
+	in := l.single.in[:cap(l.single.in)]
+	for i, a := range in {
+		if a != nil {
+			t.Errorf("argument %d is still there", i)
+		}
+	}
+	if len(in) < 2 {
+		t.Errorf("room for %d arguments", len(in))
 	}
 }

@@ -1,6 +1,8 @@
 package group
 
 import (
+	"context"
+
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/array"
 
@@ -31,9 +33,15 @@ func repeat[T any](v T, n int) []T {
 	return out
 }
 
+// mostLate is the sets up to which their groups are made of those of the finest, which takes as many times their memory at once.
+const mostLate = 64
+
 // finest is the set of keys that has those of all others, whose groups can be made of its; -1 where there is none, or it does not pay: a state
 // that is a list of values takes as long to merge as the values took to fold, and is held once more for each set.
 func (f *Fold) finest() int {
+	if len(f.cfg.Sets) > mostLate {
+		return -1
+	}
 	for _, fn := range f.funcs {
 		for _, s := range fn.bound.State {
 			if s.Type.ID() != arrow.BOOL && col.Width(s.Type) == 0 {
@@ -55,17 +63,24 @@ func (f *Fold) finest() int {
 	return -1
 }
 
-// addSets folds rows into their groups of every set: those of the finest alone, as long as the others can be made of its groups.
-func (l *Lane) addSets(keyCols, args []arrow.Array, n int) error {
+// addSets folds rows into their groups of every set: those of the finest alone, as long as the others can be made of its groups. That the rows may be
+// new groups in each set is not asked for: expand finds room for them.
+func (l *Lane) addSets(ctx context.Context, keyCols, args []arrow.Array, n int) error {
 	if sets := int64(len(l.f.cfg.Sets)); l.late && !l.f.room((1+sets)*l.single.size+int64(n)*l.f.rowBytes()) {
-		if err := l.expand(); err != nil {
+		if err := l.expand(ctx); err != nil {
 			return err
 		}
 	}
 	if l.late {
-		return l.addSet(l.f.fine, keyCols, args, n)
+		if err := l.addSet(l.f.fine, keyCols, args, n); err != nil || l.single.tab.Len() <= l.f.partitionAt {
+			return err
+		}
+		return l.expand(ctx)
 	}
 	for set := range l.f.cfg.Sets {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		if err := l.addSet(set, keyCols, args, n); err != nil {
 			return err
 		}
@@ -102,8 +117,9 @@ func (l *Lane) inSet(set int, keyCols []arrow.Array, n int) []arrow.Array {
 	return append(out, SetNumbers(l.f.cfg.Keys[len(keyCols)].Type, set, n))
 }
 
-// expand makes the groups of all sets of those of the finest. From then on rows are folded into each.
-func (l *Lane) expand() error {
+// expand makes the groups of all sets of those of the finest. From then on rows are folded into each. It asks the budget for each piece of them:
+// where one table has no room they go to partitions, and those to disk.
+func (l *Lane) expand(ctx context.Context) error {
 	l.late = false
 	p := l.single
 	n := p.tab.Len()
@@ -117,30 +133,69 @@ func (l *Lane) expand() error {
 		return err
 	}
 	defer release(cols)
+	held := int64(0)
+	for _, c := range cols {
+		held += int64(c.Data().SizeInBytes())
+	}
+	l.f.hold(held)
+	defer l.f.hold(-held)
 	states, err := l.f.states(p)
 	if err != nil {
 		return err
 	}
 	defer release(states)
 	for set := range l.f.cfg.Sets {
-		if err := l.mergeSet(set, cols[:len(cols)-1], states, n); err != nil {
-			return err
+		for lo, hi := 0, 0; lo < n; lo = hi {
+			hi = min(lo+l.piece(), n)
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			if err := l.mergeSet(set, cols[:len(cols)-1], states, lo, hi); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
-// mergeSet merges the states of n groups into their groups of a set.
-func (l *Lane) mergeSet(set int, keyCols, states []arrow.Array, n int) error {
-	k := l.inSet(set, keyCols, n)
+// piece is how many groups are merged at a time: those that one table must have room for, or many, so that each partition has some of them.
+func (l *Lane) piece() int {
+	each := 16 * l.f.rowBytes()
+	if l.parts != nil {
+		each = 1 << 10
+	}
+	return int(min(max(l.f.limit/each, fanout), 1<<16))
+}
+
+// mergeSet merges the states of groups lo … hi-1 into their groups of a set.
+func (l *Lane) mergeSet(set int, keyCols, states []arrow.Array, lo, hi int) error {
+	k, s := cut(keyCols, lo, hi), cut(states, lo, hi)
 	defer release(k)
-	rows, err := l.enc.Encode(k, n)
+	defer release(s)
+	in := l.inSet(set, k, hi-lo)
+	defer release(in)
+	rows, err := l.enc.Encode(in, hi-lo)
 	if err != nil {
 		return err
 	}
-	if err := l.f.merge(l.single, rows, states); err != nil {
-		return err
+	return l.addStates(rows, s)
+}
+
+// gather puts the lanes' groups of the finest set together, as far as there is room: the groups of the other sets are then made of them once.
+func (d *Drain) gather() error {
+	var to *Lane
+	for _, l := range d.lanes {
+		switch {
+		case l.err != nil || !l.late || l.single.tab.Len() == 0:
+		case to == nil:
+			to = l
+		case d.f.room(to.single.size + l.single.size):
+			p := l.single
+			l.single, l.late = d.f.newPart(l.mem), false
+			if err := d.mergePart(to.single, p); err != nil {
+				return err
+			}
+		}
 	}
-	l.f.account(l.single)
 	return nil
 }

@@ -1,6 +1,8 @@
 package group
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -10,6 +12,8 @@ import (
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/memory"
 	"pgregory.net/rapid"
+
+	"github.com/sluice-data/sluice/transforms/internal/col"
 )
 
 // bySets is the reference: a line for each group of each set, by a Go map.
@@ -119,5 +123,109 @@ func TestListsAreFoldedRowByRow(t *testing.T) {
 			t.Errorf("with %s: %d, want %d", f.funcs[len(f.funcs)-1].text, f.fine, want)
 		}
 		c.Measures = config(shapes[3], 0, "").Measures
+	}
+}
+
+// cube is the fold of all sets of n columns, and batches of rows, each twice, that are groups of their own in most of the sets.
+func cube(t *testing.T, n, rows int, budget int64) (*Fold, []columns) {
+	i32, i64, f64 := arrow.PrimitiveTypes.Int32, arrow.PrimitiveTypes.Int64, arrow.PrimitiveTypes.Float64
+	c := Config{Args: []arrow.DataType{i64, f64}, Budget: budget, TempDir: t.TempDir(), Measures: []Measure{measure("count", "*", nil, 0),
+		measure("sum", "x", i64, 0), measure("min", "x", i64, 0), measure("max", "y", f64, 1), measure("avg", "x", i64, 0)}}
+	for k := range n {
+		c.Keys = append(c.Keys, arrow.Field{Name: fmt.Sprint("k", k), Type: i32, Nullable: true})
+	}
+	for set := range 1 << n {
+		in := make([]bool, n)
+		for k := range in {
+			in[k] = set>>k&1 == 0
+		}
+		c.Sets = append(c.Sets, in)
+	}
+	c.Keys = append(c.Keys, arrow.Field{Name: "set", Type: SetType(len(c.Sets))})
+	f, err := New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []columns
+	const batch = 250
+	for lo := 0; lo < 2*rows; lo += batch {
+		b := columns{}
+		for k := range n {
+			v := make([]int32, batch)
+			for i := range v {
+				v[i] = int32(mixed((lo+i)%rows*n+k) >> 40)
+			}
+			b.keys = append(b.keys, col.New(i32, v, nil))
+		}
+		x, y, valid := make([]int64, batch), make([]float64, batch), make([]uint8, batch)
+		for i := range x {
+			x[i], y[i], valid[i] = int64(lo+i), float64(lo-i), uint8(mixed(lo+i)>>20&1)
+		}
+		b.args = []arrow.Array{col.New(i64, x, valid), col.New(f64, y, nil)}
+		out = append(out, b)
+	}
+	return f, out
+}
+
+// The groups of a cube are many times its rows: those that the budget has no room for go to disk while they are made, be it of one lane's or of many's.
+func TestCubeHoldsTheBudget(t *testing.T) {
+	for _, columns := range []int{6, 7} { // made of the finest set's groups, and of rows
+		want := map[string]bool{}
+		for _, c := range []struct {
+			lanes  int
+			budget int64
+		}{{1, 0}, {1, 2 << 20}, {4, 6 << 20}} {
+			mem := memory.NewCheckedAllocator(memory.DefaultAllocator)
+			f, batches := cube(t, columns, 96_000>>columns, c.budget)
+			if late := f.fine >= 0; late != (columns == 6) {
+				t.Fatalf("%d sets, made of the finest: %v", len(f.cfg.Sets), late)
+			}
+			var lanes []*Lane
+			for range c.lanes {
+				lanes = append(lanes, f.NewLane(mem))
+			}
+			for i, b := range batches {
+				if err := lanes[i%c.lanes].Add(context.Background(), b.keys, b.args, b.keys[0].Len()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			d, err := f.Drain(context.Background(), mem, lanes)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := drain(t, f, d)
+			if c.budget == 0 {
+				for _, g := range got {
+					want[g] = true
+				}
+			}
+			compare(t, got, want)
+			if peak := f.peak.Load(); c.budget > 0 && peak > c.budget*3/2 {
+				t.Errorf("%d columns, %d lanes: held %d KiB under a budget of %d KiB", columns, c.lanes, peak>>10, c.budget>>10)
+			} else {
+				t.Logf("%d columns, %d lanes, %d groups: held %d KiB under a budget of %d KiB", columns, c.lanes, len(got), peak>>10, c.budget>>10)
+			}
+			if used := f.used.Load(); used != 0 {
+				t.Errorf("%d bytes of the budget are not given back", used)
+			}
+			mem.AssertSize(t, 0)
+		}
+	}
+}
+
+// A run that is told to end does not make the groups of all sets first.
+func TestCubeIsInterrupted(t *testing.T) {
+	f, batches := cube(t, 6, 1000, 0)
+	l := f.NewLane(memory.DefaultAllocator)
+	if err := l.Add(context.Background(), batches[0].keys, batches[0].args, batches[0].keys[0].Len()); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, err := f.Drain(ctx, memory.DefaultAllocator, []*Lane{l}); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want an interruption", err)
+	}
+	if used := f.used.Load(); used != 0 {
+		t.Errorf("%d bytes of the budget are not given back", used)
 	}
 }

@@ -2,11 +2,12 @@ package group
 
 import (
 	"bufio"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"sort"
+	"slices"
 
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/array"
@@ -268,24 +269,35 @@ func (f *Fold) spillPart(s *spillFile, i int, p *part, mem memory.Allocator) err
 	return s.write(f, i, r.Hashes(), cols, p.tab.Len(), mem)
 }
 
-// makeRoom spills the largest partitions of the lane, if it must, until need more bytes fit with a quarter of the budget to spare.
+// makeRoom spills the largest partitions of the lane, and of its peers, if it must, until need more bytes fit with a quarter of the budget to spare. A
+// lane that holds next to nothing keeps it: the others have the memory, and runs of a few groups each give none.
 func (l *Lane) makeRoom(need int64) error {
 	if l.f.room(need) {
 		return nil
 	}
-	order := make([]int, 0, fanout)
-	for i, p := range l.parts {
-		if p.tab.Len() > 0 || l.stash.size[i] > 0 {
-			order = append(order, i)
+	type place struct {
+		l    *Lane
+		i    int
+		size int64
+	}
+	order, held := make([]place, 0, fanout), int64(0)
+	for _, m := range l.peers {
+		for i, p := range m.parts {
+			if p.tab.Len() > 0 || m.stash.size[i] > 0 {
+				order = append(order, place{m, i, p.size + m.stash.size[i]})
+				held += p.size + m.stash.size[i]
+			}
 		}
 	}
-	held := func(i int) int64 { return l.parts[i].size + l.stash.size[i] }
-	sort.Slice(order, func(a, b int) bool { return held(order[a]) > held(order[b]) })
-	for _, i := range order {
+	if held < l.f.share(16) {
+		return nil
+	}
+	slices.SortFunc(order, func(a, b place) int { return cmp.Compare(b.size, a.size) })
+	for _, at := range order {
 		if l.f.room(need + l.f.limit/4) {
 			break
 		}
-		if err := l.spillPart(i); err != nil {
+		if err := at.l.spillPart(at.i); err != nil {
 			return err
 		}
 	}

@@ -151,7 +151,7 @@ func (s *stash) keep(p int, lay *layout, n int, rows []byte, arenas [][]byte) er
 func (s *stash) account(p int, size int64) {
 	s.size[p] += size
 	s.held += size
-	s.f.used.Add(size)
+	s.f.hold(size)
 }
 
 // fold folds the rows kept of partition i into p, with expect more groups than it has.
