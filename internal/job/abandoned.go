@@ -3,7 +3,6 @@ package job
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -18,13 +17,22 @@ import (
 // began; and the numbers of its files begin at sinks.GenerationSize for each fence that it found then. So whoever commits has no file of a generation below the number of fences
 // that stood when the claim was the last.
 
+// Nobody can tell a dead attempt from one that has not come to its commit yet, which has hours of work to lose. So a run has to be silent for deadAfter first, by clocks that may differ.
+
+// deadAfter is how long nothing must have been heard of a run before another may delete what it left.
+const deadAfter = 24 * time.Hour
+
 // abandoned are the files of runs that have not committed them, in s, which this commit may delete. left has them by run.
 func (c *committer) abandoned(ctx context.Context, left map[string][]string, s scope) ([]Replaced, error) {
 	var out []Replaced
 	for _, id := range slices.Sorted(maps.Keys(left)) {
 		keys, err := c.abandon(ctx, id, left[id], s)
-		if err != nil {
-			return nil, fmt.Errorf("take over files that run %s has not committed: %w", id, err)
+		if cause := context.Cause(ctx); cause != nil {
+			return nil, cause
+		}
+		if err != nil { // another run's trouble, and its files have stood there until now
+			c.log.Warn("files of a run that has not committed them stay: they cannot be taken over", "run_id", id, "error", err)
+			continue
 		}
 		if len(keys) == 0 {
 			c.table().stay(id, left[id])
@@ -75,6 +83,7 @@ func (c *committer) fenceOff(ctx context.Context, runID string) (*account, error
 		return nil, err
 	}
 	var last *claim
+	var heard time.Time
 	for n, info := range a.claims {
 		e, err := readClaim(ctx, c.store, info.Ref)
 		if err != nil {
@@ -86,15 +95,34 @@ func (c *committer) fenceOff(ctx context.Context, runID string) (*account, error
 		if n == a.last {
 			last = e
 		}
+		if info.ModTime.After(heard) {
+			heard = info.ModTime
+		}
 	}
-	switch {
-	case last == nil:
-	case last.Fence && a.free() > a.last:
-		return a, nil // nobody has claimed it since
-	case !last.Fence && max(0, time.Since(a.claims[a.last].ModTime)) < c.lease:
+	if last == nil {
+		return nil, nil // who completes a file has claimed its run before: these are of another table, or were brought here
+	}
+	if last.Fence && a.free() > a.last { // one that replaced was killed behind its fence
+		now, err := readAccount(ctx, c.store, c.dir, runID)
+		if err != nil || now.committed || now.last != a.last {
+			return nil, err
+		}
+		now.fences = a.fences // those that stood before the claim was seen to be the last: a list is not of one moment
+		return now, nil
+	}
+	for _, info := range a.announced {
+		if info.ModTime.After(heard) {
+			heard = info.ModTime
+		}
+	}
+	if time.Since(heard) < c.dead {
 		return nil, nil
 	}
 	if err := putJSON(ctx, c.store, runRef(c.dir, runID, "fence-"+c.attempt+".json"), claim{Attempt: c.attempt, Fence: true}, false); err != nil {
+		return nil, err
+	}
+	before, err := readAccount(ctx, c.store, c.dir, runID)
+	if err != nil {
 		return nil, err
 	}
 	taken := &committer{store: c.store, dir: c.dir, runID: runID, attempt: c.attempt, lease: c.lease, renew: c.renew, waiting: c.waiting, log: c.log, fence: true}
@@ -103,5 +131,9 @@ func (c *committer) fenceOff(ctx context.Context, runID string) (*account, error
 	if errors.Is(err, errCommittedElsewhere) {
 		return nil, nil
 	}
-	return taken.account, err
+	if err != nil {
+		return nil, err
+	}
+	taken.account.fences = min(taken.account.fences, before.fences)
+	return taken.account, nil
 }

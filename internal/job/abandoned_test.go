@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sluice-data/sluice/internal/fail"
 	"github.com/sluice-data/sluice/internal/objstore"
@@ -72,26 +74,73 @@ func TestFilesOfOneThatIsAliveStay(t *testing.T) {
 	}
 }
 
+// Without a test's patience a run is not taken for dead before it has been silent for a day, however short the lease.
+func TestDeadAfterADay(t *testing.T) {
+	if deadAfter < 24*time.Hour || deadAfter < 1000*commitLease {
+		t.Error(deadAfter)
+	}
+}
+
+// Files that have a run's name and no notes of it in this table are another table's, below this one, or were brought here: nobody said that they may go.
+func TestFilesWithoutNotesStay(t *testing.T) {
+	s := newTables(t)
+	rec := s.commit(t, tableRun{input: "a", sink: byZone})
+	if err := os.RemoveAll(filepath.Join(s.dir, "out/data/_runs", rec.RunID)); err != nil {
+		t.Fatal(err)
+	}
+	var log strings.Builder
+	s.commit(t, tableRun{input: "c", sink: replaceZones, log: slog.New(slog.NewTextHandler(&log, nil))})
+	if got := s.visible(t); len(got) != 4 || !got[11] || !got[12] || !strings.Contains(log.String(), "has not committed them stay") {
+		t.Errorf("%v: %s", got, log.String())
+	}
+}
+
 // The run that replaces is stopped at each of its calls, in three ways; then it and the other run are tried again.
 func TestAbandonedFaultAtEveryCall(t *testing.T) {
-	base, count := deadAttempt(t, byZone), &faultStore{at: -1}
-	base.copy(t).commit(t, tableRun{input: "c", sink: replaceZones, wrap: func(under objstore.Store) objstore.Store { count.Store = under; return count }})
-	from := slices.IndexFunc(count.calls, func(call string) bool { return strings.HasPrefix(call, "list data/_runs/_table/") })
-	for at := from; at < len(count.calls); at += stride {
-		kind, sink := fault(at/stride%3), []string{replaceZones, "mode: replace_partitions, partition_by: [zone]"}[at/stride/3%2]
-		s := base.copy(t)
-		_, err := s.run(t, tableRun{input: "c", sink: sink, wrap: func(under objstore.Store) objstore.Store { return &faultStore{Store: under, at: at, kind: kind} }})
-		where := fmt.Sprintf("%s, call %d, %q, %s: %v", sink, at, count.calls[at], kind, err)
-		if again, err := s.run(t, tableRun{input: "c", sink: sink}); err != nil {
-			t.Fatalf("%s: the next attempt: %s, %v", where, again.JSON(), err)
+	base := deadAttempt(t, byZone)
+	for _, sink := range []string{replaceZones, "mode: replace_partitions, partition_by: [zone]"} {
+		count := &faultStore{at: -1}
+		base.copy(t).commit(t, tableRun{input: "c", sink: sink, wrap: func(under objstore.Store) objstore.Store { count.Store = under; return count }})
+		from := slices.IndexFunc(count.calls, func(call string) bool { return strings.HasPrefix(call, "list data/_runs/_table/") })
+		left, err := filepath.Glob(filepath.Join(base.dir, "out/data/*/part-*"))
+		if err != nil || len(left) != 1 {
+			t.Fatal(left, err)
 		}
-		if rec, err := s.run(t, tableRun{input: "a", sink: byZone}); err != nil || rec.Status != Committed || rec.ReplacedBy != nil {
-			t.Fatalf("%s: the other run: %s, %v", where, rec.JSON(), err)
+		other := strings.Split(filepath.Base(left[0]), "-")[1]
+		for at := from; at < len(count.calls); at++ {
+			switch ofOther := strings.Contains(count.calls[at], other); {
+			case ofOther && !testing.Short():
+				for kind := refused; kind <= dead; kind++ {
+					faulted(t, base, sink, count.calls, at, kind)
+				}
+			case ofOther || at%stride == 0:
+				faulted(t, base, sink, count.calls, at, fault(at%3))
+			}
 		}
-		s.want(t, 11, 12, 32, 33)
-		if t.Failed() {
-			t.Fatal(where)
-		}
+	}
+}
+
+// faulted lets the run that replaces fail at a call, in base, which is not changed.
+func faulted(t *testing.T, base *tables, sink string, calls []string, at int, kind fault) {
+	t.Helper()
+	s := base.copy(t)
+	var store *faultStore
+	_, err := s.run(t, tableRun{input: "c", sink: sink, wrap: func(under objstore.Store) objstore.Store {
+		store = &faultStore{Store: under, at: at, kind: kind}
+		return store
+	}})
+	where := fmt.Sprintf("%s, call %d, %q, %s: %v", sink, at, calls[at], kind, err)
+	if len(store.calls) <= at {
+		t.Fatalf("%s: the run made %d calls: nothing failed", where, len(store.calls))
+	}
+	if again, err := s.run(t, tableRun{input: "c", sink: sink}); err != nil {
+		t.Fatalf("%s: the next attempt: %s, %v", where, again.JSON(), err)
+	}
+	if rec, err := s.run(t, tableRun{input: "a", sink: byZone}); err != nil || rec.Status != Committed || rec.ReplacedBy != nil {
+		t.Fatalf("%s: the other run: %s, %v", where, rec.JSON(), err)
+	}
+	if s.want(t, 11, 12, 32, 33); t.Failed() {
+		t.Fatal(where)
 	}
 }
 

@@ -47,6 +47,7 @@ type committer struct {
 
 	attempt   string        // names this attempt among those at the run
 	lease     time.Duration // what an attempt that has claimed the run gets to commit, or to renew its claim
+	dead      time.Duration // see deadAfter
 	renew     time.Duration // how often it does
 	renewals  []func()      // stop those that go on
 	waiting   func()        // is told when this attempt waits for another; may be nil

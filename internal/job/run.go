@@ -488,7 +488,7 @@ func (j *job) committer(ctx context.Context, p *plan, in intakes) (*committer, e
 		return nil, err
 	}
 	c := &committer{data: data, dest: j.dest, attempt: rand.Text(), generation: j.generation, store: j.store, dir: j.dir, runID: j.runID, in: in, force: j.opt.Force, log: j.opt.Log, partitioned: len(s.PartitionBy) > 0,
-		mode: s.Mode, onConflict: s.OnConflict, lease: j.lease(), renew: cmp.Or(j.opt.test.renew, commitLease/3), waiting: j.opt.test.waiting}
+		mode: s.Mode, onConflict: s.OnConflict, lease: j.lease(), dead: cmp.Or(j.opt.test.patience, deadAfter), renew: cmp.Or(j.opt.test.renew, commitLease/3), waiting: j.opt.test.waiting}
 	if c.quar, err = j.quarantine(); err != nil {
 		return nil, err
 	}

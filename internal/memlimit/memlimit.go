@@ -111,18 +111,23 @@ func Apply(l Limit) int64 {
 		// Large buffers are used again, so collections are seconds apart: twice as many cost nothing that can be measured, and a fifth less memory.
 		debug.SetGCPercent(50)
 	}
+	given := l.Source == fromEnv
+	held := int64(0) // what the runtime takes for memory and is none
 	if l.Bytes <= 0 || l.Bytes >= plenty {
-		ballast()
+		if !given {
+			ballast()
+			held = ballastBytes
+		}
 		preferHugePages(hugeBytes)
 	}
-	if l.Bytes <= 0 {
+	switch {
+	case l.Bytes <= 0:
 		return 0
-	}
-	if l.Source == fromEnv {
+	case given:
 		return l.Bytes
 	}
 	soft := Share(l.Bytes)
-	debug.SetMemoryLimit(soft)
+	debug.SetMemoryLimit(soft + held)
 	return soft
 }
 

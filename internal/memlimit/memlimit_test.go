@@ -100,7 +100,8 @@ func TestApply(t *testing.T) {
 	}{
 		{Limit{0, "none"}, 0, before},
 		{Limit{1 << 30, "GOMEMLIMIT"}, 1 << 30, before}, // the runtime has read it already
-		{Limit{256 << 20, "cgroup"}, Share(256 << 20), Share(256 << 20)},
+		{Limit{128 << 20, "cgroup"}, Share(128 << 20), Share(128 << 20)},
+		{Limit{256 << 20, "cgroup"}, Share(256 << 20), Share(256<<20) + ballastBytes},
 	} {
 		debug.SetMemoryLimit(before)
 		if got := Apply(c.l); got != c.want || debug.SetMemoryLimit(-1) != c.real {
