@@ -172,6 +172,7 @@ func (c *committer) Commit(ctx context.Context, l *pipeline.Ledger) error {
 		return fmt.Errorf("the run is committed, and what it replaces is still there; its next attempt deletes that: %w", err)
 	}
 	c.done = m
+	c.stopRenewing() // or it writes a claim while that is cleared, which a directory does not keep apart
 	c.clear(ctx, !c.alone())
 	return nil
 }
