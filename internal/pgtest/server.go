@@ -335,7 +335,9 @@ func (s *Server) await() error {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		conn, err := pgconn.Connect(ctx, s.url("postgres"))
 		if err == nil {
-			_, err = conn.Exec(ctx, "DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'guarded') THEN CREATE ROLE guarded LOGIN PASSWORD '"+Password+"'; END IF; END $$").ReadAll()
+			if err = s.ours(ctx, conn); err == nil {
+				_, err = conn.Exec(ctx, "DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'guarded') THEN CREATE ROLE guarded LOGIN PASSWORD '"+Password+"'; END IF; END $$").ReadAll()
+			}
 			err = errors.Join(err, conn.Close(ctx))
 		}
 		cancel()
@@ -345,6 +347,18 @@ func (s *Server) await() error {
 		last = err
 	}
 	return fmt.Errorf("it does not answer: %w", last)
+}
+
+// ours is an error if it is another process's server that answers: this one is about to find that the port is taken.
+func (s *Server) ours(ctx context.Context, conn *pgconn.PgConn) error {
+	results, err := conn.Exec(ctx, "SHOW data_directory").ReadAll()
+	if err != nil {
+		return err
+	}
+	if at := string(results[0].Rows[0][0]); at != filepath.Join(s.dir, "data") {
+		return fmt.Errorf("another server answers, of %s", at)
+	}
+	return nil
 }
 
 func (s *Server) end() {
