@@ -143,10 +143,12 @@ func With(t testing.TB, raw string, settings map[string]string) string {
 		t.Fatal(err)
 	}
 	q := u.Query()
+	if name, ok := settings["user"]; ok { // before the password, which it takes away
+		u.User = url.User(name)
+	}
 	for k, v := range settings {
 		switch k {
 		case "user":
-			u.User = url.User(v)
 		case "password":
 			u.User = url.UserPassword(u.User.Username(), v)
 		case "host":
