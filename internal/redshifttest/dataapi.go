@@ -206,12 +206,21 @@ func (s *Server) carryOut(ctx context.Context, j *job) {
 		end("FAILED", err.Error())
 		return
 	}
-	cancelled := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() { // as a user would cancel it
+	over, cancelled := make(chan struct{}), make(chan struct{})
+	stop := context.AfterFunc(ctx, func() { // as a user would cancel it, until it is: PostgreSQL forgets a cancel that comes before its statement
 		defer close(cancelled)
-		_ = c.pg.CancelRequest(context.Background())
+		for again := time.NewTicker(50 * time.Millisecond); ; {
+			_ = c.pg.CancelRequest(context.Background())
+			select {
+			case <-over:
+				again.Stop()
+				return
+			case <-again.C:
+			}
+		}
 	})
 	defer func() {
+		close(over)
 		if stop() {
 			s.giveBack(c)
 			return
