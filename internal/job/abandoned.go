@@ -83,7 +83,6 @@ func (c *committer) fenceOff(ctx context.Context, runID string) (*account, error
 		return nil, err
 	}
 	var last *claim
-	var heard time.Time
 	for n, info := range a.claims {
 		e, err := readClaim(ctx, c.store, info.Ref)
 		if err != nil {
@@ -94,9 +93,6 @@ func (c *committer) fenceOff(ctx context.Context, runID string) (*account, error
 		}
 		if n == a.last {
 			last = e
-		}
-		if info.ModTime.After(heard) {
-			heard = info.ModTime
 		}
 	}
 	if last == nil {
@@ -110,12 +106,7 @@ func (c *committer) fenceOff(ctx context.Context, runID string) (*account, error
 		now.fences = a.fences // those that stood before the claim was seen to be the last: a list is not of one moment
 		return now, nil
 	}
-	for _, info := range a.announced {
-		if info.ModTime.After(heard) {
-			heard = info.ModTime
-		}
-	}
-	if time.Since(heard) < c.dead {
+	if time.Since(a.heard()) < c.dead {
 		return nil, nil
 	}
 	if err := putJSON(ctx, c.store, runRef(c.dir, runID, "fence-"+c.attempt+".json"), claim{Attempt: c.attempt, Fence: true}, false); err != nil {
@@ -136,4 +127,14 @@ func (c *committer) fenceOff(ctx context.Context, runID string) (*account, error
 	}
 	taken.account.fences = min(taken.account.fences, before.fences)
 	return taken.account, nil
+}
+
+// heard is when an attempt at the run last gave a sign of life, by the store's clock.
+func (a *account) heard() (last time.Time) {
+	for _, info := range slices.AppendSeq(slices.Clone(a.announced), maps.Values(a.claims)) {
+		if info.ModTime.After(last) {
+			last = info.ModTime
+		}
+	}
+	return last
 }

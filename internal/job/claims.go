@@ -35,7 +35,7 @@ type account struct {
 	committed bool // the manifest is there
 	claims    map[int]objstore.Info
 	last      int             // the highest claim's number; 0 is none
-	fences    int             // see fence
+	fences    int             // how many runs that replace took this one for dead: see abandoned.go
 	announced []objstore.Info // see announcement
 }
 
