@@ -175,7 +175,9 @@ func (r *objReader) Close() error {
 	if r.wake == nil {
 		return nil
 	}
-	r.wake()
+	if !r.wake() {
+		r.train.cancel() // ctx has ended, and what ends the train with it may still be on its way: nobody may board it now
+	}
 	r.wake = nil
 	if r.whole != nil {
 		r.train.giveBack(r.whole)
