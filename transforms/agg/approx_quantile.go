@@ -43,7 +43,7 @@ func bindApproxQuantile(c Call) (Bound, error) {
 		}
 		return col.New(int64s, out, validOf(a))
 	}
-	return bindCounted("approx_quantile", arg, int64s, column(float64s), []Input{{Arg: 0}}, bins, func(v *values, mem memory.Allocator) (arrow.Array, error) {
+	return bindCounted("approx_quantile", arg, int64s, column(float64s), []Input{{Arg: 0}}, bins, frequent{}, func(v *values, mem memory.Allocator) (arrow.Array, error) {
 		n := len(v.off) - 1
 		buf, out := col.Make[float64](mem, n)
 		has := filled(v.off)

@@ -179,7 +179,7 @@ func (c *collect) Spills() bool { return c.pick != nil && sorts(c.cols[0].typ) }
 func (c *collect) Spill(dir string) error {
 	off, rows := c.byGroup()
 	sortGroups(off, rows, c.cols[0].order())
-	if err := c.disk.write(dir, &c.cols[0], off, rows); err != nil {
+	if err := c.disk.write(dir, &c.cols[0], nil, off, rows); err != nil {
 		return err
 	}
 	c.count = col.Grow(c.count, c.n)
@@ -205,7 +205,7 @@ func (c *collect) merged(mem memory.Allocator) (arrow.Array, error) {
 		}
 	}
 	h := &c.cols[0]
-	err := c.disk.merge(c.disk.runs, func(g uint32, key []byte) {
+	err := c.disk.merge(c.disk.runs, func(g uint32, key []byte, _ int64) {
 		if i := -ahead[g]; i == 0 || i == 1 {
 			at[g][i] = int32(h.n)
 			h.addKey(key)

@@ -44,8 +44,28 @@ func bindDifferent(f Func, c Call) (Bound, error) {
 	}
 	list := listType(arg.Type)
 	return Bound{Result: in.Result, State: []arrow.Field{{Type: list}}, Inputs: []Input{{Arg: args[0]}}, New: func(mem memory.Allocator) Accumulator {
-		return &different{in: in, arg: args[0], list: list, desc: desc, nullsFirst: nullsFirst, tally: newTally(plan, arg.Type)}
+		return &different{in: in, arg: args[0], list: list, desc: desc, nullsFirst: nullsFirst, tally: newTally(plan, arg.Type), spills: sorts(arg.Type) && foldable(in)}
 	}}, nil
+}
+
+// foldable reports whether an accumulator of in takes any number of values in whatever order within bounded memory, or can have them on disk.
+func foldable(in Bound) bool {
+	for _, i := range in.Inputs {
+		if i.Place {
+			return false
+		}
+	}
+	acc := in.New(memory.DefaultAllocator)
+	defer acc.Release()
+	if s, ok := acc.(Spiller); ok {
+		return s.Spills()
+	}
+	for _, s := range in.State {
+		if arrow.IsNested(s.Type.ID()) {
+			return false
+		}
+	}
+	return true
 }
 
 // different is the different values of each group, and what to do with them.
@@ -55,6 +75,9 @@ type different struct {
 	arg              int
 	list             *arrow.ListType
 	desc, nullsFirst bool
+	spills           bool
+	dir              string // where values are on disk
+	null             []bool // groups that had a null among values that are on disk
 }
 
 func (d *different) Update(groups []uint32, n int, args []arrow.Array) error {
@@ -82,7 +105,91 @@ func (d *different) State() ([]arrow.Array, error) {
 	return []arrow.Array{listOf(d.list, v.off, nil, values)}, nil
 }
 
+// Spills implements Spiller.
+func (d *different) Spills() bool { return d.spills }
+
+// Spill implements Spiller.
+func (d *different) Spill(dir string) error {
+	v, err := d.values(true)
+	if err != nil {
+		return err
+	}
+	d.dir, d.null = dir, col.Grow(d.null, d.n)
+	for g := range d.n {
+		for _, r := range v.rows[v.off[g]:v.off[g+1]] {
+			if v.held.has[r] == 0 {
+				d.null[g] = true
+			}
+		}
+	}
+	return d.tally.Spill(dir)
+}
+
+// innerLimit is the bytes from which the values of an accumulator of different values go to disk again.
+const innerLimit = 4 << 20
+
+// folded is Result where values are on disk.
+func (d *different) folded(mem memory.Allocator) (arrow.Array, error) {
+	acc := d.in.New(mem)
+	defer acc.Release()
+	batch := newHeld(d.typ)
+	var of []uint32
+	flush := func() error {
+		values, err := batch.take(memory.DefaultAllocator, every(nil, batch.n))
+		if err != nil {
+			return err
+		}
+		defer values.Release()
+		args := make([]arrow.Array, len(d.in.Inputs))
+		for i := range args {
+			args[i] = values
+		}
+		if err := acc.Update(of, d.n, args); err != nil {
+			return err
+		}
+		batch.reset()
+		of = of[:0]
+		if s, ok := acc.(Spiller); ok && acc.Size() > innerLimit {
+			return s.Spill(d.dir)
+		}
+		return nil
+	}
+	dir := d.dir
+	if err := d.Spill(dir); err != nil {
+		return nil, err
+	}
+	var failed error
+	err := d.disk.merge(d.disk.runs, func(g uint32, key []byte, _ int64) {
+		if failed != nil {
+			return
+		}
+		batch.addKey(key)
+		if of = append(of, g); len(of) == window {
+			failed = flush()
+		}
+	})
+	if err == nil {
+		err = failed
+	}
+	if err == nil {
+		for g, null := range d.null {
+			if null {
+				batch.addNull()
+				of = append(of, uint32(g))
+			}
+		}
+		err = flush()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return acc.Result(mem)
+}
+
 func (d *different) Result(mem memory.Allocator) (arrow.Array, error) {
+	if d.disk.file != nil {
+		return d.folded(mem)
+	}
 	v, err := d.values(true)
 	if err != nil {
 		return nil, err
@@ -133,4 +240,16 @@ func (d *different) Result(mem memory.Allocator) (arrow.Array, error) {
 		return nil, err
 	}
 	return acc.Result(mem)
+}
+
+func (d *different) Size() int64 { return d.tally.Size() + int64(cap(d.null)) }
+
+func (d *different) Reset() {
+	d.tally.Reset()
+	d.null = reset(d.null)
+}
+
+func (d *different) Release() {
+	d.tally.Release()
+	d.null = nil
 }

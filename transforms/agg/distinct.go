@@ -1,8 +1,6 @@
 package agg
 
 import (
-	"bytes"
-
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/array"
 	"github.com/apache/arrow/go/v17/arrow/bitutil"
@@ -25,7 +23,7 @@ func bindDistinct(arg arrow.Field) (Bound, error) {
 		Result: arrow.Field{Type: int64s},
 		State:  []arrow.Field{{Type: list}},
 		New: func(mem memory.Allocator) Accumulator {
-			return &distinct{plan: plan, list: list, mem: mem, tab: plan.NewTable(), arg: arg.Type}
+			return &distinct{plan: plan, list: list, mem: mem, tab: plan.NewTable(), arg: arg.Type, disk: runs{tally: true}}
 		},
 	}, nil
 }
@@ -115,7 +113,7 @@ func (d *distinct) Spill(dir string) error {
 	sortGroups(off, rows, values.order())
 	d.tab = d.plan.NewTable()
 	clear(d.n)
-	return d.disk.write(dir, &values, off, rows)
+	return d.disk.write(dir, &values, nil, off, rows)
 }
 
 // merged counts the values on disk.
@@ -123,15 +121,7 @@ func (d *distinct) merged() error {
 	if err := d.Spill(""); err != nil { // the rest: the file is there
 		return err
 	}
-	var last []byte
-	var of uint32
-	some := false
-	return d.disk.merge(d.disk.runs, func(g uint32, key []byte) {
-		if !some || g != of || !bytes.Equal(key, last) {
-			d.n[g]++
-			last, of, some = append(last[:0], key...), g, true
-		}
-	})
+	return d.disk.merge(d.disk.runs, func(g uint32, _ []byte, _ int64) { d.n[g]++ })
 }
 
 func (d *distinct) Result(mem memory.Allocator) (arrow.Array, error) {

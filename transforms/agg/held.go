@@ -78,6 +78,17 @@ func (h *held) add(a arrow.Array, rows []int32) error {
 	return nil
 }
 
+// addNull appends a null.
+func (h *held) addNull() {
+	h.n++
+	h.has = append(h.has, 0)
+	if h.text() {
+		h.end = append(h.end, len(h.data))
+		return
+	}
+	h.data = append(h.data, make([]byte, h.width)...)
+}
+
 func appendGrown(dst, b []byte) []byte {
 	n := len(dst)
 	dst = col.Grow(dst, n+len(b))

@@ -23,7 +23,7 @@ func bindHistogram(c Call) (Bound, error) {
 	value := like(arg)
 	value.Name = "value"
 	list := arrow.ListOfField(arrow.Field{Name: "element", Type: arrow.StructOf(value, arrow.Field{Name: "count", Type: int64s, Nullable: true}), Nullable: true})
-	return bindCounted("histogram", arg, arg.Type, column(list), nil, nil, func(v *values, mem memory.Allocator) (arrow.Array, error) {
+	return bindCounted("histogram", arg, arg.Type, column(list), nil, nil, frequent{}, func(v *values, mem memory.Allocator) (arrow.Array, error) {
 		sortGroups(v.off, v.rows, v.held.order())
 		a, err := v.held.take(mem, v.rows)
 		if err != nil {

@@ -21,7 +21,7 @@ func bindMode(c Call) (Bound, error) {
 	if err != nil {
 		return Bound{}, err
 	}
-	return bindCounted("mode", c.Field(arg), c.Field(arg).Type, like(c.Field(arg)), []Input{{Arg: arg}}, nil, func(v *values, mem memory.Allocator) (arrow.Array, error) {
+	return bindCounted("mode", c.Field(arg), c.Field(arg).Type, like(c.Field(arg)), []Input{{Arg: arg}}, nil, frequent{1, desc}, func(v *values, mem memory.Allocator) (arrow.Array, error) {
 		order := v.held.order()
 		most := make([]int32, len(v.off)-1)
 		for g := range most {

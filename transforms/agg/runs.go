@@ -28,7 +28,8 @@ type Spiller interface {
 
 // runs are values on disk, in runs that are sorted by group and then by value. The file has no name.
 type runs struct {
-	text bool
+	tally bool // equal values of a group are one, with how often it comes
+	text  bool
 	file *os.File
 	end  int64
 	runs []valueRun // the higher levels first
@@ -55,8 +56,11 @@ func runsError(err error) error {
 	return spillfile.Error("aggregate", err, "give it a --tmp-dir with more room, or raise --memory-limit")
 }
 
-// write appends the values of h at rows as a run; group g's are rows[off[g]:off[g+1]], in order.
-func (r *runs) write(dir string, h *held, off, rows []int32) error {
+// put takes a value of a group, as the bytes that key gives, which are lent, and how often it comes: 1 but in a tally.
+type put func(group uint32, key []byte, times int64)
+
+// write appends the values of h at rows as a run; group g's are rows[off[g]:off[g+1]], in order. Value i comes times[i] times, or once.
+func (r *runs) write(dir string, h *held, times []int64, off, rows []int32) error {
 	if r.file == nil {
 		f, err := spillfile.New(dir)
 		if err != nil {
@@ -64,12 +68,16 @@ func (r *runs) write(dir string, h *held, off, rows []int32) error {
 		}
 		r.file, r.text = f, h.text()
 	}
-	err := r.append(0, func(put func(group uint32, key []byte)) error {
+	err := r.append(0, func(to put) error {
 		var key []byte
+		n := int64(1)
 		for g := range len(off) - 1 {
 			for _, i := range rows[off[g]:off[g+1]] {
 				key = h.key(key[:0], int(i))
-				put(uint32(g), key)
+				if times != nil {
+					n = times[i]
+				}
+				to(uint32(g), key, n)
 			}
 		}
 		return nil
@@ -77,7 +85,7 @@ func (r *runs) write(dir string, h *held, off, rows []int32) error {
 	for n := len(r.runs); err == nil && n >= mergeWays && r.runs[n-mergeWays].level == r.runs[n-1].level; n = len(r.runs) {
 		from := n - mergeWays
 		old := r.runs[from:]
-		if err = r.append(old[0].level+1, func(put func(uint32, []byte)) error { return r.merge(old, put) }); err == nil {
+		if err = r.append(old[0].level+1, func(to put) error { return r.merge(old, to) }); err == nil {
 			r.runs = append(r.runs[:from], r.runs[n])
 		}
 	}
@@ -85,12 +93,15 @@ func (r *runs) write(dir string, h *held, off, rows []int32) error {
 }
 
 // append writes the values that from puts as a run.
-func (r *runs) append(level int, from func(put func(group uint32, key []byte)) error) error {
+func (r *runs) append(level int, from func(to put) error) error {
 	w := bufio.NewWriterSize(io.NewOffsetWriter(r.file, r.end), 64<<10)
 	end, n := r.end, 0
-	var head [4 + binary.MaxVarintLen64]byte
-	err := from(func(group uint32, key []byte) {
+	var head [4 + 2*binary.MaxVarintLen64]byte
+	err := from(func(group uint32, key []byte, times int64) {
 		b := binary.BigEndian.AppendUint32(head[:0], group)
+		if r.tally {
+			b = binary.AppendUvarint(b, uint64(times))
+		}
 		if r.text {
 			b = binary.AppendUvarint(b, uint64(len(key)))
 		} else {
@@ -118,10 +129,11 @@ type cursor struct {
 	left  int // values
 	group uint32
 	key   []byte
+	times int64
 }
 
 // next reads a value; false at the end.
-func (c *cursor) next() (bool, error) {
+func (c *cursor) next(tally bool) (bool, error) {
 	if c.left == 0 {
 		return false, nil
 	}
@@ -130,11 +142,18 @@ func (c *cursor) next() (bool, error) {
 	if _, err := io.ReadFull(c.in, head[:]); err != nil {
 		return false, err
 	}
+	times := uint64(1)
+	var err error
+	if tally {
+		if times, err = binary.ReadUvarint(c.in); err != nil {
+			return false, err
+		}
+	}
 	n, err := binary.ReadUvarint(c.in)
 	if err != nil {
 		return false, err
 	}
-	c.group = binary.BigEndian.Uint32(head[:])
+	c.group, c.times = binary.BigEndian.Uint32(head[:]), int64(times)
 	c.key = slices.Grow(c.key[:0], int(n))[:n]
 	_, err = io.ReadFull(c.in, c.key)
 	return true, err
@@ -147,8 +166,30 @@ func (c *cursor) before(o *cursor) bool {
 	return bytes.Compare(c.key, o.key) < 0
 }
 
-// merge calls to for each value of the runs in order; the key is lent.
-func (r *runs) merge(of []valueRun, to func(group uint32, key []byte)) error {
+// merge calls to for each value of the runs in order.
+func (r *runs) merge(of []valueRun, to put) error {
+	if !r.tally {
+		return r.each(of, to)
+	}
+	var last cursor // what comes next to to, once no more of it can come
+	err := r.each(of, func(group uint32, key []byte, times int64) {
+		if last.times > 0 && group == last.group && bytes.Equal(key, last.key) {
+			last.times += times
+			return
+		}
+		if last.times > 0 {
+			to(last.group, last.key, last.times)
+		}
+		last.group, last.key, last.times = group, append(last.key[:0], key...), times
+	})
+	if err == nil && last.times > 0 {
+		to(last.group, last.key, last.times)
+	}
+	return err
+}
+
+// each calls to for each value of each of the runs, in order.
+func (r *runs) each(of []valueRun, to put) error {
 	var heap []*cursor
 	fix := func(i int) {
 		for {
@@ -167,7 +208,7 @@ func (r *runs) merge(of []valueRun, to func(group uint32, key []byte)) error {
 	}
 	for _, run := range of {
 		c := &cursor{in: bufio.NewReaderSize(io.NewSectionReader(r.file, run.from, run.to-run.from), runBuffer), left: run.n}
-		some, err := c.next()
+		some, err := c.next(r.tally)
 		if err != nil {
 			return runsError(fmt.Errorf("read values from disk: %w", err))
 		}
@@ -179,8 +220,8 @@ func (r *runs) merge(of []valueRun, to func(group uint32, key []byte)) error {
 		fix(i)
 	}
 	for len(heap) > 0 {
-		to(heap[0].group, heap[0].key)
-		some, err := heap[0].next()
+		to(heap[0].group, heap[0].key, heap[0].times)
+		some, err := heap[0].next(r.tally)
 		if err != nil {
 			return runsError(fmt.Errorf("read values from disk: %w", err))
 		}
@@ -197,7 +238,7 @@ func (r *runs) close() {
 	if r.file != nil {
 		r.file.Close()
 	}
-	*r = runs{}
+	*r = runs{tally: r.tally}
 }
 
 // key appends value i to dst as bytes that compare as values do: numbers by size with NaN last, texts as they are.

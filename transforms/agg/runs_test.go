@@ -26,6 +26,15 @@ func spillers(t *testing.T, typ arrow.DataType) map[string]Bound {
 	}
 	add("count(distinct)", "count", Call{Args: []Arg{x}, Distinct: true})
 	add("median", "median", Call{Args: []Arg{x}})
+	for _, desc := range []bool{false, true} {
+		add(fmt.Sprint("mode desc ", desc), "mode", Call{Within: true, Order: []Key{{Field: x.Field, Desc: desc, Arg: -1}}})
+	}
+	for _, k := range []int64{1, 3, 100} {
+		add(fmt.Sprint("top_k ", k), "top_k", Call{Args: []Arg{x, {Field: arrow.Field{Type: int64s}, Const: col.New(int64s, []int64{k}, nil)}}})
+	}
+	for _, fn := range []string{"sum", "avg", "stddev_samp", "product", "median", "mode"} {
+		add(fn+"(distinct)", fn, Call{Args: []Arg{x}, Distinct: true})
+	}
 	for _, q := range []float64{0, 0.3, 0.77, 1} {
 		for _, desc := range []bool{false, true} {
 			c := Call{Args: []Arg{{Field: arrow.Field{Type: float64s}, Const: col.New(float64s, []float64{q}, nil)}}, Within: true,

@@ -18,10 +18,11 @@ type tally struct {
 	tab   *keys.Table
 	count []int64 // of each pair
 	n     int     // groups
+	disk  runs    // pairs without nulls
 }
 
 func newTally(plan *pairPlan, t arrow.DataType) tally {
-	return tally{plan: plan, typ: t, tab: plan.NewTable()}
+	return tally{plan: plan, typ: t, tab: plan.NewTable(), disk: runs{tally: true}}
 }
 
 // pairPlan is how pairs of a group and a value are encoded. Encoders are for all accumulators: there may be thousands of these, and an encoder
@@ -128,85 +129,28 @@ func (t *tally) values(nulls bool) (*values, error) {
 	return v, nil
 }
 
+// Spill implements Spiller; nulls are forgotten.
+func (t *tally) Spill(dir string) error {
+	v, err := t.values(false)
+	if err != nil {
+		return err
+	}
+	sortGroups(v.off, v.rows, v.held.order())
+	t.tab, t.count = t.plan.NewTable(), nil
+	return t.disk.write(dir, &v.held, v.count, v.off, v.rows)
+}
+
 func (t *tally) Size() int64 {
 	return t.tab.Size() + int64(cap(t.count))*8 + 64 + 4*int64(t.n)
 }
 
 func (t *tally) Reset() {
+	t.disk.close()
 	t.tab.Reset()
 	t.count, t.n = reset(t.count), 0
 }
 
 func (t *tally) Release() {
+	t.disk.close()
 	t.tab, t.count, t.n = t.plan.NewTable(), nil, 0
-}
-
-// counted is a tally whose result is made of the values that are not null and their counts. Its state is a list a group, of structs of a
-// value and its count.
-type counted struct {
-	tally
-	list   *arrow.ListType
-	value  func(a arrow.Array) arrow.Array // what is counted, owned by the caller; nil for the argument as it is
-	finish func(v *values, mem memory.Allocator) (arrow.Array, error)
-}
-
-// bindCounted binds a function of the counts of values of type t, which value makes of the argument.
-func bindCounted(name string, arg arrow.Field, t arrow.DataType, result arrow.Field, inputs []Input, value func(arrow.Array) arrow.Array,
-	finish func(v *values, mem memory.Allocator) (arrow.Array, error)) (Bound, error) {
-	plan, err := newPairPlan(t)
-	if err != nil {
-		return Bound{}, unfit(name, arg, "values that can be compared for equality")
-	}
-	list := listType(t, int64s)
-	return Bound{Result: result, State: []arrow.Field{{Type: list}}, Inputs: inputs, New: func(memory.Allocator) Accumulator {
-		return &counted{tally: newTally(plan, t), list: list, value: value, finish: finish}
-	}}, nil
-}
-
-func (c *counted) Update(groups []uint32, n int, args []arrow.Array) error {
-	a := args[0]
-	if c.value != nil {
-		a = c.value(a)
-		defer a.Release()
-	}
-	if a.DataType().ID() == arrow.NULL || a.NullN() == a.Len() {
-		groups = nil
-	}
-	return c.add(groups, n, a, nil)
-}
-
-func (c *counted) Merge(groups []uint32, n int, state []arrow.Array) error {
-	of, elems := listed(state[0], groups, 2)
-	defer releaseAll(elems)
-	if len(of) == 0 {
-		return c.add(nil, n, nil, nil)
-	}
-	return c.add(of, n, elems[0], col.Fixed[int64](elems[1]))
-}
-
-func (c *counted) State() ([]arrow.Array, error) {
-	v, err := c.values(false)
-	if err != nil {
-		return nil, err
-	}
-	a, err := v.held.take(memory.DefaultAllocator, v.rows)
-	if err != nil {
-		return nil, err
-	}
-	return []arrow.Array{listOf(c.list, v.off, nil, a, v.counts(v.rows))}, nil
-}
-
-// counts are those of rows, in that order.
-func (v *values) counts(rows []int32) arrow.Array {
-	n := make([]int64, len(rows))
-	pickRows(n, v.count, rows)
-	return col.New(int64s, n, nil)
-}
-
-func (c *counted) Result(mem memory.Allocator) (arrow.Array, error) {
-	v, err := c.values(false)
-	if err != nil {
-		return nil, err
-	}
-	return c.finish(v, mem)
 }

@@ -32,7 +32,7 @@ func bindTopK(c Call) (Bound, error) {
 	}
 	arg := c.Args[0].Field
 	list := arrow.ListOfField(arrow.Field{Name: "element", Type: arg.Type, Nullable: true, Metadata: arg.Metadata})
-	return bindCounted("top_k", arg, arg.Type, column(list), []Input{{Arg: 0}}, nil, func(v *values, mem memory.Allocator) (arrow.Array, error) {
+	return bindCounted("top_k", arg, arg.Type, column(list), []Input{{Arg: 0}}, nil, frequent{n: int(k)}, func(v *values, mem memory.Allocator) (arrow.Array, error) {
 		order := v.held.order()
 		sortGroups(v.off, v.rows, func(i, j int32) int {
 			if c := cmp.Compare(v.count[j], v.count[i]); c != 0 {
