@@ -30,9 +30,9 @@ type Spiller interface {
 type runs struct {
 	tally bool // equal values of a group are one, with how often it comes
 	text  bool
-	file *os.File
-	end  int64
-	runs []valueRun // the higher levels first
+	file  *os.File
+	end   int64
+	runs  []valueRun // the higher levels first
 }
 
 type valueRun struct {
