@@ -42,7 +42,10 @@ var steps = []Workload{
   - unpivot: {columns: [fare, extra, mta_tax, tip, tolls], name: kind, value: amount}
   - aggregate: {by: [vendor_id, kind], measures: {n: count(*), least: min(amount), most: max(amount), total: sum(amount)}}`,
 		SQL: `SELECT vendor_id, kind, count(*) AS n, min(amount) AS least, max(amount) AS most, sum(amount) AS total FROM (
-    UNPIVOT (SELECT vendor_id, fare, extra, mta_tax, tip, tolls FROM {in}) ON fare, extra, mta_tax, tip, tolls INTO NAME kind VALUE amount) GROUP BY ALL`, Keys: []string{"vendor_id", "kind"}},
+    UNPIVOT (SELECT vendor_id, fare, extra, mta_tax, tip, tolls FROM {in}) ON fare, extra, mta_tax, tip, tolls INTO NAME kind VALUE amount) GROUP BY ALL`, Keys: []string{"vendor_id", "kind"},
+		Want: `SELECT vendor_id, kind, count(*) AS n, min(amount) AS least, max(amount) AS most, fsum(amount) AS total FROM (
+    UNPIVOT (SELECT vendor_id, fare, extra, mta_tax, tip, tolls FROM {in}) ON fare, extra, mta_tax, tip, tolls INTO NAME kind VALUE amount) GROUP BY ALL`,
+		WantWhy: "held to DuckDB's fsum: over ten million rows its sum is up to 3 parts in 10^12 off the exact one"},
 	{Name: "pivot", Title: "Parquet → trips of each zone by payment type, in columns", Set: "trips.zstd.parquet",
 		Steps: "\n  - pivot: {on: payment_type, values: [1, 2, 3, 4, 5], using: count(*), by: [pu_location]}",
 		SQL: `SELECT pu_location, count(*) FILTER (WHERE payment_type = 1) AS "1", count(*) FILTER (WHERE payment_type = 2) AS "2", count(*) FILTER (WHERE payment_type = 3) AS "3",
