@@ -195,3 +195,47 @@ func TestAbandonedWakesUp(t *testing.T) {
 		})
 	}
 }
+
+// Two runs replace what one dead attempt left: one stops before each of its calls while the other comes and goes whole. One of them is the table then, whole, and the run of the
+// dead attempt has its rows beside it.
+func TestTwoReplaceOneDead(t *testing.T) {
+	base := deadAttempt(t, byZone)
+	count := &faultStore{at: -1}
+	base.copy(t).commit(t, tableRun{input: "c", sink: replaceZones, wrap: func(under objstore.Store) objstore.Store { count.Store = under; return count }})
+	from := slices.IndexFunc(count.calls, func(call string) bool { return strings.Contains(call, "data/_runs/") })
+	won := map[int64]bool{}
+	for at := from; at < len(count.calls); at += stride {
+		s := base.copy(t)
+		var otherErr error
+		_, err := s.run(t, tableRun{input: "c", sink: replaceZones, wrap: func(under objstore.Store) objstore.Store {
+			return &faultStore{Store: under, at: at, then: func() { _, otherErr = s.run(t, tableRun{input: "b", sink: replaceZones}) }}
+		}})
+		where := fmt.Sprintf("call %d, %q: %v, then %v", at, count.calls[at], otherErr, err)
+		for _, err := range []error{err, otherErr} {
+			if err != nil && fail.KindOf(err) != fail.Temporary {
+				t.Errorf("%s: not one that a retry helps with", where)
+			}
+		}
+		for _, input := range []string{"c", "b"} {
+			if rec, err := s.run(t, tableRun{input: input, sink: replaceZones}); err != nil {
+				t.Errorf("%s: %s again: %s, %v", where, input, rec.JSON(), err)
+			}
+		}
+		last := int64(32)
+		if s.visible(t)[22] {
+			last = 22
+		}
+		won[last] = true
+		s.want(t, last, last+1)
+		if rec, err := s.run(t, tableRun{input: "a", sink: byZone}); err != nil || len(rec.ReplacedBy) > 0 {
+			t.Errorf("%s: a again: %s, %v", where, rec.JSON(), err)
+		}
+		s.want(t, 11, 12, last, last+1)
+		if t.Failed() {
+			t.Fatal(where)
+		}
+	}
+	if len(won) != 2 {
+		t.Errorf("the same run was the last one always: %v", won)
+	}
+}
