@@ -65,7 +65,7 @@ bench-scaling: ## the worker over lanes 1 to 8 and 1M to 100M rows, and its star
 	$(BENCH_RUN) scaling -data $(BENCH_DATA) $(if $(RECORD),-record scaling) $(BENCH)
 
 bench-s3: $(BIN)/minio ## the worker from and to MinIO beside local files
-	$(BENCH_RUN) s3 -data $(BENCH_DATA) $(if $(RECORD),-record s3) $(BENCH)
+	$(BENCH_RUN) s3 -data $(BENCH_DATA) $(if $(RECORD),-record $(if $(findstring -apart,$(BENCH)),s3-apart,s3)) $(BENCH)
 
 bench-peers: ## record the medians of other engines from PEERS=FILE, a CSV
 	$(BENCH_RUN) peers $(abspath $(PEERS))

@@ -105,7 +105,11 @@ func (f *flags) command() string {
 	parts := []string{"cd bench && go run ./run " + f.Name()}
 	f.Visit(func(fl *flag.Flag) {
 		if fl.Name != "data" && fl.Name != "record" && fl.Name != "worker" && fl.Name != "minio" && fl.Name != "minio-dir" && fl.Name != "endpoint" && fl.Name != "bucket" {
-			parts = append(parts, "-"+fl.Name+" "+fl.Value.String())
+			between := " "
+			if b, ok := fl.Value.(interface{ IsBoolFlag() bool }); ok && b.IsBoolFlag() {
+				between = "=" // package flag takes no other way
+			}
+			parts = append(parts, "-"+fl.Name+between+fl.Value.String())
 		}
 	})
 	return strings.Join(parts, " ")
@@ -189,6 +193,7 @@ func remote(ctx context.Context, args []string) error {
 	f.StringVar(&ro.Bucket, "bucket", "", "the bucket on it, which is there; what is put into it stays")
 	f.StringVar(&ro.MinIO, "minio", filepath.Join(root, ".bin", "minio"), "MinIO's binary")
 	f.StringVar(&ro.Dir, "minio-dir", "", "folder for MinIO's objects (default: in that of the data); one in memory takes the disk out of the comparison")
+	f.BoolVar(&ro.Apart, "apart", false, "MinIO gets a processor of its own, and the worker, also from local files, the others")
 	if err := f.parse(args); err != nil {
 		return err
 	}
@@ -204,7 +209,7 @@ func remote(ctx context.Context, args []string) error {
 	if f.record == "" {
 		return nil
 	}
-	return save("s3", r)
+	return save(f.record, r)
 }
 
 func numbers(list string) (out []int, err error) {

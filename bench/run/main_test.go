@@ -35,4 +35,12 @@ func TestCommand(t *testing.T) {
 	if got := f.command(); got != "cd bench && go run ./run scaling -rows 5 -runs 7" {
 		t.Error(got)
 	}
+	f = newFlags("s3", 1000)
+	f.Bool("apart", false, "")
+	if err := f.parse([]string{"-apart", "-runs", "2"}); err != nil {
+		t.Fatal(err)
+	}
+	if got := f.command(); got != "cd bench && go run ./run s3 -apart=true -runs 2" {
+		t.Error(got)
+	}
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -18,20 +19,20 @@ import (
 // patience is how long MinIO may take to start.
 const patience = 20 * time.Second
 
-// Start runs the MinIO binary with its objects in a new folder below dir. The caller closes it, which removes them.
-func Start(ctx context.Context, binary, dir string) (*Server, error) {
+// Start runs the MinIO command, a binary with what is to run it before it, with its objects in a new folder below dir. The caller closes it, which removes them.
+func Start(ctx context.Context, dir string, command ...string) (*Server, error) {
 	dir, err := os.MkdirTemp(dir, "minio-")
 	if err != nil {
 		return nil, err
 	}
-	s, err := start(ctx, binary, dir)
+	s, err := start(ctx, dir, command)
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	return s, nil
 }
 
-func start(ctx context.Context, binary, dir string) (*Server, error) {
+func start(ctx context.Context, dir string, command []string) (*Server, error) {
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
@@ -42,7 +43,8 @@ func start(ctx context.Context, binary, dir string) (*Server, error) {
 	}
 	s := &Server{Endpoint: "http://" + address, Region: "us-east-1", Key: "sluice", Secret: secret(), Bucket: "bench", http: client()}
 	var said bytes.Buffer
-	cmd := exec.CommandContext(context.WithoutCancel(ctx), binary, "server", "--quiet", "--address", address, filepath.Join(dir, "objects"))
+	command = append(slices.Clone(command), "server", "--quiet", "--address", address, filepath.Join(dir, "objects"))
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), command[0], command[1:]...)
 	cmd.Env = append(os.Environ(), "HOME="+dir, "MINIO_ROOT_USER="+s.Key, "MINIO_ROOT_PASSWORD="+s.Secret, "MINIO_BROWSER=off", "MINIO_UPDATE=off", "MINIO_CI_CD=on")
 	cmd.Stdout, cmd.Stderr = &said, &said
 	if err := cmd.Start(); err != nil {

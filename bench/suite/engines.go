@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -52,8 +53,9 @@ const maxRun = 15 * time.Minute
 // engines are the two programs and what they are given.
 type engines struct {
 	worker, self string
-	work         string // folder for what they write
-	root         string // the checkout
+	work         string   // folder for what they write
+	pin          []string // what runs the worker on processors of its own; nil for all of them
+	root         string   // the checkout
 	threads      int
 }
 
@@ -123,7 +125,7 @@ func (e *engines) measureRun(ctx context.Context, command []string, in data.File
 	ctx, cancel := context.WithTimeout(ctx, maxRun)
 	defer cancel()
 	var out []byte
-	r.usage, out, err = bench.Measure(ctx, command, env...)
+	r.usage, out, err = bench.Measure(ctx, append(slices.Clone(e.pin), command...), env...)
 	receipt, parseErr := bench.ParseReceipt(out)
 	switch {
 	case err != nil && parseErr == nil && receipt.Error != nil:

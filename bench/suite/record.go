@@ -51,12 +51,12 @@ type Records struct {
 	Laptop, Large *Record
 	Scaling       *Scaling
 	Peers         *Peers
-	S3            *Remote
+	S3, S3Apart   *Remote
 }
 
 // files are the records' files by name.
 func (r *Records) files() map[string]any {
-	return map[string]any{"laptop.json": &r.Laptop, "large.json": &r.Large, "scaling.json": &r.Scaling, "peers.json": &r.Peers, "s3.json": &r.S3}
+	return map[string]any{"laptop.json": &r.Laptop, "large.json": &r.Large, "scaling.json": &r.Scaling, "peers.json": &r.Peers, "s3.json": &r.S3, "s3-apart.json": &r.S3Apart}
 }
 
 // Load reads the records of a folder.

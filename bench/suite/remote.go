@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -54,6 +56,7 @@ type RemoteOptions struct {
 	Bucket   string
 	MinIO    string // its binary
 	Dir      string // where it keeps its objects; "" is the suite's folder
+	Apart    bool   // MinIO gets the last processor for itself, and the worker, also from local files, the others (Linux)
 }
 
 // OnS3 measures.
@@ -71,6 +74,13 @@ func OnS3(ctx context.Context, o Options, ro RemoteOptions) (out *Remote, err er
 		return nil, err
 	}
 	out = &Remote{Rows: o.Size.Trips, Server: "MinIO on the same machine"}
+	command := []string{ro.MinIO}
+	if ro.Apart {
+		if command, s.Threads, err = apart(s.engines, command); err != nil {
+			return nil, err
+		}
+		out.Server = fmt.Sprintf("MinIO on a processor of its own, the worker on %d other, also from local files", s.Threads)
+	}
 	var srv *s3.Server
 	if ro.Endpoint != "" {
 		out.Server = "a server that was there"
@@ -80,7 +90,7 @@ func OnS3(ctx context.Context, o Options, ro RemoteOptions) (out *Remote, err er
 		if ro.Dir != "" {
 			dir = ro.Dir
 		}
-		srv, err = s3.Start(ctx, ro.MinIO, dir)
+		srv, err = s3.Start(ctx, dir, command...)
 	}
 	if err != nil {
 		return nil, err
@@ -100,6 +110,20 @@ func OnS3(ctx context.Context, o Options, ro RemoteOptions) (out *Remote, err er
 	}
 	out.Tiny, err = s.remoteTiny(ctx, srv)
 	return out, err
+}
+
+// apart gives the server's command the last processor and the worker the others, and says how many these are.
+func apart(e *engines, server []string) (command []string, threads int, err error) {
+	last := runtime.NumCPU() - 1
+	if last < 1 {
+		return nil, 0, errors.New("a server of its own takes two processors")
+	}
+	if _, err := exec.LookPath("taskset"); err != nil {
+		return nil, 0, fmt.Errorf("share the processors out: %w (util-linux has it)", err)
+	}
+	e.pin = []string{"taskset", "-c", fmt.Sprintf("0-%d", last-1)}
+	e.threads = last
+	return append([]string{"taskset", "-c", strconv.Itoa(last)}, server...), last, nil
 }
 
 // remote runs a workload from local files and from S3 in turn, and compares the values of the last run on S3.
@@ -225,6 +249,6 @@ func (r *Remote) Markdown(b *strings.Builder) {
 			fmt.Sprintf("%.2f", median(w.Server)), fmt.Sprintf("%.2f", median(w.Plain)), fmt.Sprintf("%.2f", median(w.PlainCPU)), w.Values)
 	}
 	t.markdown(b)
-	fmt.Fprintf(b, "\nCPU is the worker's own. A server on the same machine takes its own beside it, from the same processors. \"Plain GET\" reads the input over %d connections "+
+	fmt.Fprintf(b, "\nCPU is the worker's own. A server on the same machine takes its own beside it. \"Plain GET\" reads the input over %d connections "+
 		"and throws it away, with no worker beside. Values are those of the files on S3, held to DuckDB's result. 1 KB of CSV on S3 to committed Parquet there: %.1f ms from exec to the end (median of %d runs).\n", plainConns, r.Tiny, tinyRuns)
 }

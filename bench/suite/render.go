@@ -35,13 +35,8 @@ var blocks = []block{
 		}
 		r.Scaling.Markdown(b)
 	}},
-	{"s3", func(r *Records, b *strings.Builder) {
-		if r.S3 == nil {
-			b.WriteString(notMeasured)
-			return
-		}
-		r.S3.Markdown(b)
-	}},
+	{"s3", func(r *Records, b *strings.Builder) { ofRemote(r.S3, b) }},
+	{"s3-apart", func(r *Records, b *strings.Builder) { ofRemote(r.S3Apart, b) }},
 	{"peers", func(r *Records, b *strings.Builder) {
 		if r.Peers == nil {
 			b.WriteString(notMeasured)
@@ -49,6 +44,14 @@ var blocks = []block{
 		}
 		r.Peers.Markdown(b)
 	}},
+}
+
+func ofRemote(r *Remote, b *strings.Builder) {
+	if r == nil {
+		b.WriteString(notMeasured)
+		return
+	}
+	r.Markdown(b)
 }
 
 func of(r *Record, b *strings.Builder, write func(*Record)) {
