@@ -18,7 +18,7 @@ import (
 )
 
 // Aggregate binds an aggregate function over frames. Over whole partitions it is computed once for each; over other frames sums and least rows are told from those
-// up to a row, and what can not be told so is computed for each frame from its rows.
+// up to a row, other states of fixed size are merged in blocks of rows, and what can not be told so is computed for each frame from its rows.
 func Aggregate(f agg.Func, call agg.Call) (Bound, error) {
 	b, err := f.Bind(call)
 	if err != nil {
@@ -122,7 +122,7 @@ const (
 	framesMost   = 1 << 31 // rows of all frames of what is held at a time
 )
 
-// frames gives each row the value of its frame's rows. Rows that follow each other and see the same share it.
+// frames gives each row the value of its frame's rows.
 func (a aggregate) frames(p *Part, args []arrow.Array, mem memory.Allocator) (arrow.Array, error) {
 	lo, hi, err := p.bounds()
 	if err != nil {
@@ -132,6 +132,14 @@ func (a aggregate) frames(p *Part, args []arrow.Array, mem memory.Allocator) (ar
 	for i := range lo {
 		total += int64(hi[i] - lo[i])
 	}
+	if total/wideFrames > int64(p.N) && a.flat() {
+		return a.tree(lo, hi, args, mem)
+	}
+	return a.byRows(p, lo, hi, total, args, mem)
+}
+
+// byRows gives each frame, rows lo[i] … hi[i]-1 and total of them in all, its value, of its rows. Rows that follow each other and see the same share it.
+func (a aggregate) byRows(p *Part, lo, hi []int32, total int64, args []arrow.Array, mem memory.Allocator) (arrow.Array, error) {
 	if total > framesMost {
 		return nil, fail.Newf(fail.Usage, "window: the frames of %s have %d rows together, and each is computed from its rows: make the frame narrower, or all of the partition", a.Result.Name, total)
 	}
@@ -229,17 +237,13 @@ func (b aggregate) sums(p *Part, args []arrow.Array, mem memory.Allocator) (arro
 
 // sumsBehind is sums where before, if it is not nil, is the state of p's first row, which is not among args. It gives the frames' states, too, which nobody has to release.
 func (b aggregate) sumsBehind(p *Part, args, before []arrow.Array, mem memory.Allocator) (values arrow.Array, states []arrow.Array, err error) {
-	each := make([]uint32, p.N)
-	for i := range each {
-		each[i] = uint32(i)
-	}
 	rows := p.N
 	if before != nil {
 		rows--
 	}
 	one := b.New(mem)
 	defer one.Release()
-	if err := one.Update(each[:rows], rows, args); err != nil {
+	if err := one.Update(each(rows), rows, args); err != nil {
 		return nil, nil, err
 	}
 	state, err := one.State()
@@ -280,7 +284,7 @@ func (b aggregate) sumsBehind(p *Part, args, before []arrow.Array, mem memory.Al
 	}
 	all := b.New(mem)
 	defer all.Release()
-	if err := all.Merge(each, p.N, sums); err != nil {
+	if err := all.Merge(each(p.N), p.N, sums); err != nil {
 		return nil, nil, err
 	}
 	values, err = result(all, mem)

@@ -3,6 +3,7 @@ package win
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/apache/arrow/go/v17/arrow"
 
@@ -72,12 +73,9 @@ func (p *Part) bounds() (lo, hi []int32, err error) {
 
 // peersOf appends where the sets of peers of a partition begin, and its end.
 func (p *Part) peersOf(dst []int32, first, end int) []int32 {
-	for _, at := range p.Peers {
-		if int(at) >= first && int(at) < end {
-			dst = append(dst, at)
-		}
-	}
-	return append(dst, int32(end))
+	from, _ := slices.BinarySearch(p.Peers, int32(first))
+	to, _ := slices.BinarySearch(p.Peers, int32(end))
+	return append(append(dst, p.Peers[from:to]...), int32(end))
 }
 
 // border is where set n of peers begins, or the end of the partition that is nearest.

@@ -1,0 +1,139 @@
+package win
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/apache/arrow/go/v17/arrow"
+	"github.com/apache/arrow/go/v17/arrow/array"
+	"github.com/apache/arrow/go/v17/arrow/memory"
+
+	"github.com/sluice-data/sluice/transforms/agg"
+)
+
+// States of blocks give the values that the rows of each frame do, whatever the function and the frame, also where it is empty.
+func TestTreeGivesWhatRowsDo(t *testing.T) {
+	const n = 257
+	rng := rand.New(rand.NewPCG(7, 11))
+	mem := memory.NewCheckedAllocator(memory.DefaultAllocator)
+	defer mem.AssertSize(t, 0)
+	ints, floats, bools := array.NewInt64Builder(mem), array.NewFloat64Builder(mem), array.NewBooleanBuilder(mem)
+	whole := Part{N: n}
+	for i := range n {
+		start := i == 0 || i == 3 || i == 250
+		if start {
+			whole.Starts = append(whole.Starts, int32(i))
+		}
+		if start || rng.IntN(3) > 0 {
+			whole.Peers = append(whole.Peers, int32(i))
+		}
+		if rng.IntN(5) == 0 {
+			ints.AppendNull()
+			floats.AppendNull()
+			bools.AppendNull()
+			continue
+		}
+		ints.Append(rng.Int64N(3))
+		floats.Append(rng.NormFloat64() * 100)
+		bools.Append(rng.IntN(4) > 0)
+	}
+	cols := map[string]arrow.Array{"int": ints.NewArray(), "float": floats.NewArray(), "bool": bools.NewArray()}
+	defer func() {
+		for _, b := range []array.Builder{ints, floats, bools} {
+			b.Release()
+		}
+		for _, a := range cols {
+			a.Release()
+		}
+	}()
+	used := map[string]bool{}
+	for _, fn := range agg.Names() {
+		f, _ := agg.Lookup(fn)
+		for _, of := range [][]string{{"int"}, {"float"}, {"bool"}, {"float", "int"}} {
+			var call agg.Call
+			var args []arrow.Array
+			for _, name := range of {
+				call.Args = append(call.Args, agg.Arg{Field: arrow.Field{Type: cols[name].DataType(), Nullable: true}})
+				args = append(args, cols[name])
+			}
+			b, err := f.Bind(call)
+			if err != nil || !(aggregate{Bound: b}).flat() {
+				continue
+			}
+			used[fn] = true
+			for _, frame := range []Frame{
+				{Rows: true, Lo: -Unbounded}, {Lo: -Unbounded}, {Rows: true, Lo: -40, Hi: 3}, {Rows: true, Lo: 2, Hi: Unbounded}, {Rows: true, Lo: 5, Hi: 9}, {Groups: true, Lo: -30, Hi: 1},
+			} {
+				p := whole
+				p.Frame = frame
+				a := aggregate{Bound: b}
+				in, drop := a.inputs(&p, args)
+				lo, hi, err := p.bounds()
+				if err != nil {
+					t.Fatal(err)
+				}
+				want, err := a.byRows(&p, lo, hi, 0, in, mem)
+				if err != nil {
+					t.Fatal(fn, of, err)
+				}
+				got, err := a.tree(lo, hi, in, mem)
+				if err != nil {
+					t.Fatal(fn, of, err)
+				}
+				for i := range n {
+					if !near(want, got, i) {
+						t.Errorf("%s of %s over %+v, row %d: %s of states, %s of rows", fn, of, frame, i, got.ValueStr(i), want.ValueStr(i))
+						break
+					}
+				}
+				want.Release()
+				got.Release()
+				drop()
+			}
+		}
+	}
+	for _, fn := range []string{"stddev_samp", "var_pop", "corr", "regr_slope", "bool_and", "bool_or", "first", "last", "product", "count_if"} {
+		if !used[fn] {
+			t.Errorf("%s was not tried", fn)
+		}
+	}
+}
+
+// near compares two values; floats may differ by what the order of additions makes.
+func near(a, b arrow.Array, i int) bool {
+	x, ok := a.(*array.Float64)
+	if !ok || x.IsNull(i) || b.IsNull(i) {
+		return a.ValueStr(i) == b.ValueStr(i)
+	}
+	v, w := x.Value(i), b.(*array.Float64).Value(i)
+	return v == w || v != v && w != w || math.Abs(v-w) <= 1e-9*max(1, math.Abs(v))
+}
+
+// A running function over a large partition takes no time that grows with its square.
+func BenchmarkRunning(b *testing.B) {
+	for _, n := range []int{10_000, 100_000} {
+		v := array.NewFloat64Builder(memory.DefaultAllocator)
+		for i := range n {
+			v.Append(float64(i % 97))
+		}
+		a := v.NewArray()
+		f, _ := agg.Lookup("stddev_samp")
+		bound, err := Aggregate(f, agg.Args(arrow.Field{Type: a.DataType()}))
+		if err != nil {
+			b.Fatal(err)
+		}
+		p := Part{N: n, Starts: []int32{0}, Peers: []int32{0}, Frame: Frame{Rows: true, Lo: -Unbounded}}
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			for b.Loop() {
+				out, err := bound.Compute(&p, []arrow.Array{a}, memory.DefaultAllocator)
+				if err != nil {
+					b.Fatal(err)
+				}
+				out.Release()
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(n), "ns/row")
+		})
+	}
+}
