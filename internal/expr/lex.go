@@ -14,7 +14,7 @@ const (
 	tokIdent            // unquoted name or keyword; text as written
 	tokQuoted           // "name"; text is the name
 	tokNumber           // text as written
-	tokString           // '…' or E'…'; text is the value
+	tokString           // '…', E'…' or $tag$…$tag$; text is the value
 	tokOp               // operator or punctuation
 )
 
@@ -132,6 +132,8 @@ func (l *lexer) next() (token, *Error) {
 	case (c == 'E' || c == 'e') && strings.HasPrefix(l.src[start+1:], "'"):
 		l.at++
 		return l.str(start, true)
+	case c == '$':
+		return l.dollar(start)
 	case c == '"':
 		return l.quoted(start)
 	case isDigit(c) || c == '.' && start+1 < len(l.src) && isDigit(l.src[start+1]):
@@ -226,6 +228,35 @@ func (l *lexer) quoted(start int) (token, *Error) {
 	return token{span: s, kind: tokQuoted, text: b.String()}, nil
 }
 
+// dollar reads $$…$$ or $tag$…$tag$, a string in which nothing has a meaning, by the rules of PostgreSQL's manual section 4.1.2.4.
+func (l *lexer) dollar(start int) (token, *Error) {
+	tag, rest, ok := strings.Cut(l.src[start+1:], "$")
+	for i, r := range tag {
+		ok = ok && (isIdentStart(r) || i > 0 && isIdentPart(r)) && r != utf8.RuneError
+	}
+	if !ok {
+		return token{}, errAt(span{start, start + 1}, "unexpected character '$': a string between dollars is written $$…$$ or $tag$…$tag$")
+	}
+	text, _, ok := strings.Cut(rest, "$"+tag+"$")
+	if !ok {
+		return token{}, errAt(span{start, start + len(tag) + 2}, "string is not closed: it ends with another $%s$", tag)
+	}
+	l.at = start + 2*(len(tag)+2) + len(text)
+	s := span{start, l.at}
+	return token{span: s, kind: tokString, text: text}, checkText(s, text)
+}
+
+// checkText refuses strings that no text column could hold.
+func checkText(s span, text string) *Error {
+	switch {
+	case !utf8.ValidString(text):
+		return errAt(s, "string is not valid UTF-8")
+	case strings.IndexByte(text, 0) >= 0:
+		return errAt(s, "string holds a zero byte")
+	}
+	return nil
+}
+
 // str reads a string; l.at is at its opening quote.
 func (l *lexer) str(start int, escapes bool) (token, *Error) {
 	var b strings.Builder
@@ -242,13 +273,7 @@ func (l *lexer) str(start int, escapes bool) (token, *Error) {
 		case c == '\'':
 			l.at++
 			s := span{start, l.at}
-			if !utf8.ValidString(b.String()) {
-				return token{}, errAt(s, "string is not valid UTF-8")
-			}
-			if strings.IndexByte(b.String(), 0) >= 0 {
-				return token{}, errAt(s, "string holds a zero byte")
-			}
-			return token{span: s, kind: tokString, text: b.String()}, nil
+			return token{span: s, kind: tokString, text: b.String()}, checkText(s, b.String())
 		case c == '\\' && escapes:
 			if err := l.escape(&b); err != nil {
 				return token{}, err
