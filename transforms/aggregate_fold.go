@@ -18,15 +18,16 @@ import (
 // aggregate is the fold: expressions that make the columns which group.Fold takes. With several sets of keys, or windows that overlap, it
 // gives each row to as many groups.
 type aggregate struct {
-	fold   *group.Fold
-	out    *arrow.Schema
-	progs  []*expr.Program
-	keys   []int // of progs: the keys of by
-	types  []arrow.DataType
-	args   []argument
-	sets   [][]bool // which of keys are in each set; nil for all in one
-	window *timeWindow
-	copies int // groups that a row is in
+	fold     *group.Fold
+	out      *arrow.Schema
+	progs    []*expr.Program
+	together *expr.Group // of progs
+	keys     []int       // of progs: the keys of by
+	types    []arrow.DataType
+	args     []argument
+	sets     [][]bool // which of keys are in each set; nil for all in one
+	window   *timeWindow
+	copies   int // groups that a row is in
 }
 
 func (a *aggregate) Name() string          { return "aggregate" }
@@ -149,18 +150,17 @@ func (p *aggregatePartial) Close() { p.lane.Close() }
 
 func (p *aggregatePartial) Add(ctx context.Context, b pipeline.Batch, rej *pipeline.Rejects) error {
 	n := int(b.Rec.NumRows())
-	var bad refusals
-	var cols []arrow.Array
+	cols, errs, err := p.a.together.Eval(b.Rec, p.mem)
+	if err != nil {
+		return err
+	}
 	defer func() {
 		for _, c := range cols {
 			c.Release()
 		}
 	}()
-	for i, q := range p.a.progs {
-		c, errs, err := q.Eval(b.Rec, p.mem)
-		if err != nil {
-			return err
-		}
+	var bad refusals
+	for i := range cols {
 		column := ""
 		for k, at := range p.a.keys {
 			if at == i {
@@ -168,8 +168,7 @@ func (p *aggregatePartial) Add(ctx context.Context, b pipeline.Batch, rej *pipel
 				break
 			}
 		}
-		bad.add(column, errs)
-		cols = append(cols, c)
+		bad.add(column, errs[i])
 	}
 	if w := p.a.window; w != nil {
 		bad = w.refuse(cols[w.on], bad)

@@ -261,7 +261,7 @@ func (b *aggregateBinder) then(n *spec.Node) (out []Bound, err error) {
 	add := func(name string, p *expr.Program) {
 		f := p.Field()
 		f.Name = name
-		s = d.add(s, f, evaluate(p), p.Columns())
+		s = d.add(s, f, p)
 		says = append(says, name)
 	}
 	for _, g := range b.bits {
@@ -330,7 +330,7 @@ func (b *aggregateBinder) then(n *spec.Node) (out []Bound, err error) {
 		}
 		f := q.Field()
 		f.Name = name
-		p.cols = append(p.cols, projected{field: f, from: evaluate(q), uses: q.Columns()})
+		p.cols = append(p.cols, projected{field: f, prog: q, uses: q.Columns()})
 		shown = append(shown, name+" = "+q.Source())
 		same = false
 	}

@@ -184,6 +184,7 @@ func (b *aggregateBinder) fold(n *spec.Node) (err error) {
 	if a.fold, err = group.New(b.cfg); err != nil {
 		return n.Errorf("aggregate by: %w", err)
 	}
+	a.together = expr.Together(a.progs...)
 	a.out = a.fold.Schema()
 	if a.window != nil && a.window.gap > 0 {
 		a.out = b.flat()

@@ -46,7 +46,7 @@ func bindCast(env Env, n *spec.Node, in *arrow.Schema) (Bound, error) {
 		if err != nil {
 			return Bound{}, err
 		}
-		s = d.add(s, f, from, []string{e.Key})
+		s = d.addFrom(s, f, from, []string{e.Key})
 		says = append(says, e.Key+" to "+schema.TypeName(f))
 	}
 	return d.bound("cast " + strings.Join(says, ", ")), nil
@@ -94,7 +94,7 @@ func castTo(env Env, at *spec.Node, from arrow.Field, i int, typ string, s *arro
 	to := p.Field()
 	to.Name = from.Name
 	if !mayRound(from, to) {
-		return to, evaluate(p), nil
+		return to, p.Eval, nil
 	}
 	back, err := expr.Compile(fmt.Sprintf(`CAST(%s AS %s) = %s`, src, schema.TypeName(from), expr.QuoteName(from.Name)), s, env.Expr)
 	if err != nil {

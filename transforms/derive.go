@@ -2,6 +2,7 @@ package transforms
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/apache/arrow/go/v17/arrow"
@@ -41,7 +42,7 @@ func bindDerive(env Env, n *spec.Node, in *arrow.Schema) (Bound, error) {
 		}
 		f := p.Field()
 		f.Name = e.Key
-		s = d.add(s, f, evaluate(p), p.Columns())
+		s = d.add(s, f, p)
 		says = append(says, e.Key+" = "+p.Source())
 	}
 	return d.bound("derive " + strings.Join(says, ", ")), nil
@@ -50,12 +51,11 @@ func bindDerive(env Env, n *spec.Node, in *arrow.Schema) (Bound, error) {
 // compute makes a column of a record; the caller owns it.
 type compute func(rec arrow.Record, mem memory.Allocator) (arrow.Array, []expr.RowError, error)
 
-func evaluate(p *expr.Program) compute { return p.Eval }
-
 // derive computes columns one after the other; cast is another case of it.
 type derive struct {
 	name   string
 	steps  []derived
+	rounds []round
 	schema *arrow.Schema // with all columns
 	out    view          // of that
 }
@@ -66,12 +66,26 @@ type derived struct {
 	at     int  // of the column in schema
 	fresh  bool // not in the place of another, which must be there for the order of the columns
 	from   compute
+	prog   *expr.Program // instead of from
 	uses   []string
 	schema *arrow.Schema // with the column
 }
 
-// add appends a computed column to the plan and gives the schema with it.
-func (d *derive) add(s *arrow.Schema, f arrow.Field, from compute, uses []string) *arrow.Schema {
+// round is steps that use nothing of each other.
+type round struct {
+	steps    []derived
+	together *expr.Group // of their programs; nil for one that has none
+}
+
+// add appends a column that is computed by an expression to the plan and gives the schema with it.
+func (d *derive) add(s *arrow.Schema, f arrow.Field, p *expr.Program) *arrow.Schema {
+	out := d.addFrom(s, f, nil, p.Columns())
+	d.steps[len(d.steps)-1].prog = p
+	return out
+}
+
+// addFrom is add for what no expression computes.
+func (d *derive) addFrom(s *arrow.Schema, f arrow.Field, from compute, uses []string) *arrow.Schema {
 	fields := append([]arrow.Field(nil), s.Fields()...)
 	at := len(fields)
 	if idx := s.FieldIndices(f.Name); len(idx) > 0 {
@@ -82,13 +96,51 @@ func (d *derive) add(s *arrow.Schema, f arrow.Field, from compute, uses []string
 	}
 	md := s.Metadata()
 	d.schema = arrow.NewSchema(fields, &md)
-	d.steps = append(d.steps, derived{f.Name, at, at == s.NumFields(), from, uses, d.schema})
+	d.steps = append(d.steps, derived{name: f.Name, at: at, fresh: at == s.NumFields(), from: from, uses: uses, schema: d.schema})
 	return d.schema
 }
 
 func (d *derive) bound(explain string) Bound {
 	d.out = everything(d.schema)
+	d.plan()
 	return d.narrowed(explain)
+}
+
+// plan makes rounds of the steps: expressions behind each other are evaluated together until one uses a column that another computes.
+func (d *derive) plan() {
+	var made names
+	for _, st := range d.steps {
+		last := len(d.rounds) - 1
+		if st.prog == nil || last < 0 || d.rounds[last].steps[0].prog == nil || slices.ContainsFunc(st.uses, func(n string) bool { return made[n] }) || made[st.name] {
+			d.rounds = append(d.rounds, round{})
+			last, made = last+1, names{}
+		}
+		d.rounds[last].steps = append(d.rounds[last].steps, st)
+		made.add(st.name)
+	}
+	for i := range d.rounds {
+		r := &d.rounds[i]
+		if r.steps[0].prog == nil {
+			continue
+		}
+		var progs []*expr.Program
+		for _, st := range r.steps {
+			progs = append(progs, st.prog)
+		}
+		r.together = expr.Together(progs...)
+	}
+}
+
+// of computes the round's columns of rec; the caller owns them.
+func (r round) of(rec arrow.Record, mem memory.Allocator) ([]arrow.Array, [][]expr.RowError, error) {
+	if r.together != nil {
+		return r.together.Eval(rec, mem)
+	}
+	a, errs, err := r.steps[0].from(rec, mem)
+	if err != nil {
+		return nil, nil, err
+	}
+	return []arrow.Array{a}, [][]expr.RowError{errs}, nil
 }
 
 func (d *derive) narrowed(explain string) Bound {
@@ -132,17 +184,22 @@ func (s *deriveStage) Apply(_ context.Context, b pipeline.Batch, rej *pipeline.R
 	rec.Retain()
 	defer func() { rec.Release() }()
 	var bad refusals
-	for _, st := range s.d.steps {
-		a, errs, err := st.from(rec, s.mem)
+	for _, r := range s.d.rounds {
+		made, errs, err := r.of(rec, s.mem)
 		if err != nil {
 			return pipeline.Batch{}, err
 		}
-		bad.add(st.name, errs)
-		cols := make([]arrow.Array, st.schema.NumFields())
+		schema := r.steps[len(r.steps)-1].schema
+		cols := make([]arrow.Array, schema.NumFields())
 		copy(cols, rec.Columns())
-		cols[st.at] = a
-		next := array.NewRecord(st.schema, cols, rec.NumRows())
-		a.Release()
+		for i, st := range r.steps {
+			bad.add(st.name, errs[i])
+			cols[st.at] = made[i]
+		}
+		next := array.NewRecord(schema, cols, rec.NumRows())
+		for _, a := range made {
+			a.Release()
+		}
 		rec.Release()
 		rec = next
 	}

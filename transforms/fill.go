@@ -130,7 +130,7 @@ func fillValues(env Env, n *spec.Node, in *arrow.Schema) (Bound, error) {
 			return Bound{}, e.Value.Errorf("%s would make %s of %s, which is %s: cast it", text, schema.TypeName(f), e.Key, schema.TypeName(want))
 		}
 		f.Name = e.Key
-		s = d.add(s, f, evaluate(p), p.Columns())
+		s = d.add(s, f, p)
 		says = append(says, e.Key+" = "+text)
 	}
 	return d.bound("fill " + strings.Join(says, ", ")), nil

@@ -48,7 +48,7 @@ func bindMask(env Env, n *spec.Node, in *arrow.Schema) (Bound, error) {
 		}
 		out := p.Field()
 		out.Name = f.Name
-		s = d.add(s, out, evaluate(p), p.Columns())
+		s = d.add(s, out, p)
 		says = append(says, f.Name+" "+said)
 	}
 	return d.bound("mask " + strings.Join(says, ", ")), nil

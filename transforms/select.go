@@ -8,6 +8,7 @@ import (
 	"github.com/apache/arrow/go/v17/arrow/array"
 	"github.com/apache/arrow/go/v17/arrow/memory"
 
+	"github.com/sluice-data/sluice/internal/expr"
 	"github.com/sluice-data/sluice/internal/spec"
 	"github.com/sluice-data/sluice/pipeline"
 )
@@ -115,7 +116,7 @@ func (s *selectBinder) mapping(n *spec.Node) error {
 		} else {
 			f := prog.Field()
 			f.Name = e.Key
-			s.p.cols = append(s.p.cols, projected{field: f, from: evaluate(prog), uses: prog.Columns()})
+			s.p.cols = append(s.p.cols, projected{field: f, prog: prog, uses: prog.Columns()})
 		}
 		if e.Key == prog.Source() {
 			s.says = append(s.says, e.Key)
@@ -170,14 +171,20 @@ type projection struct {
 	cols   []projected
 	names  []string // incoming columns that the step speaks of: they must be there when it is bound again to the columns needed
 	schema *arrow.Schema
+	// The expressions, and what evaluates them, in the order of cols.
+	together *expr.Group
 }
 
+// projected is a column: what prog or from makes, or the incoming one at index.
 type projected struct {
 	field arrow.Field
-	index int     // of the incoming column, if from is nil
-	from  compute // else what makes it
+	index int
+	prog  *expr.Program
+	from  compute
 	uses  []string
 }
+
+func (c projected) computed() bool { return c.prog != nil || c.from != nil }
 
 // copy adds column i of in under a name.
 func (p *projection) copy(in *arrow.Schema, i int, name string) {
@@ -193,16 +200,21 @@ func (p *projection) bound(in *arrow.Schema, says []string) Bound {
 
 func (p *projection) boundAs(in *arrow.Schema, explain string) Bound {
 	fields := make([]arrow.Field, len(p.cols))
+	var progs []*expr.Program
 	for i, c := range p.cols {
 		fields[i] = c.field
+		if c.prog != nil {
+			progs = append(progs, c.prog)
+		}
 	}
+	p.together = expr.Together(progs...)
 	md := in.Metadata()
 	p.schema = arrow.NewSchema(fields, &md)
 	return Bound{Step: p, Explain: explain, Needs: func(out map[string]bool) map[string]bool {
 		need, kept := names{}, false
 		need.add(p.names...)
 		for _, c := range p.cols {
-			if out == nil || out[c.field.Name] || c.from != nil {
+			if out == nil || out[c.field.Name] || c.computed() {
 				need.add(c.uses...)
 				kept = true
 			}
@@ -227,18 +239,28 @@ type projectionStage struct {
 }
 
 func (s *projectionStage) Apply(_ context.Context, b pipeline.Batch, rej *pipeline.Rejects) (pipeline.Batch, error) {
+	made, failed, err := s.p.together.Eval(b.Rec, s.mem)
+	if err != nil {
+		return pipeline.Batch{}, err
+	}
 	cols := make([]arrow.Array, 0, len(s.p.cols))
 	defer func() {
-		for _, c := range cols {
+		for _, c := range append(cols, made...) {
 			c.Release()
 		}
 	}()
 	var bad refusals
 	for _, c := range s.p.cols {
-		if c.from == nil {
+		if !c.computed() {
 			a := b.Rec.Column(c.index)
 			a.Retain()
 			cols = append(cols, a)
+			continue
+		}
+		if c.prog != nil {
+			bad.add(c.field.Name, failed[0])
+			cols = append(cols, made[0])
+			made, failed = made[1:], failed[1:]
 			continue
 		}
 		a, errs, err := c.from(b.Rec, s.mem)

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// common finds the parts of an expression that it has more than once: they are evaluated once.
+// common finds the parts that an expression, or several that are evaluated together, have more than once: they are evaluated once.
 type common struct {
 	ids   map[string]int // of parts that are alike, by what they are made of
 	of    map[syntax]int
@@ -13,10 +13,12 @@ type common struct {
 	slots map[int]int // of those that are shared
 }
 
-func findCommon(root syntax) *common {
+func findCommon(roots ...syntax) *common {
 	c := &common{ids: map[string]int{}, of: map[syntax]int{}, count: map[int]int{}, slots: map[int]int{}}
-	c.number(root)
-	c.tally(root)
+	for _, n := range roots {
+		c.number(n)
+		c.tally(n)
+	}
 	return c
 }
 
@@ -39,6 +41,17 @@ func parts(n syntax) (list []syntax) {
 		return []syntax{n.x, n.lo, n.hi}
 	case *like:
 		return []syntax{n.x, n.pattern}
+	case *fieldOf:
+		return []syntax{n.x}
+	case *arrayOf:
+		return n.list
+	case *subscript:
+		list = []syntax{n.x}
+		for _, bound := range []syntax{n.index, n.hi} {
+			if bound != nil {
+				list = append(list, bound)
+			}
+		}
 	case *caseOf:
 		for _, w := range n.whens {
 			list = append(list, w.cond, w.then)
@@ -71,6 +84,14 @@ func (c *common) number(n syntax) int {
 		if !n.star && !n.distinct {
 			key = n.name + "("
 		}
+	case *isTest:
+		key = "IS " + n.what + strconv.FormatBool(n.not)
+	case *fieldOf:
+		key = "." + strconv.FormatBool(n.field.quoted) + n.field.text
+	case *arrayOf:
+		key = "ARRAY["
+	case *subscript:
+		key = "[" + strconv.FormatBool(n.index == nil) + strconv.FormatBool(n.hi == nil) + strconv.FormatBool(n.slice)
 	}
 	list := parts(n)
 	known := key != ""
@@ -154,7 +175,7 @@ func (o *onceNode) eval(r *run, sel []byte) *vector {
 			kept.sel = r.bitmap()
 			copy(kept.sel, sel)
 		}
-		r.kept[o.slot] = kept
+		r.kept[o.slot], r.stored = kept, true
 	}
 	return v
 }

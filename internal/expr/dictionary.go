@@ -111,20 +111,45 @@ func (d *dictNode) eval(r *run, sel []byte) *vector {
 	if e == nil {
 		return d.x.eval(r, sel)
 	}
-	rows, values := r.inUse(of, e, r.validity(arr), sel)
-	if 2*values.n > r.n {
+	u := r.dictionary(d, of, e, r.validity(arr), sel)
+	if 2*u.values.n > r.n {
 		return d.x.eval(r, sel)
 	}
-	values.typ = d.col.t
 	kept, root, mark := r.kept, r.root, len(r.errs)
-	r.kept, r.root, r.entries = make([]*keptVector, len(kept)), nil, values
+	values := *u.values
+	values.typ = d.col.t
+	r.kept, r.root, r.entries = u.kept, nil, &values
 	var v *vector
 	r.rows(values.n, func() { v = r.spread(d.x.eval(r, nil)) })
 	r.kept, r.root, r.entries = kept, root, nil
 	if r.err != nil {
 		return nullOf(d.typ(), r.n)
 	}
-	return r.perRow(v, rows, mark)
+	return r.perRow(v, u.rows, mark)
+}
+
+// dictionary is the entries of a column of texts that rows use, and what has been computed of them.
+type dictionary struct {
+	rows   []int32 // for each the number of its entry, -1 for one that is not selected
+	values *vector
+	kept   []*keptVector
+}
+
+// dictionary gives that of d's column. One for all rows is there for other expressions, too.
+func (r *run) dictionary(d *dictNode, of []uint32, e *codes.Entries, valid, sel []byte) *dictionary {
+	at := d.col.index
+	for len(r.dicts) <= at {
+		r.dicts = append(r.dicts, nil)
+	}
+	if u := r.dicts[at]; u != nil && (sel == nil || !d.x.fallible()) {
+		return u
+	}
+	rows, values := r.inUse(of, e, valid, sel)
+	u := &dictionary{rows, values, make([]*keptVector, len(r.kept))}
+	if sel == nil {
+		r.dicts[at], r.stored = u, true
+	}
+	return u
 }
 
 // inUse are the entries that selected rows have, the null among them if any is null, and for each row the number of its own: -1 where it is not

@@ -46,6 +46,16 @@ type Program struct {
 	root    node
 	columns []column
 	slots   int
+	of      *bindable
+}
+
+// bindable is what a program was made of, to bind it again beside others.
+type bindable struct {
+	tree   syntax
+	schema *arrow.Schema
+	env    Env
+	calls  []string // of a measure
+	input  *arrow.Schema
 }
 
 // column is an input column as the program knows it.
@@ -61,12 +71,23 @@ func Compile(src string, schema *arrow.Schema, env Env) (*Program, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &binder{src: src, schema: schema, env: env, common: findCommon(tree)}
-	root, err := b.root(tree)
+	b := &binder{common: findCommon(tree)}
+	p, err := b.program(src, &bindable{tree: tree, schema: schema, env: env})
 	if err != nil {
 		return nil, err
 	}
-	return &Program{src: src, root: overDictionary(root), columns: b.columns, slots: b.slots}, nil
+	p.slots = b.slots
+	return p, nil
+}
+
+// program binds one expression. Its slots are numbered on from those of b's before it.
+func (b *binder) program(src string, of *bindable) (*Program, *Error) {
+	b.src, b.schema, b.env, b.calls, b.input, b.columns = src, of.schema, of.env, of.calls, of.input, nil
+	root, err := b.root(of.tree)
+	if err != nil {
+		return nil, err
+	}
+	return &Program{src: src, root: overDictionary(root), columns: b.columns, of: of}, nil
 }
 
 // Source is the expression's text.
@@ -108,16 +129,30 @@ func (p *Program) Column() (index int, ok bool) {
 // Rows in the RowError list (ascending, at most one a row) have no value: the array is null there. error is for what no
 // single row is to blame for.
 func (p *Program) Eval(rec arrow.Record, mem memory.Allocator) (arrow.Array, []RowError, error) {
+	r := newRun(rec, p.slots)
+	defer r.done()
+	return p.eval(r, mem)
+}
+
+// newRun is the state of an evaluation over rec; the caller ends it with done.
+func newRun(rec arrow.Record, slots int) *run {
 	r := runs.Get().(*run)
-	defer func() {
-		r.reset()
-		runs.Put(r)
-	}()
 	r.rec, r.n = rec, int(rec.NumRows())
-	for range p.slots {
+	for range slots {
 		r.slots = append(r.slots, nil)
 		r.kept = append(r.kept, nil)
 	}
+	return r
+}
+
+func (r *run) done() {
+	r.reset()
+	runs.Put(r)
+}
+
+// eval is Eval in a run that may have evaluated other programs before.
+func (p *Program) eval(r *run, mem memory.Allocator) (arrow.Array, []RowError, error) {
+	rec := r.rec
 	if err := p.checkRecord(rec); err != nil {
 		return nil, nil, err
 	}

@@ -64,12 +64,13 @@ func (m *Measure) Lone() bool {
 // Compile binds the measure to groups, whose columns are keys and results: columns[i] is the name of the one that has the results of
 // Calls[i]. input is the schema of the rows, for messages. The error is an *Error.
 func (m *Measure) Compile(columns []string, groups, input *arrow.Schema, env Env) (*Program, error) {
-	b := &binder{src: m.src, schema: groups, env: env, calls: append([]string{}, columns...), input: input}
-	root, err := b.root(m.tree)
+	b := &binder{}
+	p, err := b.program(m.src, &bindable{tree: m.tree, schema: groups, env: env, calls: append([]string{}, columns...), input: input})
 	if err != nil {
 		return nil, err
 	}
-	return &Program{src: m.src, root: root, columns: b.columns, slots: b.slots}, nil
+	p.slots = b.slots
+	return p, nil
 }
 
 // aggregated is the call of an aggregate function in a measure.

@@ -20,10 +20,12 @@ func (r *run) output(v *vector, errs []RowError, mem memory.Allocator) (arrow.Ar
 	if v.kind != kOpaque {
 		v = r.spread(v)
 	}
+	own := false
 	for _, e := range errs {
 		if v.valid == nil || bit(v.valid, e.Row) {
-			if !v.owned {
+			if !own { // others may have v, too
 				c := *v
+				c.owned, own = false, true
 				v = &c
 			}
 			r.setNull(v, e.Row)

@@ -281,6 +281,12 @@ func evalText(t testing.TB, mem memory.Allocator, p *Program, rec arrow.Record) 
 	if int64(arr.Len()) != rec.NumRows() {
 		t.Fatalf("%s: %d values for %d rows", p.Source(), arr.Len(), rec.NumRows())
 	}
+	return columnText(t, p, arr, errs)
+}
+
+// columnText prints what p gave for each row.
+func columnText(t testing.TB, p *Program, arr arrow.Array, errs []RowError) []string {
+	t.Helper()
 	if f := p.Field(); !arrow.TypeEqual(arr.DataType(), f.Type) {
 		t.Fatalf("%s: array of %s, field of %s", p.Source(), arr.DataType(), f.Type)
 	}

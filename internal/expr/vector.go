@@ -111,6 +111,8 @@ type run struct {
 	root   node
 	direct *memory.Buffer
 	into   []byte
+	dicts  []*dictionary // of columns of texts, by index of the column
+	stored bool          // in kept or dicts, since the program began
 	// entries are what dictNode's column is while its expression is computed for them instead of the rows.
 	entries *vector
 }
@@ -132,13 +134,18 @@ func (r *run) reset() {
 	}
 	clear(r.slots)
 	clear(r.kept)
-	r.kept = r.kept[:0]
+	clear(r.dicts)
+	r.between()
+	r.rec, r.n, r.err, r.slots, r.kept, r.dicts, r.block, r.used = nil, 0, nil, r.slots[:0], r.kept[:0], r.dicts[:0], 0, 0
+}
+
+// between readies r for another program.
+func (r *run) between() {
 	clear(r.errs)
 	if r.direct != nil {
 		r.direct.Release()
 	}
-	r.root, r.direct, r.into = nil, nil, nil
-	r.rec, r.n, r.errs, r.err, r.slots, r.block, r.used = nil, 0, r.errs[:0], nil, r.slots[:0], 0, 0
+	r.root, r.direct, r.into, r.errs, r.stored = nil, nil, nil, r.errs[:0], false
 }
 
 // bytes gives n bytes of scratch memory, aligned to 64, content undefined, with 16 spare bytes behind.
