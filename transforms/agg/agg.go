@@ -145,6 +145,13 @@ type Accumulator interface {
 	Release()
 }
 
+// Absorber is an Accumulator that can take over what another of the same Bound holds, without a copy.
+type Absorber interface {
+	// Absorb folds group g of from into groups[g], as Merge does with its State; from is then empty, fit only for Size, Reset and Release. False,
+	// and nothing has happened, if it cannot.
+	Absorb(groups []uint32, n int, from Accumulator) bool
+}
+
 // Reserver is an Accumulator that can make room for n groups ahead, which saves it growing step by step.
 type Reserver interface{ Reserve(n int) }
 

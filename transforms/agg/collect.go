@@ -28,9 +28,10 @@ type collect struct {
 
 // picker finds the result of values in order, of which it needs one, or it and the next.
 type picker struct {
-	at func(n int) int // the index of the value of n
-	// of makes the result; group g has n[g] values, and those wanted are at[g] of c's first column, -1 for none.
-	of func(c *collect, mem memory.Allocator, n []int, at [][2]int32) (arrow.Array, error)
+	// at is the index of the value of n in order that is wanted, and whether the next is too. It is nil where every result is null.
+	at func(n int) (i int, next bool)
+	// of makes the result of those that were found.
+	of func(mem memory.Allocator, c *chosen) (arrow.Array, error)
 }
 
 // collected is the bound function that collects its inputs; place and skip are among them.
@@ -196,26 +197,11 @@ func (c *collect) merged(mem memory.Allocator) (arrow.Array, error) {
 	if err := c.Spill(""); err != nil { // the rest: the file is there
 		return nil, err
 	}
-	at := make([][2]int32, c.n)
-	ahead := make([]int, c.n) // values before the one that is wanted
-	for g := range at {
-		at[g] = [2]int32{-1, -1}
-		if c.count[g] > 0 {
-			ahead[g] = c.pick.at(c.count[g])
-		}
-	}
-	h := &c.cols[0]
-	err := c.disk.merge(c.disk.runs, func(g uint32, key []byte, _ int64) {
-		if i := -ahead[g]; i == 0 || i == 1 {
-			at[g][i] = int32(h.n)
-			h.addKey(key)
-		}
-		ahead[g]--
-	})
+	got, err := c.pick.pickMerged(&c.disk, c.cols[0].typ, c.count)
 	if err != nil {
 		return nil, err
 	}
-	return c.pick.of(c, mem, c.count, at)
+	return c.pick.of(mem, got)
 }
 
 func (c *collect) Result(mem memory.Allocator) (arrow.Array, error) {

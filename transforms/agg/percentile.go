@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"math/big"
-	"slices"
 
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/array"
@@ -85,23 +84,27 @@ func bindPercentileDisc(c Call) (Bound, error) {
 	if !orderkey.Orderable(f.Type) {
 		return Bound{}, unfit("percentile_disc", f, "values that have an order")
 	}
+	at := newShare(q)
 	index := func(n int) int {
-		// The first k with k/n >= q.
-		k := new(big.Rat).Mul(q, new(big.Rat).SetInt64(int64(n)))
-		up := new(big.Int).Div(new(big.Int).Add(k.Num(), new(big.Int).Sub(k.Denom(), big.NewInt(1))), k.Denom()).Int64()
-		i := int(max(up, 1) - 1)
+		i := at.upTo(n) - 1
 		if desc {
 			i = n - 1 - i
 		}
 		return i
 	}
-	pick := &picker{at: index, of: func(c *collect, mem memory.Allocator, _ []int, at [][2]int32) (arrow.Array, error) {
-		first := make([]int32, len(at))
-		for g := range at {
-			first[g] = at[g][0]
+	pick := &picker{at: func(n int) (int, bool) { return index(n), false }, of: func(mem memory.Allocator, c *chosen) (arrow.Array, error) {
+		first := make([]int32, len(c.at))
+		for g := range c.at {
+			first[g] = c.at[g][0]
 		}
-		return c.cols[0].take(mem, first)
+		return c.h.take(mem, first)
 	}}
+	if null {
+		pick.at = nil
+	}
+	if b, ok := rankedBound(like(f), f.Type, arg, pick); ok {
+		return b, nil
+	}
 	if null {
 		pick = nil
 	}
@@ -137,122 +140,71 @@ func bindPercentile(name string, c Call, arg int, desc bool, q *big.Rat, null bo
 		more = max(0, min(4, 38-dec.Precision))
 		result = &arrow.Decimal128Type{Precision: 38, Scale: dec.Scale + more}
 	}
-	pick := &picker{
-		at: func(n int) int { i, _ := position(n, q); return i },
-		of: func(c *collect, mem memory.Allocator, n []int, at [][2]int32) (arrow.Array, error) {
-			return percentilesOf(c, mem, n, at, q, toFloat, result, more)
-		},
-	}
-	if null {
-		pick = nil
-	}
-	return collectedOr(c, column(result), []Input{{Arg: arg}}, -1, []int{0}, func(c *collect, mem memory.Allocator, off, rows []int32) (arrow.Array, error) {
-		n := len(off) - 1
-		has := filled(off)
-		if null {
-			clear(has)
-		}
+	at := newShare(q)
+	pick := &picker{at: at.between, of: func(mem memory.Allocator, c *chosen) (arrow.Array, error) {
 		if isDecimal {
-			return decimalPercentiles(c, mem, off, rows, q, has, result, more)
+			return decimalPercentiles(mem, c, q, result, more)
 		}
-		buf, out := col.Make[float64](mem, n)
-		all, err := c.cols[0].take(memory.DefaultAllocator, rows)
-		if err != nil {
-			return nil, err
-		}
-		defer all.Release()
-		v := slices.Clone(toFloat(all))
-		for g := range n {
-			if has[g] != 0 {
-				out[g] = percentile(v[off[g]:off[g+1]], q)
-			}
-		}
-		return col.Of(mem, float64s, n, buf, has), nil
-	}, pick), nil
+		return floatPercentiles(mem, c, at, toFloat)
+	}}
+	if null {
+		pick.at = nil
+	}
+	b, _ := rankedBound(column(result), f.Type, arg, pick) // numbers all are
+	return b, nil
 }
 
-// percentilesOf are percentiles of groups of n values each, of which those around the place are at of c's column.
-func percentilesOf(c *collect, mem memory.Allocator, n []int, at [][2]int32, q *big.Rat, toFloat func(arrow.Array) []float64, result arrow.DataType, more int32) (arrow.Array, error) {
-	_, isDecimal := c.cols[0].typ.(*arrow.Decimal128Type)
-	has := make([]uint8, len(at))
-	var floats []float64
-	if !isDecimal {
-		all, err := c.cols[0].take(memory.DefaultAllocator, every(nil, c.cols[0].n))
-		if err != nil {
-			return nil, err
-		}
-		defer all.Release()
-		floats = toFloat(all)
+// floatPercentiles are percentiles of what was chosen.
+func floatPercentiles(mem memory.Allocator, c *chosen, q share, toFloat func(arrow.Array) []float64) (arrow.Array, error) {
+	has := make([]uint8, len(c.at))
+	all, err := c.h.take(memory.DefaultAllocator, every(nil, c.h.n))
+	if err != nil {
+		return nil, err
 	}
-	buf, out := col.Make[float64](mem, len(at))
-	defer buf.Release()
-	nums, dec := col.Make[decimal128.Num](mem, len(at))
-	defer nums.Release()
-	words := arrow.GetData[uint64](c.cols[0].data)
+	defer all.Release()
+	v := toFloat(all)
+	buf, out := col.Make[float64](mem, len(c.at))
+	for g, i := range c.at {
+		if i[0] < 0 {
+			continue
+		}
+		has[g], out[g] = 1, v[i[0]]
+		if f := q.part(c.n[g]); f != 0 && out[g] == out[g] {
+			out[g] = proportion(out[g], v[i[1]], f)
+		}
+	}
+	return col.Of(mem, float64s, len(c.at), buf, has), nil
+}
+
+// decimalPercentiles are percentiles of what was chosen.
+func decimalPercentiles(mem memory.Allocator, c *chosen, q *big.Rat, t arrow.DataType, more int32) (arrow.Array, error) {
+	has := make([]uint8, len(c.at))
+	words := arrow.GetData[uint64](c.h.data)
 	value := func(i int32) *big.Int { return decimal128.New(int64(words[2*i+1]), words[2*i]).BigInt() }
-	for g := range at {
-		i := at[g]
+	buf, out := col.Make[decimal128.Num](mem, len(c.at))
+	for g, i := range c.at {
 		if i[0] < 0 {
 			continue
 		}
 		has[g] = 1
-		_, part := position(n[g], q)
-		switch {
-		case isDecimal:
-			v := value(i[0])
-			next := v
-			if i[1] >= 0 {
-				next = value(i[1])
-			}
-			var ok bool
-			if dec[g], ok = between(v, next, part, more); !ok {
-				return nil, &GroupError{g, fmt.Sprintf("decimal(38,%d) out of range", result.(*arrow.Decimal128Type).Scale)}
-			}
-		default:
-			f, _ := part.Float64()
-			out[g] = floats[i[0]]
-			if f != 0 && out[g] == out[g] {
-				out[g] = proportion(out[g], floats[i[1]], f)
-			}
+		_, part := position(c.n[g], q)
+		v := value(i[0])
+		next := v
+		if part.Sign() != 0 {
+			next = value(i[1])
+		}
+		var ok bool
+		if out[g], ok = between(v, next, part, more); !ok {
+			buf.Release()
+			return nil, &GroupError{g, fmt.Sprintf("decimal(38,%d) out of range", t.(*arrow.Decimal128Type).Scale)}
 		}
 	}
-	if isDecimal {
-		nums.Retain()
-		return col.Of(mem, result, len(at), nums, has), nil
-	}
-	buf.Retain()
-	return col.Of(mem, float64s, len(at), buf, has), nil
+	return col.Of(mem, t, len(c.at), buf, has), nil
 }
 
 // before is an order as a less.
 func before(order func(i, j int32) int) func(i, j int32) bool {
 	return func(i, j int32) bool { return order(i, j) < 0 }
-}
-
-// percentile is the value at the share q of v, whose order it changes. NaN is the greatest.
-func percentile(v []float64, q *big.Rat) float64 {
-	numbers := 0
-	for i, x := range v {
-		if x == x {
-			v[numbers], v[i] = x, v[numbers]
-			numbers++
-		}
-	}
-	less := func(x, y float64) bool { return x < y }
-	i, part := position(len(v), q)
-	if i >= numbers {
-		return math.NaN()
-	}
-	nth(v[:numbers], i, less)
-	f, _ := part.Float64()
-	if f == 0 {
-		return v[i]
-	}
-	lo, hi := v[i], math.NaN()
-	if i+1 < numbers {
-		hi = least(v[i+1:numbers], less)
-	}
-	return proportion(lo, hi, f)
 }
 
 // proportion is the value at the share f of the way from lo to hi.
@@ -286,29 +238,4 @@ func position(n int, q *big.Rat) (i int, part *big.Rat) {
 	at := new(big.Rat).Mul(q, new(big.Rat).SetInt64(int64(n-1)))
 	whole := new(big.Int).Quo(at.Num(), at.Denom())
 	return int(whole.Int64()), at.Sub(at, new(big.Rat).SetInt(whole))
-}
-
-func decimalPercentiles(c *collect, mem memory.Allocator, off, rows []int32, q *big.Rat, has []uint8, t arrow.DataType, more int32) (arrow.Array, error) {
-	w, less := arrow.GetData[uint64](c.cols[0].data), before(c.cols[0].order())
-	buf, out := col.Make[decimal128.Num](mem, len(has))
-	for g := range out {
-		if has[g] == 0 {
-			continue
-		}
-		of := rows[off[g]:off[g+1]]
-		value := func(i int32) *big.Int { return decimal128.New(int64(w[2*i+1]), w[2*i]).BigInt() }
-		i, part := position(len(of), q)
-		nth(of, i, less)
-		v := value(of[i])
-		next := v
-		if part.Sign() != 0 {
-			next = value(least(of[i+1:], less))
-		}
-		var ok bool
-		if out[g], ok = between(v, next, part, more); !ok {
-			buf.Release()
-			return nil, &GroupError{g, fmt.Sprintf("decimal(38,%d) out of range", t.(*arrow.Decimal128Type).Scale)}
-		}
-	}
-	return col.Of(mem, t, len(out), buf, has), nil
 }

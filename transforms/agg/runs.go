@@ -59,16 +59,25 @@ func runsError(err error) error {
 // put takes a value of a group, as the bytes that key gives, which are lent, and how often it comes: 1 but in a tally.
 type put func(group uint32, key []byte, times int64)
 
+// open makes the file, if it is not there.
+func (r *runs) open(dir string, text bool) error {
+	if r.file != nil {
+		return nil
+	}
+	f, err := spillfile.New(dir)
+	if err != nil {
+		return runsError(err)
+	}
+	r.file, r.text = f, text
+	return nil
+}
+
 // write appends the values of h at rows as a run; group g's are rows[off[g]:off[g+1]], in order. Value i comes times[i] times, or once.
 func (r *runs) write(dir string, h *held, times []int64, off, rows []int32) error {
-	if r.file == nil {
-		f, err := spillfile.New(dir)
-		if err != nil {
-			return runsError(err)
-		}
-		r.file, r.text = f, h.text()
+	if err := r.open(dir, h.text()); err != nil {
+		return err
 	}
-	err := r.append(0, func(to put) error {
+	return r.add(func(to put) error {
 		var key []byte
 		n := int64(1)
 		for g := range len(off) - 1 {
@@ -82,6 +91,11 @@ func (r *runs) write(dir string, h *held, times []int64, off, rows []int32) erro
 		}
 		return nil
 	})
+}
+
+// add appends the values that from puts, sorted by group and then by value, as a run.
+func (r *runs) add(from func(to put) error) error {
+	err := r.append(0, from)
 	for n := len(r.runs); err == nil && n >= mergeWays && r.runs[n-mergeWays].level == r.runs[n-1].level; n = len(r.runs) {
 		from := n - mergeWays
 		old := r.runs[from:]

@@ -145,24 +145,24 @@ func TestSpillFaults(t *testing.T) {
 	}
 	for i, fault := range []struct {
 		want string
-		do   func(c *collect) error
+		do   func(c *standing[uint64]) error
 	}{
-		{"create spill file", func(c *collect) error { return c.Spill("/nowhere") }},
-		{"write values to disk", func(c *collect) error {
+		{"create spill file", func(c *standing[uint64]) error { return c.Spill("/nowhere") }},
+		{"write values to disk", func(c *standing[uint64]) error {
 			if err := c.Spill(t.TempDir()); err != nil {
 				return err
 			}
 			c.disk.file.Close()
 			return c.Update([]uint32{0}, 1, []arrow.Array{col.New(float64s, []float64{1}, nil)})
 		}},
-		{"read values from disk", func(c *collect) error {
+		{"read values from disk", func(c *standing[uint64]) error {
 			if err := c.Spill(t.TempDir()); err != nil {
 				return err
 			}
 			return c.disk.file.Truncate(c.disk.end - 3)
 		}},
 	} {
-		acc := b.New(memory.DefaultAllocator).(*collect)
+		acc := b.New(memory.DefaultAllocator).(*standing[uint64])
 		if err := acc.Update([]uint32{0, 0}, 1, []arrow.Array{col.New(float64s, []float64{3, 4}, nil)}); err != nil {
 			t.Fatal(err)
 		}

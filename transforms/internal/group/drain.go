@@ -328,21 +328,19 @@ func (d *Drain) mergePart(p, next *part) error {
 	if next.tab.Len() == 0 {
 		return nil
 	}
-	if !d.fits(next.size) && d.err != nil {
+	copied := next.size
+	for i, a := range p.accs {
+		if _, ok := a.(agg.Absorber); ok {
+			copied -= next.accs[i].Size()
+		}
+	}
+	if !d.fits(copied) && d.err != nil {
 		return d.err
 	}
-	states, err := d.f.states(next)
-	if err != nil {
-		return err
-	}
-	defer release(states)
-	var r keys.Rows
-	next.tab.View(&r, 0, next.tab.Len())
-	if err := d.f.merge(p, &r, states); err != nil {
-		return err
-	}
+	err := d.f.absorb(p, next)
+	d.f.account(next) // first: it has less now
 	d.f.account(p)
-	return nil
+	return err
 }
 
 // fits makes room for n bytes by spilling partitions whose turn has not come; false if that is not enough.

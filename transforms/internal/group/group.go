@@ -198,6 +198,30 @@ func (f *Fold) merge(p *part, r *keys.Rows, states []arrow.Array) error {
 	return nil
 }
 
+// absorb folds the groups of next into p, function by function; what is not taken over as it is goes by its state.
+func (f *Fold) absorb(p, next *part) error {
+	var r keys.Rows
+	next.tab.View(&r, 0, next.tab.Len())
+	ids := make([]uint32, r.N)
+	p.tab.Intern(&r, ids)
+	n := p.tab.Len()
+	for i, acc := range p.accs {
+		if a, ok := acc.(agg.Absorber); ok && a.Absorb(ids, n, next.accs[i]) {
+			continue
+		}
+		states, err := next.accs[i].State()
+		if err != nil {
+			return fmt.Errorf("aggregate %s: %w", f.funcs[i].text, err)
+		}
+		err = acc.Merge(ids, n, states)
+		release(states)
+		if err != nil {
+			return fmt.Errorf("merge %s: %w", f.funcs[i].text, err)
+		}
+	}
+	return nil
+}
+
 // states takes the states of all functions out of p, which is done for then.
 func (f *Fold) states(p *part) ([]arrow.Array, error) {
 	var out []arrow.Array
