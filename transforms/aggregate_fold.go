@@ -209,8 +209,11 @@ func (w *timeWindow) refuse(on arrow.Array, bad refusals) refusals {
 func (p *aggregatePartial) arguments(cols []arrow.Array, n int) (args []arrow.Array, err error) {
 	var rows []int64
 	number := func() []int64 {
-		for i := len(rows); i < n; i++ {
-			rows = append(rows, p.next+int64(i))
+		if rows == nil {
+			rows = make([]int64, n)
+		}
+		for i := range rows {
+			rows[i] = p.next + int64(i)
 		}
 		return rows
 	}

@@ -68,8 +68,13 @@ func bindArgBest(name string, c Call, desc bool) (Bound, error) {
 		return Bound{}, unfit(name, by, "a second argument of values that have an order")
 	}
 	b, err := bindBest(name, Call{Args: c.Args[:1]}, nil, false, []int{0, 2})
-	b.Inputs = []Input{{Arg: 0}, {Place: true, By: []SortKey{{Arg: 1, Desc: desc}}}, {Arg: 1, Nulls: true}}
 	b.State[1].Type = arrow.BinaryTypes.Binary
+	if wordPlace(by.Type) {
+		b.Inputs = []Input{{Arg: 0}, {Arg: 1}, {Place: true}}
+		b.New = newBestWord(c.Args[0].Type, by.Type, desc, true, []int{0, 1})
+		return b, err
+	}
+	b.Inputs = []Input{{Arg: 0}, {Place: true, By: []SortKey{{Arg: 1, Desc: desc}}}, {Arg: 1, Nulls: true}}
 	b.New = newBest(c.Args[0].Type, arrow.BinaryTypes.Binary, false, []int{0, 2})
 	return b, err
 }
@@ -88,7 +93,11 @@ func bindBest(name string, c Call, keys []Key, last bool, skip []int) (Bound, er
 		return Bound{}, err
 	}
 	t := place.Type(c)
-	return Bound{Result: like(arg), State: []arrow.Field{column(arg.Type), column(t)}, Inputs: []Input{{Arg: 0}, place}, New: newBest(arg.Type, t, last, skip)}, nil
+	b := Bound{Result: like(arg), State: []arrow.Field{column(arg.Type), column(t)}, Inputs: []Input{{Arg: 0}, place}, New: newBest(arg.Type, t, last, skip)}
+	if t == int64s {
+		b.New = newBestWord(arg.Type, t, last, false, skip)
+	}
+	return b, nil
 }
 
 func newBest(value, place arrow.DataType, last bool, skip []int) func(memory.Allocator) Accumulator {
@@ -97,7 +106,7 @@ func newBest(value, place arrow.DataType, last bool, skip []int) func(memory.All
 	}
 }
 
-// best keeps one row of each group. One that is better goes behind those that are there; what is left of others is dropped when it is more
+// best keeps one row of each group, by places that are bytes. One that is better goes behind those that are there; what is left of others is dropped when it is more
 // than half.
 type best struct {
 	value, place held
@@ -133,21 +142,13 @@ func (b *best) offer(groups []uint32, rows []int32, value, place arrow.Array) er
 	if len(rows) == 0 {
 		return nil
 	}
-	var better func(i, j int32) bool // row i of the batch than row j
-	var beats func(i, at int32) bool // row i of the batch than one that is held
-	if b.place.text() {
-		off, data, ok := col.Var(place)
-		if !ok {
-			return errHuge
-		}
-		of := func(i int32) []byte { return data[off[i]:off[i+1]] }
-		better = func(i, j int32) bool { return bytes.Compare(of(i), of(j)) < 0 != b.last }
-		beats = func(i, at int32) bool { return bytes.Compare(of(i), b.place.bytesOf(int(at))) < 0 != b.last }
-	} else {
-		v, have := col.Fixed[int64](place), arrow.GetData[int64](b.place.data)
-		better = func(i, j int32) bool { return v[i] < v[j] != b.last }
-		beats = func(i, at int32) bool { return v[i] < have[at] != b.last }
+	off, data, ok := col.Var(place)
+	if !ok {
+		return errHuge
 	}
+	of := func(i int32) []byte { return data[off[i]:off[i+1]] }
+	better := func(i, j int32) bool { return bytes.Compare(of(i), of(j)) < 0 != b.last }                    // row i of the batch than row j
+	beats := func(i, at int32) bool { return bytes.Compare(of(i), b.place.bytesOf(int(at))) < 0 != b.last } // than one that is held
 	b.win = b.win[:0]
 	for _, r := range rows {
 		g := groups[r]
@@ -179,15 +180,21 @@ func (b *best) offer(groups []uint32, rows []int32, value, place arrow.Array) er
 
 // pack drops the rows that others have bettered.
 func (b *best) pack() {
-	live := make([]int32, 0, len(b.at))
-	for g, at := range b.at {
-		if at >= 0 {
-			b.at[g] = int32(len(live))
-			live = append(live, at)
-		}
-	}
+	live := packed(b.at)
 	b.value.keep(live)
 	b.place.keep(live)
+}
+
+// packed is the indices in at that are none of -1, which become those in the result.
+func packed(at []int32) []int32 {
+	live := make([]int32, 0, len(at))
+	for g, k := range at {
+		if k >= 0 {
+			at[g] = int32(len(live))
+			live = append(live, k)
+		}
+	}
+	return live
 }
 
 func (b *best) Merge(groups []uint32, n int, state []arrow.Array) error {
