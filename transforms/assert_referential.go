@@ -60,6 +60,7 @@ func (b *assertBinder) referential(x expectation, e spec.Entry, i int) error {
 	if err != nil {
 		return err
 	}
+	rel.Use(column)
 	p, err := expr.Compile(expr.QuoteName(b.in.Field(i).Name), b.in, b.env.Expr)
 	if err != nil {
 		return placed(e.At, 0, err)
@@ -79,12 +80,13 @@ func (a *assert) Load(context.Context) error {
 		if x.ref == nil {
 			continue
 		}
-		c, err := x.ref.key.of(x.ref.rel, memory.DefaultAllocator)
+		keys := []lookupPair{x.ref.key}
+		pieces, err := keyPieces(keys, x.ref.rel, memory.DefaultAllocator)
 		if err != nil {
 			return err
 		}
-		x.ref.index, err = join.NewIndex([]arrow.Array{c}, x.ref.rel.Rows())
-		c.Release()
+		x.ref.index, err = join.NewIndex(keyTypes(keys), pieces, x.ref.rel.Rows())
+		releasePieces(pieces)
 		if err != nil {
 			return fail.Newf(fail.Data, "%s: %w", x.text, err)
 		}

@@ -109,6 +109,7 @@ func (b *lookupBinder) key(at *spec.Node, src string, columnAt *spec.Node, colum
 	if err != nil {
 		return err
 	}
+	b.l.rel.Use(column)
 	p, err := expr.Compile(src, b.in, b.env.Expr)
 	if err != nil {
 		return placed(at, 0, err)
@@ -125,7 +126,7 @@ func (b *lookupBinder) key(at *spec.Node, src string, columnAt *spec.Node, colum
 	return nil
 }
 
-// column finds a column of the table and notes that it is used.
+// column finds a column of the table.
 func (b *lookupBinder) column(n *spec.Node, name string) (int, error) {
 	return tableColumn(n, b.l.rel, name)
 }
@@ -139,7 +140,6 @@ func tableColumn(n *spec.Node, rel Relation, name string) (int, error) {
 		}
 		return 0, n.Errorf("table %s has no column %q%s", rel.Name(), name, hint(name, known))
 	}
-	rel.Use(name)
 	return s.FieldIndices(name)[0], nil
 }
 
@@ -249,6 +249,7 @@ func (b *lookupBinder) added(at *spec.Node, name string, fromAt *spec.Node, from
 	if err != nil {
 		return err
 	}
+	b.l.rel.Add(from)
 	if len(b.in.FieldIndices(name)) > 0 {
 		return at.Errorf("there is a column %q already: give the table's another name, add: {%s_2: %s}", name, name, from)
 	}

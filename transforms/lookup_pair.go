@@ -53,9 +53,54 @@ func pair(env Env, in *arrow.Schema, p *expr.Program, f arrow.Field) (lookupPair
 	return k, err
 }
 
-// of is the column of the table as it is compared, owned by the caller.
-func (k lookupPair) of(rel Relation, mem memory.Allocator) (arrow.Array, error) {
-	c := rel.Column(k.column, false)
+// keyPieces are the columns of keys as they are compared, row after row in pieces, owned by the caller.
+func keyPieces(keys []lookupPair, rel Relation, mem memory.Allocator) (out [][]arrow.Array, err error) {
+	defer func() {
+		if err != nil {
+			releasePieces(out)
+		}
+	}()
+	names := make([]string, len(keys))
+	for i, k := range keys {
+		names[i] = k.column
+	}
+	row := 0
+	for _, lent := range rel.Pieces(names...) {
+		piece := make([]arrow.Array, 0, len(keys))
+		n := 0
+		for i, k := range keys {
+			n = lent[i].Len()
+			a, err := k.compared(lent[i], row, rel, mem)
+			if err != nil {
+				return append(out, piece), err
+			}
+			piece = append(piece, a)
+		}
+		out = append(out, piece)
+		row += n
+	}
+	return out, nil
+}
+
+func releasePieces(pieces [][]arrow.Array) {
+	for _, p := range pieces {
+		for _, a := range p {
+			a.Release()
+		}
+	}
+}
+
+// keyTypes are those of the columns of keys as they are compared.
+func keyTypes(keys []lookupPair) []arrow.DataType {
+	out := make([]arrow.DataType, len(keys))
+	for i, k := range keys {
+		out[i] = k.prog.Field().Type
+	}
+	return out
+}
+
+// compared is rows of the column from one on, as it is compared, owned by the caller.
+func (k lookupPair) compared(c arrow.Array, row int, rel Relation, mem memory.Allocator) (arrow.Array, error) {
 	if k.cast == nil {
 		c.Retain()
 		return c, nil
@@ -69,7 +114,28 @@ func (k lookupPair) of(rel Relation, mem memory.Allocator) (arrow.Array, error) 
 	}
 	if len(bad) > 0 {
 		a.Release()
-		return nil, fail.Newf(fail.Data, "lookup %s: %s, in %s: %s", rel.Name(), k.column, rel.Place(bad[0].Row), bad[0].Reason)
+		return nil, fail.Newf(fail.Data, "lookup %s: %s, in %s: %s", rel.Name(), k.column, rel.Place(row+bad[0].Row), bad[0].Reason)
+	}
+	return a, nil
+}
+
+// whole is the column as it is compared, in one array that the caller owns.
+func (k lookupPair) whole(rel Relation, mem memory.Allocator) (arrow.Array, error) {
+	pieces, err := keyPieces([]lookupPair{k}, rel, mem)
+	if err != nil {
+		return nil, err
+	}
+	defer releasePieces(pieces)
+	if len(pieces) == 0 {
+		return array.MakeArrayOfNull(mem, k.prog.Field().Type, 0), nil
+	}
+	all := make([]arrow.Array, len(pieces))
+	for i, p := range pieces {
+		all[i] = p[0]
+	}
+	a, err := array.Concatenate(all, mem)
+	if err != nil {
+		return nil, fail.Newf(fail.Usage, "lookup %s: column %q: %w", rel.Name(), k.column, err)
 	}
 	return a, nil
 }

@@ -71,6 +71,7 @@ func (b *lookupBinder) span() error {
 			if err != nil {
 				return err
 			}
+			b.l.rel.Use(name)
 			f := b.l.rel.Schema().Field(at)
 			if pairs[i], err = pair(b.env, b.in, p, f); err != nil {
 				return e.At.Errorf("lookup %s: %s is of type %s and %s of the table of type %s: %w", b.l.rel.Name(), e.Key, schema.TypeName(p.Field()), name, schema.TypeName(f), err)
@@ -91,15 +92,15 @@ func (b *lookupBinder) span() error {
 }
 
 // load orders the rows of the index by their spans; once says that a value may be in one of a key's only.
-func (s *lookupSpan) load(l *lookupStep, cols []arrow.Array, once bool) (*join.Spans, error) {
-	from, err := s.from.of(l.rel, memory.DefaultAllocator)
+func (s *lookupSpan) load(l *lookupStep, pieces [][]arrow.Array, once bool) (*join.Spans, error) {
+	from, err := s.from.whole(l.rel, memory.DefaultAllocator)
 	if err != nil {
 		return nil, err
 	}
 	defer from.Release()
 	var to arrow.Array
 	if !s.open {
-		if to, err = s.to.of(l.rel, memory.DefaultAllocator); err != nil {
+		if to, err = s.to.whole(l.rel, memory.DefaultAllocator); err != nil {
 			return nil, err
 		}
 		defer to.Release()
@@ -109,7 +110,7 @@ func (s *lookupSpan) load(l *lookupStep, cols []arrow.Array, once bool) (*join.S
 		return nil, fail.Newf(fail.Data, "lookup %s: %w", l.rel.Name(), err)
 	}
 	if a, b, ok := spans.Twice(); ok && once {
-		key := l.keyText(cols, a)
+		key := l.keyAt(pieces, a)
 		if key != "" {
 			key += ": "
 		}

@@ -48,31 +48,25 @@ func (droppingLookup) Drops() pipeline.Cause { return pipeline.Filtered }
 
 // Load indexes the table.
 func (l *lookupStep) Load(context.Context) error {
-	cols := make([]arrow.Array, 0, len(l.keys))
-	defer func() {
-		for _, c := range cols {
-			c.Release()
-		}
-	}()
-	for _, k := range l.keys {
-		c, err := k.of(l.rel, memory.DefaultAllocator)
-		if err != nil {
+	var pieces [][]arrow.Array
+	var err error
+	if len(l.keys) > 0 {
+		if pieces, err = keyPieces(l.keys, l.rel, memory.DefaultAllocator); err != nil {
 			return err
 		}
-		cols = append(cols, c)
+		defer releasePieces(pieces)
 	}
-	var err error
-	if l.index, err = join.NewIndex(cols, l.rel.Rows()); err != nil {
+	if l.index, err = join.NewIndex(keyTypes(l.keys), pieces, l.rel.Rows()); err != nil {
 		return fail.Newf(fail.Data, "lookup %s: %w", l.rel.Name(), err)
 	}
 	once := !l.semi && !l.anti && l.doubles != "first" && l.doubles != "all"
 	if l.span != nil {
-		l.spans, err = l.span.load(l, cols, once)
+		l.spans, err = l.span.load(l, pieces, once)
 		return err
 	}
 	if a, b, ok := l.index.Twice(); ok && once {
 		return fail.Newf(fail.Data, "lookup %s: %s is in %s and in %s: keep one of them, or say which counts with duplicates: first or all",
-			l.rel.Name(), l.keyText(cols, a), l.rel.Place(a), l.rel.Place(b))
+			l.rel.Name(), l.keyAt(pieces, a), l.rel.Place(a), l.rel.Place(b))
 	}
 	return nil
 }
@@ -112,11 +106,34 @@ func (l *lookupStep) keyText(cols []arrow.Array, i int) string {
 	return s
 }
 
+// keyAt is the key in row i of the table.
+func (l *lookupStep) keyAt(pieces [][]arrow.Array, i int) string {
+	for _, p := range pieces {
+		n := p[0].Len()
+		if i < n {
+			return l.keyText(p, i)
+		}
+		i -= n
+	}
+	return ""
+}
+
 func (l *lookupStep) NewStage(mem memory.Allocator) (pipeline.Stage, error) {
 	if l.index == nil {
 		return nil, fail.Newf(fail.Internal, "lookup %s was not loaded", l.rel.Name())
 	}
 	s := &lookupStage{l: l, mem: mem, probe: l.index.NewProbe()}
+	names := make([]string, len(l.adds))
+	for i, a := range l.adds {
+		names[i] = a.from
+	}
+	var err error
+	if s.added, err = l.rel.Columns(names, false); err == nil && l.missing == "null" {
+		s.padded, err = l.rel.Columns(names, true)
+	}
+	if err != nil {
+		return nil, err
+	}
 	if _, _, several := l.index.Twice(); several && l.spans == nil && l.doubles == "all" {
 		return &expandingLookup{lookupStage: s}, nil
 	}
@@ -125,13 +142,15 @@ func (l *lookupStep) NewStage(mem memory.Allocator) (pipeline.Stage, error) {
 
 // lookupStage is one lane's lookup that gives each row once at most.
 type lookupStage struct {
-	l     *lookupStep
-	mem   memory.Allocator
-	probe *join.Probe
-	ids   []int32 // of the batch's rows: the key's number in the index, then the table's row
-	value []int64 // of the span
-	idx   []int32 // rows that go on
-	from  []int32 // rows of the table beside them
+	l      *lookupStep
+	mem    memory.Allocator
+	probe  *join.Probe
+	added  []arrow.Array // the table's columns to add, lent
+	padded []arrow.Array // they with a null row behind the last, where rows may have no match
+	ids    []int32       // of the batch's rows: the key's number in the index, then the table's row
+	value  []int64       // of the span
+	idx    []int32       // rows that go on
+	from   []int32       // rows of the table beside them
 }
 
 func (s *lookupStage) Close() {}
@@ -302,8 +321,12 @@ func (s *lookupStage) beside(b pipeline.Batch, from []int32, null bool) (pipelin
 			c.Release()
 		}
 	}()
-	for _, a := range s.l.adds {
-		c, err := take.Array(s.l.rel.Column(a.from, null), from, s.mem)
+	added := s.added
+	if null {
+		added = s.padded
+	}
+	for _, a := range added {
+		c, err := take.Plain(a, from, s.mem)
 		if err != nil {
 			return pipeline.Batch{}, err
 		}

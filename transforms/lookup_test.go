@@ -61,24 +61,44 @@ func (t *testTable) Name() string          { return t.name }
 func (t *testTable) Schema() *arrow.Schema { return t.rec.Schema() }
 func (t *testTable) Rows() int             { return int(t.rec.NumRows()) }
 func (t *testTable) Place(i int) string    { return fmt.Sprintf("row %d of %s", i+1, t.name) }
-func (t *testTable) Use(columns ...string) {
+func (t *testTable) Use(columns ...string) { t.note("", columns) }
+func (t *testTable) Add(columns ...string) { t.note("+", columns) }
+
+func (t *testTable) note(how string, columns []string) {
 	for _, c := range columns {
-		t.used[c] = true
+		t.used[how+c] = true
 	}
 }
 
-func (t *testTable) Column(name string, null bool) arrow.Array {
-	if !t.used[name] {
-		panic("column " + name + " is asked for and was not named before")
-	}
-	c := t.rec.Column(t.rec.Schema().FieldIndices(name)[0])
-	if !null {
-		return c
-	}
-	none := array.MakeArrayOfNull(memory.DefaultAllocator, c.DataType(), 1)
-	out, err := array.Concatenate([]arrow.Array{c, none}, memory.DefaultAllocator)
-	if err != nil {
-		panic(err)
+// Pieces are of two rows each.
+func (t *testTable) Pieces(columns ...string) (out [][]arrow.Array) {
+	for lo := 0; lo < t.Rows(); lo += 2 {
+		var piece []arrow.Array
+		for _, name := range columns {
+			piece = append(piece, array.NewSlice(t.column("", name), int64(lo), int64(min(lo+2, t.Rows()))))
+		}
+		out = append(out, piece)
 	}
 	return out
+}
+
+func (t *testTable) column(how, name string) arrow.Array {
+	if !t.used[how+name] {
+		panic("column " + name + " is asked for and was not named before")
+	}
+	return t.rec.Column(t.rec.Schema().FieldIndices(name)[0])
+}
+
+func (t *testTable) Columns(names []string, null bool) (out []arrow.Array, err error) {
+	for _, name := range names {
+		c := t.column("+", name)
+		if null {
+			none := array.MakeArrayOfNull(memory.DefaultAllocator, c.DataType(), 1)
+			if c, err = array.Concatenate([]arrow.Array{c, none}, memory.DefaultAllocator); err != nil {
+				return nil, err
+			}
+		}
+		out = append(out, c)
+	}
+	return out, nil
 }

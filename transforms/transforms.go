@@ -52,12 +52,16 @@ type Relation interface {
 	// Name is what messages call it: its name in lookups:, or its URI.
 	Name() string
 	Schema() *arrow.Schema
-	// Use names the columns that will be asked for.
+	// Use names columns whose Pieces will be asked for, Add those whose Columns will.
 	Use(columns ...string)
-	// Rows is how many rows there are, Column the values of a column that was named to Use. Both may be called once the step is
-	// being loaded. With null the column has one row more, the last, which is null. Columns are lent and live as long as the run.
+	Add(columns ...string)
+	// Rows is how many rows there are, once the step is being loaded.
 	Rows() int
-	Column(name string, null bool) arrow.Array
+	// Pieces are the values of columns that were named to Use, row after row, each piece an array a column. They are lent until Load returns.
+	Pieces(columns ...string) [][]arrow.Array
+	// Columns are the values of columns that were named to Add, an array a column, once the step was loaded; any goroutine may call it. Texts may be a
+	// dictionary array. With null each has one row more, the last, which is null. They are lent and live as long as the run.
+	Columns(names []string, null bool) ([]arrow.Array, error)
 	// Place is where row i is, for messages: `row 3 of s3://ref/zones.csv`.
 	Place(i int) string
 }

@@ -72,3 +72,20 @@ func (e *Entries) Text() (offsets []int32, data []byte) {
 	p := b[1].Bytes()
 	return unsafe.Slice((*int32)(unsafe.Pointer(&p[0])), len(p)/4), b[2].Bytes()
 }
+
+// Dictionary is a column of typ whose row i is entry index[i], in n rows: a dictionary array that holds no text but the entries'. index are values of uint8 or uint16, and
+// valid a bitmap or nil; the caller owns the result, which has its own hold on them.
+func (e *Entries) Dictionary(index arrow.DataType, n int, valid, codes *memory.Buffer, nulls int) *array.Dictionary {
+	typ := &arrow.DictionaryType{IndexType: index, ValueType: e.data.DataType()}
+	d := array.NewDataWithDictionary(typ, n, []*memory.Buffer{valid, codes}, nulls, 0, e.data)
+	defer d.Release()
+	return array.NewDictionaryData(d)
+}
+
+// EntriesOf are the entries that a column of Dictionary is of.
+func EntriesOf(a *array.Dictionary) *Entries {
+	return &Entries{a.Data().(*array.Data).Dictionary().(*array.Data)}
+}
+
+// Same reports whether e and o are one dictionary.
+func (e *Entries) Same(o *Entries) bool { return e.data == o.data }

@@ -75,10 +75,11 @@ func (o *objects) read(ctx context.Context, r *reference, limit int64) (t *table
 		return nil, err
 	}
 	var held atomic.Int64
-	parts, err := readParts(ctx, src, mem, o.job.sizes.lanes, func(rec arrow.Record) error {
+	parts, err := readParts(ctx, src, mem, o.job.sizes.lanes, func(p *tablePart, rec arrow.Record) error {
 		if held.Add(heldBy(rec)) > limit {
 			return tooLarge(limit)
 		}
+		p.add(rec, r.onlyAdded, mem)
 		return nil
 	})
 	defer releaseParts(parts)

@@ -84,8 +84,7 @@ func (q *queried) read(ctx context.Context, r *reference, limit int64) (t *table
 			if held += heldBy(rec); held > limit {
 				return tooLarge(limit)
 			}
-			rec.Retain()
-			part.recs, part.rows = append(part.recs, rec), part.rows+rec.NumRows()
+			part.add(rec, func(string) bool { return false }, mem) // what steps want of them is not known yet
 			return nil
 		})
 		return err

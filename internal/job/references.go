@@ -26,9 +26,11 @@ type reference struct {
 	spec   spec.Reference
 	origin origin
 	found  bool
-	schema *arrow.Schema // once it was described
-	used   map[string]bool
-	table  *table // once it was read
+	schema *arrow.Schema   // once it was described
+	used   map[string]bool // columns that are read
+	keyed  map[string]bool // of them, those of which steps want the pieces
+	added  map[string]bool // and those that they add to rows
+	table  *table          // once it was read
 }
 
 // origin is where the rows of a reference come from.
@@ -93,7 +95,7 @@ func (j *job) refer(args *spec.Node) (*reference, error) {
 	}
 	r := j.refs.by[string(id)]
 	if r == nil {
-		r = &reference{spec: ref, used: map[string]bool{}}
+		r = &reference{spec: ref, used: map[string]bool{}, keyed: map[string]bool{}, added: map[string]bool{}}
 		if r.origin, err = j.originOf(r); err != nil {
 			return nil, err
 		}
@@ -218,6 +220,11 @@ func (j *job) loadReferences(ctx context.Context, b *binder, p *plan) error {
 		}
 	}
 	for _, r := range j.refs.all {
+		if r.table != nil && r.table.spent { // by an attempt before
+			j.refs.held -= r.table.held
+			r.table.release()
+			r.table = nil
+		}
 		if r.table == nil {
 			if err := j.readReference(ctx, r, limit); err != nil {
 				return err
@@ -241,6 +248,11 @@ func (j *job) loadReferences(ctx context.Context, b *binder, p *plan) error {
 					return err
 				}
 			}
+		}
+	}
+	for _, r := range j.refs.all {
+		if !r.origin.late() { // else its rows are the run's version, and stay
+			r.table.loaded(r.added)
 		}
 	}
 	return nil
@@ -290,17 +302,29 @@ func (r *reference) Schema() *arrow.Schema { return r.schema }
 
 func (r *reference) Use(columns ...string) {
 	for _, c := range columns {
-		r.used[c] = true
+		r.used[c], r.keyed[c] = true, true
 	}
 }
 
+func (r *reference) Add(columns ...string) {
+	for _, c := range columns {
+		r.used[c], r.added[c] = true, true
+	}
+}
+
+// onlyAdded reports whether no step wants the pieces of a column.
+func (r *reference) onlyAdded(name string) bool { return !r.keyed[name] }
+
 func (r *reference) Rows() int { return r.table.rows }
 
-func (r *reference) Column(name string, null bool) arrow.Array {
-	if null {
-		return r.table.columns[name].null
+func (r *reference) Pieces(columns ...string) [][]arrow.Array { return r.table.rowPieces(columns) }
+
+func (r *reference) Columns(names []string, null bool) ([]arrow.Array, error) {
+	out, err := r.table.columns(names, null, r.origin.late())
+	if err != nil {
+		return nil, fmt.Errorf("reference table %s: %w", r.Name(), err)
 	}
-	return r.table.columns[name].plain
+	return out, nil
 }
 
 func (r *reference) Place(i int) string { return r.table.place(i) }

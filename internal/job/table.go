@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"runtime"
 	"sync"
 
 	"github.com/apache/arrow/go/v17/arrow"
@@ -19,11 +20,17 @@ import (
 
 // table is the rows of a reference, in memory.
 type table struct {
-	rows    int
-	columns map[string]tableColumn
-	runs    []rowRun
-	of      map[string]int64 // rows of each object
-	held    int64
+	rows   int
+	schema *arrow.Schema
+	mem    memory.Allocator
+	runs   []rowRun
+	of     map[string]int64 // rows of each object
+	held   int64
+	spent  bool // what a step needs that is loaded again was let go
+
+	mu     sync.Mutex
+	pieces [][]arrow.Array // of each column, as they were read; nil once they were let go
+	whole  []tableColumn   // of each column, once it was put together
 }
 
 // tableColumn is a column without and with one more row, which is null.
@@ -37,9 +44,12 @@ type rowRun struct {
 }
 
 func (t *table) release() {
-	for _, c := range t.columns {
-		c.plain.Release()
-		c.null.Release()
+	for i := range t.pieces {
+		t.drop(i)
+		if c := t.whole[i]; c.null != nil {
+			c.plain.Release()
+			c.null.Release()
+		}
 	}
 }
 
@@ -59,7 +69,7 @@ const indexBytes = 32
 
 // tablePart is what one chunk holds.
 type tablePart struct {
-	recs  []arrow.Record
+	cols  [][]arrow.Array // of each record
 	rows  int64
 	input string
 }
@@ -69,10 +79,26 @@ func heldBy(rec arrow.Record) int64 { return pipeline.RecordBytes(rec) + indexBy
 
 func releaseParts(parts []*tablePart) {
 	for _, p := range parts {
-		for _, rec := range p.recs {
-			rec.Release()
+		for _, cols := range p.cols {
+			releaseArrays(cols)
 		}
 	}
+}
+
+// add keeps a record's columns. Texts of columns that are only added to rows are kept as numbers where they have them: a fifth of the memory, and of
+// what a look-up touches.
+func (p *tablePart) add(rec arrow.Record, only func(name string) bool, mem memory.Allocator) {
+	cols := make([]arrow.Array, rec.NumCols())
+	for i, c := range rec.Columns() {
+		if only(rec.ColumnName(i)) {
+			if cols[i] = numbered(c, mem); cols[i] != nil {
+				continue
+			}
+		}
+		c.Retain()
+		cols[i] = c
+	}
+	p.cols, p.rows = append(p.cols, cols), p.rows+rec.NumRows()
 }
 
 // tableMemory is what tables are made of.
@@ -83,8 +109,8 @@ func (j *job) tableMemory() memory.Allocator {
 	return memory.DefaultAllocator
 }
 
-// readParts decodes src on lanes; the parts are in the order of the chunks, also beside an error. Each record is charged before it is kept.
-func readParts(ctx context.Context, src pipeline.Source, mem memory.Allocator, lanes int, charge func(arrow.Record) error) ([]*tablePart, error) {
+// readParts decodes src on lanes; the parts are in the order of the chunks, also beside an error. keep puts a record into its part, or says why not.
+func readParts(ctx context.Context, src pipeline.Source, mem memory.Allocator, lanes int, keep func(*tablePart, arrow.Record) error) ([]*tablePart, error) {
 	decs := make([]pipeline.Decoder, 0, lanes)
 	defer func() {
 		for _, d := range decs {
@@ -119,12 +145,7 @@ func readParts(ctx context.Context, src pipeline.Source, mem memory.Allocator, l
 		mu.Unlock()
 		var rej pipeline.Rejects
 		err := decs[lane].Decode(ctx, c, &rej, func(b pipeline.Batch) error {
-			if err := charge(b.Rec); err != nil {
-				return err
-			}
-			b.Rec.Retain()
-			p.recs, p.rows = append(p.recs, b.Rec), p.rows+b.Rec.NumRows()
-			return nil
+			return keep(p, b.Rec)
 		})
 		switch {
 		case err != nil:
@@ -142,65 +163,104 @@ func readParts(ctx context.Context, src pipeline.Source, mem memory.Allocator, l
 	return parts, err
 }
 
-// assemble puts the parts' columns end to end, and lets go of them.
-func assemble(mem memory.Allocator, s *arrow.Schema, parts []*tablePart, held int64) (t *table, err error) {
-	t = &table{columns: map[string]tableColumn{}, of: map[string]int64{}, held: held}
-	pieces := make([][]arrow.Array, s.NumFields())
-	defer func() {
-		for _, column := range pieces {
-			releaseArrays(column)
-		}
-		if err != nil {
-			t.release()
-		}
-	}()
+// assemble makes a table of the parts, and lets go of them.
+func assemble(mem memory.Allocator, s *arrow.Schema, parts []*tablePart, held int64) (*table, error) {
+	t := &table{schema: s, mem: mem, of: map[string]int64{}, held: held, pieces: make([][]arrow.Array, s.NumFields()), whole: make([]tableColumn, s.NumFields())}
 	for _, p := range parts {
 		t.runs = append(t.runs, rowRun{t.rows, t.of[p.input] + 1, p.input})
 		t.of[p.input] += p.rows
 		t.rows += int(p.rows)
-		for _, rec := range p.recs {
-			for c := range pieces {
-				a := rec.Column(c)
-				a.Retain()
-				pieces[c] = append(pieces[c], a)
+		for _, cols := range p.cols {
+			for i, a := range cols {
+				countNulls(a.Data()) // once, before lanes share them
+				t.pieces[i] = append(t.pieces[i], a)
 			}
-			rec.Release()
 		}
-		p.recs = nil
+		p.cols = nil
 	}
 	if t.rows >= math.MaxInt32 {
+		t.release()
 		return nil, fail.Newf(fail.Usage, "%d rows are too many for a table in memory", t.rows)
 	}
-	// One column beside the other: putting together takes as long as reading.
-	var g errgroup.Group
-	whole := make([]arrow.Array, len(pieces))
-	for c, f := range s.Fields() {
+	return t, nil
+}
+
+// rowPieces are the pieces of columns, each an array a column.
+func (t *table) rowPieces(names []string) [][]arrow.Array {
+	var out [][]arrow.Array
+	for i, name := range names {
+		for k, a := range t.pieces[t.schema.FieldIndices(name)[0]] {
+			if i == 0 {
+				out = append(out, make([]arrow.Array, 0, len(names)))
+			}
+			out[k] = append(out[k], a)
+		}
+	}
+	return out
+}
+
+// columns puts columns together that are not yet, and lets go of their pieces unless they are to be kept.
+func (t *table) columns(names []string, null, keep bool) ([]arrow.Array, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	out := make([]arrow.Array, len(names))
+	var g errgroup.Group // one column beside the other
+	asked := map[int]bool{}
+	for _, name := range names {
+		i := t.schema.FieldIndices(name)[0]
+		if t.whole[i].null != nil || asked[i] {
+			continue
+		}
+		asked[i] = true
 		g.Go(func() error {
-			return fail.Guard("put a table together", func() (err error) {
-				pieces[c] = append(pieces[c], array.MakeArrayOfNull(mem, f.Type, 1))
-				if whole[c], err = array.Concatenate(pieces[c], mem); err != nil {
-					return fail.Newf(fail.Usage, "column %q: %w: it has more than a table in memory can hold", f.Name, err)
+			return fail.Guard("put a table together", func() error {
+				whole, err := joined(t.pieces[i], t.schema.Field(i).Type, t.mem)
+				if err != nil {
+					return fail.Newf(fail.Usage, "column %q: %w: it has more than a table in memory can hold", name, err)
 				}
-				releaseArrays(pieces[c])
-				pieces[c] = nil
-				countNulls(whole[c].Data()) // once, before lanes share them
+				countNulls(whole.Data())
+				plain := array.NewSlice(whole, 0, int64(t.rows))
+				countNulls(plain.Data())
+				t.whole[i] = tableColumn{plain, whole}
+				if !keep {
+					t.drop(i)
+				}
 				return nil
 			})
 		})
 	}
-	err = g.Wait()
-	for c, f := range s.Fields() {
-		if whole[c] == nil {
-			continue
-		}
-		plain := array.NewSlice(whole[c], 0, int64(t.rows))
-		countNulls(plain.Data())
-		t.columns[f.Name] = tableColumn{plain, whole[c]}
-	}
-	if err != nil {
+	if err := g.Wait(); err != nil {
 		return nil, err
 	}
-	return t, nil
+	for k, name := range names {
+		c := t.whole[t.schema.FieldIndices(name)[0]]
+		if out[k] = c.plain; null {
+			out[k] = c.null
+		}
+	}
+	return out, nil
+}
+
+// drop lets go of a column's pieces.
+func (t *table) drop(i int) {
+	releaseArrays(t.pieces[i])
+	t.pieces[i] = nil
+}
+
+// largeTable is the bytes from which on it pays to have the collector look for what was let go of at once: memory that is used again costs no page faults.
+const largeTable = 32 << 20
+
+// loaded says that all steps were: columns that are not added to rows go.
+func (t *table) loaded(added map[string]bool) {
+	for i, f := range t.schema.Fields() {
+		if !added[f.Name] {
+			t.drop(i)
+		}
+	}
+	t.spent = true
+	if t.held >= largeTable {
+		runtime.GC()
+	}
 }
 
 func releaseArrays(as []arrow.Array) {

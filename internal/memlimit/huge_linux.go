@@ -9,8 +9,6 @@ import (
 	"unsafe"
 )
 
-const hugePage = 2 << 20
-
 var asked sync.Once
 
 // preferHugePages asks the kernel for huge pages behind the next n bytes by which the Go heap grows, once in the process. Fresh memory costs a fault
@@ -47,7 +45,12 @@ func mappedCounts() bool {
 //
 //go:noinline
 func adviseHuge(n int) {
-	b := unsafe.Slice(unsafe.StringData(untouched(n)), n)
+	advise(unsafe.Slice(unsafe.StringData(untouched(n)), n))
+}
+
+// advise asks for huge pages behind those of b that it has all of.
+func advise(b []byte) {
+	n := len(b)
 	skip := int(-uintptr(unsafe.Pointer(unsafe.SliceData(b))) % hugePage)
 	if whole := (n - skip) / hugePage * hugePage; whole > 0 {
 		_ = syscall.Madvise(b[skip:skip+whole], syscall.MADV_HUGEPAGE)

@@ -3,3 +3,5 @@
 package memlimit
 
 func preferHugePages(int) {}
+
+func advise([]byte) {}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"runtime"
+	"slices"
 	"sync/atomic"
 
 	"github.com/apache/arrow/go/v17/arrow"
@@ -17,10 +18,11 @@ import (
 	"github.com/sluice-data/sluice/transforms/internal/keys"
 )
 
-// Index is the keys of a reference table, numbered 0, 1, 2 …, and the rows of each. It is immutable: lanes share it.
+// Index is the keys of a reference table, numbered, and the rows of each. It is immutable: lanes share it.
 type Index struct {
-	table *keys.Table
-	start []int32 // the rows of key k are rows[start[k]:start[k+1]], ascending; nil where key k is row k alone
+	table *keys.Table     // nil beside a directory
+	dir   *keys.Directory // of a large table of short texts: a key has the number of its first row
+	start []int32         // the rows of key k are rows[start[k]:start[k+1]], ascending; nil where key k is row k alone
 	rows  []int32
 	twice [2]int // rows of one key, if any key has several
 }
@@ -28,79 +30,156 @@ type Index struct {
 // buildFrom is the rows from which on a table is built by all processors; tests lower it.
 var buildFrom = 1 << 16
 
-// NewIndex indexes n rows by their key columns, which it borrows. Rows with a null in a key are not in the index: null equals nothing.
-// Without columns all rows have one key. The error names a type that cannot be compared.
-func NewIndex(cols []arrow.Array, n int) (*Index, error) {
+// NewIndex indexes the rows of a table by their key columns of the given types: pieces are those of its rows, in their order, each an array a column, which it borrows.
+// n is how many rows they have together. Rows with a null in a key are not in the index: null equals nothing. Without columns all rows have one key.
+// The error names a type that cannot be compared.
+func NewIndex(types []arrow.DataType, pieces [][]arrow.Array, n int) (*Index, error) {
 	if n >= math.MaxInt32 {
 		return nil, fmt.Errorf("%d rows are too many for a table in memory", n)
-	}
-	types := make([]arrow.DataType, len(cols))
-	for i, c := range cols {
-		types[i] = c.DataType()
 	}
 	plan, err := keys.NewPlan(types)
 	if err != nil {
 		return nil, err
 	}
-	ix, ids, keyed := &Index{}, make([]int32, n), n
-	built := false
+	ix, built := &Index{}, false
+	cut := cutUp(pieces, n)
 	if n >= buildFrom {
-		built, err = ix.build(plan, cols, ids)
+		built, err = ix.build(plan, cut, n)
 	}
 	if err == nil && !built {
-		keyed, err = ix.intern(plan, cols, ids)
+		err = ix.intern(plan, cut, n)
 	}
 	if err != nil {
 		return nil, err
 	}
-	for _, c := range cols {
-		noNulls(c, ids)
-	}
-	ix.group(ids, keyed)
 	return ix, nil
 }
 
-// build numbers the keys of all rows on all processors: a key has the number of its first row. It is false where the keys are such
-// that they have to be interned one after the other.
-func (ix *Index) build(plan *keys.Plan, cols []arrow.Array, ids []int32) (bool, error) {
-	b := plan.NewBuild(len(ids))
+// piece is rows of a table from one on, n of them, in pieces of the caller.
+type piece struct {
+	of      []arrow.Array
+	from, n int // of the arrays
+	row     int // of the table
+}
+
+// cutUp cuts pieces into ones of few rows. A table without key columns has no pieces, but rows.
+func cutUp(pieces [][]arrow.Array, n int) (out []piece) {
+	row := 0
+	for _, of := range pieces {
+		if len(of) == 0 {
+			continue
+		}
+		for from, all := 0, of[0].Len(); from < all; from += keys.PieceRows {
+			k := min(keys.PieceRows, all-from)
+			out = append(out, piece{of, from, k, row})
+			row += k
+		}
+	}
+	for ; row < n; row += keys.PieceRows {
+		out = append(out, piece{n: min(keys.PieceRows, n-row), row: row})
+	}
+	return out
+}
+
+// encode calls f with the piece's columns and their tuples.
+func (p piece) encode(enc *keys.Encoder, f func(cols []arrow.Array, r *keys.Rows)) error {
+	cols := make([]arrow.Array, len(p.of))
+	for i, c := range p.of {
+		cols[i] = array.NewSlice(c, int64(p.from), int64(p.from+p.n))
+	}
+	defer func() {
+		for _, c := range cols {
+			c.Release()
+		}
+	}()
+	r, err := enc.Encode(cols, p.n)
+	if err == nil {
+		f(cols, r)
+	}
+	return err
+}
+
+// build makes the directory of all rows on all processors. It is false where the keys are such that they have to be interned one after the other.
+func (ix *Index) build(plan *keys.Plan, pieces []piece, n int) (bool, error) {
+	b := plan.NewDirectory(n, len(pieces))
 	if b == nil {
 		return false, nil
 	}
 	workers := runtime.GOMAXPROCS(0)
 	var unfit atomic.Bool
-	err := beside(workers, func(w int) error {
-		enc := plan.NewEncoder()
-		for k := w; k < b.Pieces() && !unfit.Load(); k += workers {
-			lo := k * keys.BuildPiece
-			hi := min(lo+keys.BuildPiece, len(ids))
-			fits := false
-			err := sliced(cols, lo, hi, func(piece []arrow.Array) (err error) {
-				fits, err = b.Encode(enc, k, piece, hi-lo)
-				return err
-			})
-			if err != nil {
-				return err
-			}
-			if !fits {
-				unfit.Store(true)
-			}
+	// twice over the rows: to hold the words in between would take as much memory again
+	err := each(workers, pieces, plan, func(k int, p piece, r *keys.Rows, skip []bool) bool {
+		if !b.Count(k, r, skip) {
+			unfit.Store(true)
 		}
-		return nil
+		return !unfit.Load()
 	})
 	if err != nil || unfit.Load() {
 		return false, err
 	}
-	over := make([][]int32, workers)
-	err = beside(workers, func(w int) error {
-		over[w] = b.Fill(w, workers, ids)
+	b.Counted()
+	err = each(workers, pieces, plan, func(k int, p piece, r *keys.Rows, skip []bool) bool {
+		b.Lay(k, p.row, r, skip)
+		return true
+	})
+	if err != nil {
+		return false, err
+	}
+	var next atomic.Int32
+	err = beside(workers, func(int) error {
+		var scratch []uint64
+		for part := int(next.Add(1)) - 1; part < b.Parts(); part = int(next.Add(1)) - 1 {
+			scratch = b.Order(part, scratch)
+		}
 		return nil
 	})
 	if err != nil {
 		return false, err
 	}
-	ix.table = b.Table(over, ids)
+	var again []keys.Again
+	if ix.dir, again = b.Directory(); len(again) > 0 {
+		ids := make([]int32, n) // that nobody finds the rows with nulls is enough
+		for i := range ids {
+			ids[i] = int32(i)
+		}
+		for _, a := range again {
+			ids[a.Row] = a.First
+		}
+		ix.group(ids, n)
+	}
 	return true, nil
+}
+
+// each calls f with all pieces on workers goroutines, and ends early where f is false. skip are the rows that have a null; nil is none.
+func each(workers int, pieces []piece, plan *keys.Plan, f func(k int, p piece, r *keys.Rows, skip []bool) bool) error {
+	var next atomic.Int32
+	return beside(workers, func(int) error {
+		enc, null, going := plan.NewEncoder(), []bool(nil), true
+		for k := int(next.Add(1)) - 1; k < len(pieces) && going; k = int(next.Add(1)) - 1 {
+			err := pieces[k].encode(enc, func(cols []arrow.Array, r *keys.Rows) {
+				var skip []bool
+				for _, c := range cols {
+					valid, off := col.Valid(c)
+					if valid == nil {
+						continue
+					}
+					if skip == nil {
+						null = slices.Grow(null[:0], r.N)[:r.N]
+						skip = null
+						clear(skip)
+					}
+					for i := range skip {
+						skip[i] = skip[i] || bitutil.BitIsNotSet(valid, off+i)
+					}
+				}
+				going = f(k, pieces[k], r, skip)
+			})
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // beside calls f n times at a time, and ends when all have.
@@ -112,43 +191,29 @@ func beside(n int, f func(k int) error) error {
 	return g.Wait()
 }
 
-// sliced calls f with rows lo … hi-1 of the columns.
-func sliced(cols []arrow.Array, lo, hi int, f func(piece []arrow.Array) error) error {
-	piece := make([]arrow.Array, len(cols))
-	for i, c := range cols {
-		piece[i] = array.NewSlice(c, int64(lo), int64(hi))
-	}
-	defer func() {
-		for _, c := range piece {
-			c.Release()
-		}
-	}()
-	return f(piece)
-}
-
-// intern numbers the keys of all rows in ids, one after the other, and says how many there are.
-func (ix *Index) intern(plan *keys.Plan, cols []arrow.Array, ids []int32) (int, error) {
+// intern numbers the keys of all rows, one after the other.
+func (ix *Index) intern(plan *keys.Plan, pieces []piece, n int) error {
 	ix.table = plan.NewTable()
-	ix.table.Reserve(len(ids)) // nearly all keys of a reference table are distinct
-	enc, numbers := plan.NewEncoder(), make([]uint32, keys.BuildPiece)
-	for lo := 0; lo < len(ids); lo += keys.BuildPiece {
-		hi := min(lo+keys.BuildPiece, len(ids))
-		err := sliced(cols, lo, hi, func(piece []arrow.Array) error {
-			rows, err := enc.Encode(piece, hi-lo)
-			if err == nil {
-				ix.table.Intern(rows, numbers)
+	ix.table.Reserve(n) // nearly all keys of a reference table are distinct
+	enc, numbers, ids := plan.NewEncoder(), make([]uint32, keys.PieceRows), make([]int32, n)
+	for _, p := range pieces {
+		err := p.encode(enc, func(cols []arrow.Array, r *keys.Rows) {
+			ix.table.Intern(r, numbers)
+			own := ids[p.row : p.row+p.n]
+			for i, k := range numbers[:p.n] {
+				own[i] = int32(k)
 			}
-			return err
+			for _, c := range cols {
+				noNulls(c, own)
+			}
 		})
 		if err != nil {
-			return 0, err
-		}
-		for i, k := range numbers[:hi-lo] {
-			ids[lo+i] = int32(k)
+			return err
 		}
 	}
 	ix.table.Settle()
-	return ix.table.Len(), nil
+	ix.group(ids, ix.table.Len())
+	return nil
 }
 
 // noNulls takes the rows in which a is null out of ids.
@@ -234,7 +299,10 @@ type Probe struct {
 
 // NewProbe makes a probe.
 func (ix *Index) NewProbe() *Probe {
-	return &Probe{ix: ix, find: ix.table.NewFinder()}
+	if ix.dir != nil {
+		return &Probe{ix, ix.dir.NewFinder()}
+	}
+	return &Probe{ix, ix.table.NewFinder()}
 }
 
 // Find gives the key number of each row of cols, which it borrows, in ids; -1 where the table has no such key, or one of its values is null.
@@ -244,7 +312,11 @@ func (p *Probe) Find(cols []arrow.Array, ids []int32) error {
 	if err != nil {
 		return err
 	}
-	p.ix.table.Find(rows, ids)
+	if p.ix.dir != nil {
+		p.ix.dir.Find(rows, ids)
+	} else {
+		p.ix.table.Find(rows, ids)
+	}
 	for _, c := range cols {
 		noNulls(c, ids)
 	}

@@ -72,6 +72,28 @@ func draw(t *rapid.T, mem memory.Allocator, types []int) (cols []arrow.Array, na
 	return cols, names, null
 }
 
+func typesOf(cols []arrow.Array) (out []arrow.DataType) {
+	for _, c := range cols {
+		out = append(out, c.DataType())
+	}
+	return out
+}
+
+// cutAt is the n rows of cols in pieces that end at the places given.
+func cutAt(cols []arrow.Array, places []int, n int) (pieces [][]arrow.Array) {
+	from := 0
+	places = append(slices.Clone(places), n)
+	slices.Sort(places)
+	for _, end := range places {
+		piece := []arrow.Array{}
+		for _, c := range cols {
+			piece = append(piece, array.NewSlice(c, int64(from), int64(end)))
+		}
+		pieces, from = append(pieces, piece), end
+	}
+	return pieces
+}
+
 func release(cols []arrow.Array) {
 	for _, c := range cols {
 		c.Release()
@@ -95,7 +117,11 @@ func indexAgainstMap(t *testing.T) {
 		defer mem.AssertSize(t, 0)
 		types := rapid.SliceOfN(rapid.IntRange(0, len(values)-1), 0, 3).Draw(t, "types")
 		cols, names, null := draw(t, mem, types)
-		ix, err := NewIndex(cols, len(names))
+		pieces := cutAt(cols, rapid.SliceOfN(rapid.IntRange(0, len(names)), 0, 3).Draw(t, "cuts"), len(names))
+		ix, err := NewIndex(typesOf(cols), pieces, len(names))
+		for _, p := range pieces {
+			release(p)
+		}
 		release(cols)
 		if err != nil {
 			t.Fatal(err)
@@ -159,7 +185,7 @@ func TestIndexOfManyTexts(t *testing.T) {
 	}
 	a := b.NewArray()
 	defer a.Release()
-	ix, err := NewIndex([]arrow.Array{a}, n)
+	ix, err := NewIndex([]arrow.DataType{a.DataType()}, [][]arrow.Array{{a}}, n)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -196,7 +222,7 @@ func TestIndexOfManyTexts(t *testing.T) {
 func TestTypesWithoutEquality(t *testing.T) {
 	a := array.MakeArrayOfNull(memory.DefaultAllocator, arrow.ListOf(arrow.PrimitiveTypes.Int8), 1)
 	defer a.Release()
-	if _, err := NewIndex([]arrow.Array{a}, 1); err == nil {
+	if _, err := NewIndex([]arrow.DataType{a.DataType()}, [][]arrow.Array{{a}}, 1); err == nil {
 		t.Error("lists were indexed")
 	}
 }

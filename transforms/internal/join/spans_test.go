@@ -30,7 +30,7 @@ func TestSpansAgainstSearch(t *testing.T) {
 		key, keys := drawInts(t, "key", n, rapid.IntRange(0, 4).Draw(t, "keys"))
 		from, begins := drawInts(t, "from", n, 20)
 		to, ends := drawInts(t, "to", n, 20)
-		ix, err := NewIndex([]arrow.Array{key}, n)
+		ix, err := NewIndex([]arrow.DataType{key.DataType()}, [][]arrow.Array{{key}}, n)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -56,6 +56,15 @@ func Array(a arrow.Array, idx []int32, mem memory.Allocator) (arrow.Array, error
 	return rows(a, &selection{n: len(idx), idx: idx}, mem)
 }
 
+// Plain is Array where a may be texts in a dictionary that has codes: the result is plain texts with their codes.
+func Plain(a arrow.Array, idx []int32, mem memory.Allocator) (arrow.Array, error) {
+	d, ok := a.(*array.Dictionary)
+	if !ok {
+		return Array(a, idx, mem)
+	}
+	return texts(d, idx, mem)
+}
+
 // rows is Array for a selection.
 func rows(a arrow.Array, sel *selection, mem memory.Allocator) (arrow.Array, error) {
 	switch a := a.(type) {
