@@ -258,8 +258,9 @@ func shiftDay(f *function, r *run, sel []byte, args []*vector, compute func(day 
 	out := r.fixed(f.t)
 	out.valid = r.strictValid(args...)
 	valid, dst := out.valid, values[int32](out)
+	var memo dayMemo
 	for i, d := range values[int32](args[0]) {
-		day := compute(int64(d))
+		day := memo.of(int64(d), compute)
 		if dst[i] = int32(day); int64(dst[i]) != day && active(sel, valid, i) {
 			f.fail(r, out, i, formatDay(int64(d)), "date out of range")
 		}

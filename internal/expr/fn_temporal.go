@@ -303,8 +303,7 @@ func (b *binder) part(c *call, unit string, x node, at span) (node, *Error) {
 
 func partKernel(unit string, k kind, t typ) kernel {
 	if k == kDate {
-		part := datePart(unit)
-		return mapFixed(func(d int32) int64 { return part(int64(d)) })
+		return partOfDate(datePart(unit))
 	}
 	var part func(us int64) int64
 	switch unit {
@@ -319,13 +318,40 @@ func partKernel(unit string, k kind, t typ) kernel {
 	case "timezone", "timezone_hour", "timezone_minute":
 		part = func(int64) int64 { return 0 }
 	default:
-		byDay := datePart(unit)
-		part = func(us int64) int64 { return byDay(floorDiv(us, microsPerDay)) }
+		return partOfDay(datePart(unit))
 	}
 	if t.kind == kDecimal {
 		return mapFixed(func(us int64) dec { return decOf(part(us)) })
 	}
 	return mapFixed(part)
+}
+
+// partOfDay is the kernel of what times have of their day.
+func partOfDay(part func(day int64) int64) kernel {
+	return func(f *function, r *run, _ []byte, args []*vector) *vector {
+		out := r.fixed(f.t)
+		out.valid = r.strictValid(args...)
+		dst := values[int64](out)
+		var memo dayMemo
+		for i, us := range values[int64](args[0]) {
+			dst[i] = memo.of(floorDiv(us, microsPerDay), part)
+		}
+		return out
+	}
+}
+
+// partOfDate is that of dates.
+func partOfDate(part func(day int64) int64) kernel {
+	return func(f *function, r *run, _ []byte, args []*vector) *vector {
+		out := r.fixed(f.t)
+		out.valid = r.strictValid(args...)
+		dst := values[int64](out)
+		var memo dayMemo
+		for i, day := range values[int32](args[0]) {
+			dst[i] = memo.of(int64(day), part)
+		}
+		return out
+	}
 }
 
 func datePart(unit string) func(days int64) int64 {

@@ -14,6 +14,11 @@ func addInterval(us int64, v interval) (int64, bool) {
 	if v.months != 0 {
 		day = addMonths(day, int64(v.months))
 	}
+	return onDay(day, rest, v)
+}
+
+// onDay is day, moved by v's months already, and the time rest, moved by the rest of v.
+func onDay(day, rest int64, v interval) (int64, bool) {
 	day += int64(v.days)
 	hi := day*microsPerDay + rest
 	out := hi + v.micros
@@ -36,13 +41,23 @@ func shift(minus bool) kernel {
 		out := r.fixed(f.t)
 		out.valid = r.strictValid(args...)
 		valid, dst := out.valid, values[int64](out)
+		var memo dayMemo // where the interval is one
+		months := int64(0)
+		move := func(day int64) int64 { return addMonths(day, months) }
 		for i := range dst {
 			v, ok := y[i&my], true
 			if minus {
 				v, ok = v.negate()
 			}
 			var fits bool
-			if dst[i], fits = addInterval(x[i&mx], v); !(ok && fits) && active(sel, valid, i) {
+			if my == 0 && v.months != 0 {
+				months = int64(v.months)
+				us := x[i&mx]
+				dst[i], fits = onDay(memo.of(floorDiv(us, microsPerDay), move), floorMod(us, microsPerDay), v)
+			} else {
+				dst[i], fits = addInterval(x[i&mx], v)
+			}
+			if !(ok && fits) && active(sel, valid, i) {
 				f.fail(r, out, i, string(textval.AppendTimestamp(nil, x[i&mx])), "timestamp out of range")
 			}
 		}
