@@ -116,6 +116,7 @@ type windowCall struct {
 	compute func(p *win.Part, args []arrow.Array, mem memory.Allocator) (arrow.Array, error)
 	stream  func(f win.Frame) win.Streamer // may be nil
 	framed  bool                           // it sees its frame alone
+	bytes   int64                          // see win.Bound.RowBytes
 }
 
 type windowBinder struct {
@@ -227,7 +228,7 @@ func (w *windowBinder) aggregate(n *spec.Node, call *expr.Call, c *windowCall) e
 	if err != nil {
 		return n.ErrorAt(call.Pos, "%w", err)
 	}
-	c.field, c.compute, c.stream, c.framed = b.Result, b.Compute, b.Stream, true
+	c.field, c.compute, c.stream, c.framed, c.bytes = b.Result, b.Compute, b.Stream, true, b.RowBytes
 	return nil
 }
 
@@ -268,7 +269,11 @@ func constant(p *expr.Program) *int64 {
 }
 
 // windowBytes is about what the functions take for so many rows of partitions, whose arguments have so many bytes: where partitions and peers begin; frames, sums and a
-// result each; the arguments as they were kept, together, and once more as results.
-func windowBytes(rows int, args int64, calls int) int64 {
-	return int64(rows)*(8+48*int64(calls)) + 3*args
+// result each, and what the one that takes most works with; the arguments as they were kept, together, and once more as results.
+func windowBytes(rows int, args int64, calls []windowCall) int64 {
+	work := int64(0)
+	for _, c := range calls {
+		work = max(work, c.bytes)
+	}
+	return int64(rows)*(8+48*int64(len(calls))+work) + 3*args
 }

@@ -197,7 +197,7 @@ func (d *windowDrain) groups(ctx context.Context) (*extsort.Groups, error) {
 		})
 	}
 	return d.r.Next(ctx, d.mem, func(rows int, bytes int64) error {
-		if d.f.budget <= 0 || windowBytes(rows, bytes, len(d.f.calls)) <= d.f.budget/2 {
+		if d.f.budget <= 0 || windowBytes(rows, bytes, d.f.calls) <= d.f.budget/2 {
 			return nil
 		}
 		return fail.Newf(fail.Usage, "window: a partition has %d rows or more, and of one partition what the functions read and give has to fit into half of the step's %d bytes: %s",

@@ -197,6 +197,16 @@ func remote(ctx context.Context, args []string) error {
 	if err := f.parse(args); err != nil {
 		return err
 	}
+	name := "s3"
+	if ro.Apart {
+		name = "s3-apart"
+	}
+	switch {
+	case f.record != "" && f.record != name:
+		return fmt.Errorf("s3: this is recorded as %s", name)
+	case ro.Apart && ro.Endpoint != "":
+		return errors.New("s3: -apart is for a server that is started, not with -endpoint")
+	}
 	head := suite.NewHead(f.command(), bench.ThisMachine(ctx, root))
 	r, err := suite.OnS3(ctx, f.o, ro)
 	if err != nil {
@@ -209,7 +219,7 @@ func remote(ctx context.Context, args []string) error {
 	if f.record == "" {
 		return nil
 	}
-	return save(f.record, r)
+	return save(name, r)
 }
 
 func numbers(list string) (out []int, err error) {

@@ -17,6 +17,9 @@ func TestRefused(t *testing.T) {
 		"table W1":                       `what is "W1"`,
 		"scaling -lanes 1,,2":            "no list of numbers",
 		"scaling -over many":             "no list of numbers",
+		"s3 -record laptop":              "recorded as s3",
+		"s3 -apart -record s3":           "recorded as s3-apart",
+		"s3 -apart -endpoint x":          "not with -endpoint",
 		"peers":                          "which CSV",
 		"duckdb 2":                       "want threads",
 	} {

@@ -4,10 +4,10 @@ import (
 	"fmt"
 
 	"github.com/apache/arrow/go/v17/arrow"
-	"github.com/apache/arrow/go/v17/arrow/array"
 	"github.com/apache/arrow/go/v17/arrow/memory"
 
 	"github.com/sluice-data/sluice/transforms/internal/col"
+	"github.com/sluice-data/sluice/transforms/internal/take"
 )
 
 // bindDifferent is f(DISTINCT x): the different values of the arguments that are no constants, of each group once, go to f at the end, in
@@ -38,13 +38,17 @@ func bindDifferent(f Func, c Call) (Bound, error) {
 	if err != nil {
 		return Bound{}, err
 	}
+	consts := make([]arrow.Array, len(c.Args))
+	for i, a := range c.Args {
+		consts[i] = a.Const
+	}
 	plan, err := newPairPlan(arg.Type)
 	if err != nil {
 		return Bound{}, unfit(f.Name+"(DISTINCT)", arg.Field, "values that can be compared for equality")
 	}
 	list := listType(arg.Type)
 	return Bound{Result: in.Result, State: []arrow.Field{{Type: list}}, Inputs: []Input{{Arg: args[0]}}, New: func(mem memory.Allocator) Accumulator {
-		return &different{in: in, arg: args[0], list: list, desc: desc, nullsFirst: nullsFirst, tally: newTally(plan, arg.Type), spills: sorts(arg.Type) && foldable(in)}
+		return &different{in: in, arg: args[0], consts: consts, list: list, desc: desc, nullsFirst: nullsFirst, tally: newTally(plan, arg.Type), spills: sorts(arg.Type) && foldable(in)}
 	}}, nil
 }
 
@@ -73,6 +77,7 @@ type different struct {
 	tally
 	in               Bound
 	arg              int
+	consts           []arrow.Array // the arguments that are constants, a row each
 	list             *arrow.ListType
 	desc, nullsFirst bool
 	spills           bool
@@ -105,6 +110,30 @@ func (d *different) State() ([]arrow.Array, error) {
 	return []arrow.Array{listOf(d.list, v.off, nil, values)}, nil
 }
 
+// inputs are the columns that the function's accumulator takes, of values, owned by the caller: these, their places, and constants as often as there are values.
+func (d *different) inputs(values arrow.Array) (args []arrow.Array, err error) {
+	n := values.Len()
+	for _, in := range d.in.Inputs {
+		a := values
+		switch {
+		case in.Place:
+			at := make([]int64, n)
+			for i := range at {
+				at[i] = int64(i)
+			}
+			a = col.New(int64s, at, nil)
+		case in.Arg != d.arg:
+			if a, err = take.Array(d.consts[in.Arg], make([]int32, n), memory.DefaultAllocator); err != nil {
+				return args, err
+			}
+		default:
+			a.Retain()
+		}
+		args = append(args, a)
+	}
+	return args, nil
+}
+
 // Spills implements Spiller.
 func (d *different) Spills() bool { return d.spills }
 
@@ -125,6 +154,9 @@ func (d *different) Spill(dir string) error {
 	return d.tally.Spill(dir)
 }
 
+// batchBytes is the bytes of texts from which no more are handed on together.
+const batchBytes = 1 << 20
+
 // innerLimit is the bytes from which the values of an accumulator of different values go to disk again.
 const innerLimit = 4 << 20
 
@@ -140,9 +172,10 @@ func (d *different) folded(mem memory.Allocator) (arrow.Array, error) {
 			return err
 		}
 		defer values.Release()
-		args := make([]arrow.Array, len(d.in.Inputs))
-		for i := range args {
-			args[i] = values
+		args, err := d.inputs(values)
+		defer releaseAll(args)
+		if err != nil {
+			return err
 		}
 		if err := acc.Update(of, d.n, args); err != nil {
 			return err
@@ -164,7 +197,7 @@ func (d *different) folded(mem memory.Allocator) (arrow.Array, error) {
 			return
 		}
 		batch.addKey(key)
-		if of = append(of, g); len(of) == window {
+		if of = append(of, g); len(of) == window || len(batch.data) > batchBytes {
 			failed = flush()
 		}
 	})
@@ -222,20 +255,11 @@ func (d *different) Result(mem memory.Allocator) (arrow.Array, error) {
 	}
 	acc := d.in.New(mem)
 	defer acc.Release()
-	var args []arrow.Array
-	for _, in := range d.in.Inputs {
-		switch {
-		case in.Place:
-			at := make([]int64, len(groups))
-			for i := range at {
-				at[i] = int64(i)
-			}
-			args = append(args, col.New(int64s, at, nil))
-		default:
-			args = append(args, array.NewSlice(values, 0, int64(values.Len())))
-		}
-	}
+	args, err := d.inputs(values)
 	defer releaseAll(args)
+	if err != nil {
+		return nil, err
+	}
 	if err := acc.Update(groups, d.n, args); err != nil {
 		return nil, err
 	}

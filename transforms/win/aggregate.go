@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/bits"
+	"slices"
 
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/array"
@@ -38,10 +39,14 @@ func Aggregate(f agg.Func, call agg.Call) (Bound, error) {
 		a.framed, a.summed = a.sums, true
 	}
 	a.runs = a.framed != nil
+	rowBytes := int64(0)
 	if a.framed == nil {
+		if a.merges = f.Name != "product" && a.flat(); a.merges { // large factors that overflow in a block of their own, times zero, are no number
+			rowBytes = a.treeBytes()
+		}
 		a.framed = a.frames
 	}
-	return Bound{Result: b.Result, Compute: a.compute, Stream: a.stream}, nil
+	return Bound{Result: b.Result, Compute: a.compute, Stream: a.stream, RowBytes: rowBytes}, nil
 }
 
 type aggregate struct {
@@ -49,6 +54,7 @@ type aggregate struct {
 	framed framed
 	summed bool // framed is sums
 	runs   bool // what all rows so far come to is told from one row
+	merges bool // wide frames are put together of states
 }
 
 type framed func(p *Part, args []arrow.Array, mem memory.Allocator) (arrow.Array, error)
@@ -122,20 +128,64 @@ const (
 	framesMost   = 1 << 31 // rows of all frames of what is held at a time
 )
 
-// frames gives each row the value of its frame's rows.
+// frames gives each row the value of its frame's rows: of blocks of rows in partitions where frames are wide, and else row by row.
 func (a aggregate) frames(p *Part, args []arrow.Array, mem memory.Allocator) (arrow.Array, error) {
 	lo, hi, err := p.bounds()
 	if err != nil {
 		return nil, err
 	}
-	total := int64(0)
-	for i := range lo {
-		total += int64(hi[i] - lo[i])
-	}
-	if total/wideFrames > int64(p.N) && a.flat() {
+	total, blocks := int64(0), 0 // rows of frames that are gone through; rows of partitions with wide frames
+	idx := every(p.N)
+	p.each(func(first, end int) {
+		rows := int64(0)
+		for i := first; i < end; i++ {
+			if i == first || lo[i] != lo[i-1] || hi[i] != hi[i-1] {
+				rows += int64(hi[i] - lo[i])
+			}
+		}
+		if !a.merges || rows/wideFrames <= int64(end-first) {
+			total += rows
+			return
+		}
+		blocks += end - first
+		for i := first; i < end; i++ {
+			idx[i] += int32(p.N)
+		}
+	})
+	switch blocks {
+	case 0:
+		return a.byRows(p, lo, hi, total, args, mem)
+	case p.N:
 		return a.tree(lo, hi, args, mem)
 	}
-	return a.byRows(p, lo, hi, total, args, mem)
+	narrow, wide := slices.Clone(hi), slices.Clone(hi)
+	for i, at := range idx {
+		if int(at) < p.N {
+			wide[i] = lo[i]
+		} else {
+			narrow[i] = lo[i]
+		}
+	}
+	both := make([]arrow.Array, 2)
+	defer func() {
+		for _, v := range both {
+			if v != nil {
+				v.Release()
+			}
+		}
+	}()
+	if both[0], err = a.byRows(p, lo, narrow, total, args, mem); err != nil {
+		return nil, err
+	}
+	if both[1], err = a.tree(lo, wide, args, mem); err != nil {
+		return nil, err
+	}
+	values, err := array.Concatenate(both, mem)
+	if err != nil {
+		return nil, fmt.Errorf("bring values together: %w", err)
+	}
+	defer values.Release()
+	return take.Array(values, idx, mem)
 }
 
 // byRows gives each frame, rows lo[i] … hi[i]-1 and total of them in all, its value, of its rows. Rows that follow each other and see the same share it.

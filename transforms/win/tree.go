@@ -19,6 +19,15 @@ func (a aggregate) flat() bool {
 	return !slices.ContainsFunc(a.State, func(f arrow.Field) bool { return arrow.IsNested(f.Type.ID()) || col.IsVar(f.Type) })
 }
 
+// treeBytes is about what tree takes for each row: states in accumulators and in columns, of blocks of all sizes and of frames, and where blocks are.
+func (a aggregate) treeBytes() int64 {
+	n := int64(24)
+	for _, f := range a.State {
+		n += 6 * int64(max(col.Width(f.Type), 1))
+	}
+	return n
+}
+
 // tree gives each frame, rows lo[i] … hi[i]-1, its value, of the states of blocks of 1, 2, 4 … rows. A frame is at most two blocks of each size: those on the
 // left grow, those on the right shrink again (a segment tree, from the leaves up). Values that are the same for several rows are computed for each.
 func (a aggregate) tree(lo, hi []int32, args []arrow.Array, mem memory.Allocator) (arrow.Array, error) {
@@ -98,10 +107,14 @@ func (a aggregate) grown(all agg.Accumulator, state []arrow.Array, of []uint32, 
 }
 
 // each is 0 … n-1.
-func each(n int) []uint32 {
-	out := make([]uint32, n)
+func each(n int) []uint32 { return upTo[uint32](n) }
+
+func every(n int) []int32 { return upTo[int32](n) }
+
+func upTo[T int32 | uint32](n int) []T {
+	out := make([]T, n)
 	for i := range out {
-		out[i] = uint32(i)
+		out[i] = T(i)
 	}
 	return out
 }

@@ -39,6 +39,8 @@ type Bound struct {
 	// Stream makes what computes the function over a frame for pieces of partitions, one after the other; it, or what it gives, is nil where
 	// whole partitions are needed.
 	Stream func(f Frame) Streamer
+	// RowBytes is about what Compute takes of memory for each row, beyond its arguments, its result and the frames' ends.
+	RowBytes int64
 }
 
 // Part is rows in order, in whole partitions.
