@@ -110,6 +110,34 @@ func (c *collect) Merge(groups []uint32, n int, state []arrow.Array) error {
 	return c.Update(of, n, elems)
 }
 
+// Absorb implements Absorber: the columns of from are appended as they lie.
+func (c *collect) Absorb(groups []uint32, n int, from Accumulator) bool {
+	o, ok := from.(*collect)
+	if !ok || o.disk.file != nil {
+		return false
+	}
+	c.n = max(c.n, n)
+	if len(c.groups) == 0 { // nothing to append to
+		c.groups, o.groups = o.groups, nil
+		c.cols, o.cols = o.cols, c.cols
+		for i, g := range c.groups {
+			c.groups[i] = groups[g]
+		}
+		return true
+	}
+	at := len(c.groups)
+	c.groups = col.Grow(c.groups, at+len(o.groups))
+	for i, g := range o.groups {
+		c.groups[at+i] = groups[g]
+	}
+	o.groups = nil
+	for i := range c.cols {
+		c.cols[i].append(&o.cols[i])
+		o.cols[i].drop()
+	}
+	return true
+}
+
 func releaseAll(as []arrow.Array) {
 	for _, a := range as {
 		a.Release()

@@ -89,6 +89,17 @@ func (h *held) addNull() {
 	h.data = append(h.data, make([]byte, h.width)...)
 }
 
+// append appends the values of o.
+func (h *held) append(o *held) {
+	at := len(h.end)
+	h.end = col.Grow(h.end, at+len(o.end))
+	for i, e := range o.end {
+		h.end[at+i] = len(h.data) + e
+	}
+	h.n += o.n
+	h.data, h.has = appendGrown(h.data, o.data), appendGrown(h.has, o.has)
+}
+
 func appendGrown(dst, b []byte) []byte {
 	n := len(dst)
 	dst = col.Grow(dst, n+len(b))
