@@ -34,7 +34,7 @@ var sampleTypes = []struct {
 	{arrow.PrimitiveTypes.Float32, []string{"-Inf", "-1.5", "0", "0.25", "3", "+Inf", "NaN"}},
 	{arrow.PrimitiveTypes.Float64, []string{"-Inf", "-1e+300", "-0.1", "0", "1e-09", "1e+300", "+Inf", "NaN"}},
 	{&arrow.Decimal128Type{Precision: 10, Scale: 2}, []string{"-99999999.99", "-0.01", "0.00", "0.01", "12.50"}},
-	{&arrow.Decimal128Type{Precision: 38, Scale: 0}, []string{"-9999999999999999999999999999999999999", "0", "18446744073709551616", "9999999999999999999999999999999999999"}},
+	{&arrow.Decimal128Type{Precision: 38, Scale: 0}, []string{"-99999999999999999999999999999999999", "0", "18446744073709551616", "99999999999999999999999999999999999"}},
 	{arrow.BinaryTypes.String, []string{"", "a", "a\x00", "a long string, longer than two words", "aa", "b", "é"}},
 	{arrow.BinaryTypes.LargeString, []string{"", "x", "y"}},
 	{arrow.FixedWidthTypes.Boolean, []string{"false", "true"}},
