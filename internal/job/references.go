@@ -320,7 +320,8 @@ func (r *reference) Rows() int { return r.table.rows }
 func (r *reference) Pieces(columns ...string) [][]arrow.Array { return r.table.rowPieces(columns) }
 
 func (r *reference) Columns(names []string, null bool) ([]arrow.Array, error) {
-	out, err := r.table.columns(names, null, r.origin.late())
+	again := func(name string) bool { return r.origin.late() && r.keyed[name] } // its rows stay, and steps that are begun anew index them anew
+	out, err := r.table.columns(names, null, again)
 	if err != nil {
 		return nil, fmt.Errorf("reference table %s: %w", r.Name(), err)
 	}

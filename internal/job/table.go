@@ -199,8 +199,8 @@ func (t *table) rowPieces(names []string) [][]arrow.Array {
 	return out
 }
 
-// columns puts columns together that are not yet, and lets go of their pieces unless they are to be kept.
-func (t *table) columns(names []string, null, keep bool) ([]arrow.Array, error) {
+// columns puts columns together that are not yet, and lets go of their pieces unless keep says that they are to be read again.
+func (t *table) columns(names []string, null bool, keep func(name string) bool) ([]arrow.Array, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	out := make([]arrow.Array, len(names))
@@ -222,7 +222,7 @@ func (t *table) columns(names []string, null, keep bool) ([]arrow.Array, error) 
 				plain := array.NewSlice(whole, 0, int64(t.rows))
 				countNulls(plain.Data())
 				t.whole[i] = tableColumn{plain, whole}
-				if !keep {
+				if !keep(name) {
 					t.drop(i)
 				}
 				return nil

@@ -120,12 +120,12 @@ func (b *bag[T]) copyTo(dst []T, g int) {
 
 // take takes the values of o over, whose group g is ids[g] here, and leaves o empty. False if there are too many.
 func (b *bag[T]) take(o *bag[T], ids []uint32) bool {
-	b.pages = b.pages[:min(b.page+1, len(b.pages))] // those behind are unused and would not be found again
-	first := uint32(len(b.pieces))
-	at := uint32(len(b.pages)) << pageBits
-	if len(b.pages)+len(o.pages) > 1<<(32-pageBits) || len(b.pieces)+len(o.pieces) > 1<<32-1 {
+	pages := min(b.page+1, len(b.pages)) // those behind are unused and would not be found again
+	if pages+len(o.pages) > 1<<(32-pageBits) || len(b.pieces)+len(o.pieces) > 1<<32-1 {
 		return false
 	}
+	b.pages = b.pages[:pages]
+	first, at := uint32(len(b.pieces)), uint32(pages)<<pageBits
 	for _, p := range o.pieces {
 		if p.at += at; p.before > 0 {
 			p.before += first

@@ -26,6 +26,8 @@ func spillers(t *testing.T, typ arrow.DataType) map[string]Bound {
 	}
 	add("count(distinct)", "count", Call{Args: []Arg{x}, Distinct: true})
 	add("median", "median", Call{Args: []Arg{x}})
+	add("percentile_cont(NULL)", "percentile_cont", Call{Args: []Arg{{Field: arrow.Field{Type: float64s}, Const: col.New(float64s, []float64{0}, []uint8{0})}}, Within: true,
+		Order: []Key{{Field: x.Field, Arg: -1}}})
 	for _, desc := range []bool{false, true} {
 		add(fmt.Sprint("mode desc ", desc), "mode", Call{Within: true, Order: []Key{{Field: x.Field, Desc: desc, Arg: -1}}})
 	}

@@ -165,6 +165,9 @@ func newChosen(t arrow.DataType, n []int) *chosen {
 // pickMerged chooses of values on disk, of which group g has n[g].
 func (p *picker) pickMerged(disk *runs, t arrow.DataType, n []int) (*chosen, error) {
 	c := newChosen(t, n)
+	if p.at == nil { // a share that is null chooses none
+		return c, nil
+	}
 	ahead := make([]int, len(n)) // values before the one that is wanted
 	for g := range n {
 		if n[g] > 0 {
