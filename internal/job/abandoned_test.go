@@ -204,7 +204,11 @@ func TestTwoReplaceOneDead(t *testing.T) {
 	base.copy(t).commit(t, tableRun{input: "c", sink: replaceZones, wrap: func(under objstore.Store) objstore.Store { count.Store = under; return count }})
 	from := slices.IndexFunc(count.calls, func(call string) bool { return strings.Contains(call, "data/_runs/") })
 	won := map[int64]bool{}
-	for at := from; at < len(count.calls); at += stride {
+	step := stride
+	if testing.Short() {
+		step *= 3
+	}
+	for at := from; at < len(count.calls); at += step {
 		s := base.copy(t)
 		var otherErr error
 		_, err := s.run(t, tableRun{input: "c", sink: replaceZones, wrap: func(under objstore.Store) objstore.Store {
