@@ -109,6 +109,11 @@ func (r Record) Merge(old *Record) Record {
 		r.Command = old.Command + "\n" + r.Command
 	}
 	r.Results = slices.Clone(old.Results)
+	for i := range r.Results {
+		if r.Results[i].Of == "" {
+			r.Results[i].Of = fmt.Sprintf("%s, %s", old.Date, old.Machine)
+		}
+	}
 	for _, f := range fresh {
 		if i := slices.IndexFunc(r.Results, func(o Result) bool { return o.Workload == f.Workload }); i >= 0 {
 			r.Results[i] = f

@@ -101,10 +101,15 @@ func TestRecord(t *testing.T) {
 
 // A run of some workloads takes their place in the record and leaves the others.
 func TestMerge(t *testing.T) {
-	old := Record{Head: Head{Command: "table"}, Results: []Result{{Workload: "a", Rows: 1}, {Workload: "b", Rows: 1}}}
+	old := Record{Head: Head{Command: "table", Date: "2026-11-22", Machine: bench.Machine{CPU: "an older processor"}}, Results: []Result{{Workload: "a", Rows: 1}, {Workload: "b", Rows: 1}}}
 	got := Record{Head: Head{Command: "table -only b,c"}, Results: []Result{{Workload: "b", Rows: 2}, {Workload: "c", Rows: 2}}}.Merge(&old)
 	if got.Command != "table\ntable -only b,c" || len(got.Results) != 3 || got.Results[0].Rows != 1 || got.Results[1].Rows != 2 || got.Results[2].Workload != "c" || old.Results[1].Rows != 1 {
 		t.Errorf("%+v, %+v", got, old)
+	}
+	var b strings.Builder
+	got.Table(&b)
+	if !strings.Contains(b.String(), "- a: measured 2026-11-22, an older processor") {
+		t.Errorf("what is of another machine is not said to be:\n%s", b.String())
 	}
 }
 

@@ -47,6 +47,7 @@ type Result struct {
 	Values   string  `json:"values,omitempty"` // how the results compare
 	Beside   string  `json:"beside,omitempty"` // the workload whose time this one's is set against
 	Failed   string  `json:"failed,omitempty"` // why this is no result
+	Of       string  `json:"of,omitempty"`     // date and machine, where they are not the record's
 }
 
 // Side is one engine's runs, in their order.

@@ -76,8 +76,15 @@ func ratio(a, b float64) string {
 func (r Record) Table(w io.Writer) {
 	t := table{left: 2, head: []string{"workload", "what", "DuckDB ÷ worker", "worker s", "DuckDB s", "worker CPU s", "DuckDB CPU s", "worker peak MiB", "DuckDB peak MiB",
 		"MB/s", "million rows/s", "allocs", "MB alloc.", "size ÷ DuckDB's", "values"}}
-	var notes []string
+	var notes, others []string
+	older := map[string][]string{} // workloads by when and where they were run, if not when and where the record says
 	for _, res := range r.Results {
+		if res.Of != "" {
+			if older[res.Of] == nil {
+				others = append(others, res.Of)
+			}
+			older[res.Of] = append(older[res.Of], res.Workload)
+		}
 		if res.Failed != "" {
 			t.add(append([]string{res.Workload, res.Title}, append(slices.Repeat([]string{none}, len(t.head)-3), "FAILED")...)...)
 			notes = append(notes, fmt.Sprintf("%s failed: %s", res.Workload, res.Failed))
@@ -104,6 +111,9 @@ func (r Record) Table(w io.Writer) {
 		}
 	}
 	notes = append(notes, r.beside()...)
+	for _, of := range others {
+		notes = append(notes, fmt.Sprintf("%s: measured %s", strings.Join(older[of], ", "), of))
+	}
 	t.markdown(w)
 	if len(notes) > 0 {
 		fmt.Fprintln(w)
@@ -125,7 +135,7 @@ func (s Side) files() string {
 func (r Record) beside() (notes []string) {
 	for _, res := range r.Results {
 		for _, other := range r.Results {
-			if res.Beside == other.Workload && res.Failed == "" && other.Failed == "" {
+			if res.Beside == other.Workload && res.Of == other.Of && res.Failed == "" && other.Failed == "" {
 				notes = append(notes, fmt.Sprintf("%s: the worker takes %s times as long as for %s", res.Workload, ratio(median(res.Worker.Wall), median(other.Worker.Wall)), other.Workload))
 			}
 		}
