@@ -125,14 +125,10 @@ func Folder(names []string, values []Value) string {
 	for i, name := range names {
 		escape(&b, name)
 		b.WriteByte('=')
-		switch text := values[i].Text; {
-		case values[i].Null:
+		if values[i].Null {
 			b.WriteString(Null)
-		case strings.EqualFold(text, "null"): // DuckDB takes the bare word for null; all readers decode %XX of any character
-			encode(&b, text[0])
-			b.WriteString(text[1:])
-		default:
-			escape(&b, text)
+		} else {
+			escapeValue(&b, values[i].Text)
 		}
 		b.WriteByte('/')
 	}
@@ -166,6 +162,21 @@ func (l Limits) Check(folder string) (of int, err error) {
 // ExternalCatalogUtils has the same). Everything else stands as it is: readers decode %XX to a character each, so text
 // beyond ASCII must not be encoded by its bytes.
 const escaped = "\"#%'*/:=?\\\x7f{[]^"
+
+// EscapeValue is a value's text as Folder writes it.
+func EscapeValue(text string) string {
+	var b strings.Builder
+	escapeValue(&b, text)
+	return b.String()
+}
+
+func escapeValue(b *strings.Builder, text string) {
+	if strings.EqualFold(text, "null") { // DuckDB takes the bare word for null; all readers decode %XX of any character
+		encode(b, text[0])
+		text = text[1:]
+	}
+	escape(b, text)
+}
 
 // Escape is s as it stands in a folder's name.
 func Escape(s string) string {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/array"
 	"github.com/apache/arrow/go/v17/arrow/memory"
 
@@ -294,6 +295,50 @@ func TestProjection(t *testing.T) {
 	// A table that has it from elsewhere gets no partitions either.
 	if detail, err = bound(t, "{database: curated, table: trips}", cols, by...).Deliver(t.Context(), commit(by, "2024-01-01,a,7,me")); err != nil || !strings.Contains(detail, "projected") || len(c.Partitions) != 0 {
 		t.Error(detail, err)
+	}
+}
+
+// TestProjectedTexts: a text whose folder has another name than what Athena makes up for it, or which it never makes up, is a bad row.
+func TestProjectedTexts(t *testing.T) {
+	for _, c := range []struct{ projection, values, refused string }{
+		{"{type: injected}", `["a:b", "ä b+c", "null", "NULL", "nulls", "50%", null]`, "0 its folder is named a%3Ab; 2 its folder is named %6Eull; 3 its folder is named %4EULL; 5 its folder is named 50%25; 6 null is refused"},
+		{"{type: enum, values: [a, b]}", `["a", "a:b"]`, "1 the value is not among those"},
+		{`{type: integer, range: "0,99"}`, `["7", "-7", "07", "x", "7.0", " 7", "+7", "-0", "9223372036854775808"]`,
+			"2 it would be written 7; 3 it is no integer; 4 it is no integer; 5 it is no integer; 6 it would be written 7; 7 it would be written 0; 8 it is no integer"},
+		{`{type: integer, range: "0,99", digits: 2}`, `["07", "7", "123", "007", "-7"]`, "1 it would be written 07; 3 it would be written 07; 4 a negative number has no fixed number of digits"},
+		{`{type: date, range: "2024-01-01,NOW", format: yyyy-MM-dd}`, `["2024-02-29", "2024-2-29", "2024-02-30", "2024-02-29 ", "29.02.2024"]`,
+			"1 it is no such date; 2 it is no such date; 3 it is no such date; 4 it is no such date"},
+		{`{type: date, range: "2024010100,NOW", format: yyyyMMddHH}`, `["2024022923", "2024022924", "20240229"]`, "1 it is no such date; 2 it is no such date"},
+		{`{type: date, range: "2024-01-01T00,NOW", format: "yyyy-MM-dd'T'HH"}`, `["2024-02-29T23", "2024-02-29 23"]`, "1 it is no such date"},
+		{`{type: date, range: "Jan 2024,NOW", format: "MMM yyyy"}`, `["Feb 2024", "Feb/2024"]`, "1 its folder is named Feb%2F2024"}, // not held against names of months
+	} {
+		demands, err := func() ([]sinks.Constraint, error) {
+			start(t)
+			return bound(t, "{database: curated, table: trips, ensure: create, projection: {s: "+c.projection+"}}", "id int64; s string", "s").Preflight(t.Context())
+		}()
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, _, err := array.FromJSON(memory.DefaultAllocator, arrow.BinaryTypes.String, strings.NewReader(c.values))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var refused []string
+		for _, demand := range demands {
+			demand.Check(a, func(row int, reason string) { refused = append(refused, fmt.Sprint(row, " ", reason)) })
+		}
+		slices.Sort(refused)
+		equal(t, c.projection, strings.Join(refused, "; "), c.refused)
+		a.Release()
+	}
+	for _, c := range []struct{ projection, says string }{
+		{`{type: date, range: "a,b", format: "yyyy-MM-dd HH:mm"}`, `p.yaml:1:108: format "yyyy-MM-dd HH:mm" of s puts : into dates, which folders' names have as %3A: no row would be found`},
+		{`{type: date, range: "a,b", format: "yyyy''MM"}`, "puts '' into dates"},
+		{`{type: integer, range: "0,9", digits: two}`, `digits "two" of s: want a number from 1 to 100`},
+	} {
+		if _, err := bind(t, "{database: curated, table: trips, ensure: create, projection: {s: "+c.projection+"}}", "id int64; s string", "s"); fail.KindOf(err) != fail.Usage || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%v\nwant %s", err, c.says)
+		}
 	}
 }
 
