@@ -74,6 +74,17 @@ func ASCII(column, because string) Constraint {
 	}}
 }
 
+// NoTail demands that no text ends in spaces; what says what becomes of those: "would be lost".
+func NoTail(column, what, because string) Constraint {
+	return Constraint{column, because, func(a arrow.Array, refuse func(int, string)) {
+		eachText(a, func(i int, s string) {
+			if strings.HasSuffix(s, " ") {
+				refuse(i, "spaces at its end "+what)
+			}
+		})
+	}}
+}
+
 // NoNUL demands that no text, also within a list, has a NUL byte.
 func NoNUL(column, because string) Constraint {
 	return Constraint{column, because, func(a arrow.Array, refuse func(int, string)) {

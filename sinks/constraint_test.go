@@ -15,7 +15,7 @@ func TestConstraints(t *testing.T) {
 	mem := memory.NewCheckedAllocator(memory.NewGoAllocator())
 	defer mem.AssertSize(t, 0)
 	texts, octets := array.NewStringBuilder(mem), array.NewBinaryBuilder(mem, arrow.BinaryTypes.Binary)
-	for _, s := range []string{"", "abc", "abcd", "äöü", "", "🙂🙂🙂🙂"} {
+	for _, s := range []string{"", "abc", "abcd", "äöü", " ", "🙂🙂🙂🙂"} {
 		texts.Append(s)
 		octets.Append([]byte(s))
 	}
@@ -31,6 +31,7 @@ func TestConstraints(t *testing.T) {
 			{NotNull("x", "b"), []string{"6 null is refused"}},
 			{ASCII("x", "b"), []string{"3 characters of more than one byte are refused", "5 characters of more than one byte are refused"}},
 			{MaxBytes("x", 3, "b"), []string{"2 4 bytes are more than 3", "3 6 bytes are more than 3", "5 16 bytes are more than 3"}},
+			{NoTail("x", "would be lost", "b"), []string{"4 spaces at its end would be lost"}},
 			{MaxChars("x", 3, "b"), []string{"2 4 characters are more than 3", "5 4 characters are more than 3"}},
 		} {
 			for _, from := range []int{0, 1} { // a slice, too

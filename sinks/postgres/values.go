@@ -72,7 +72,7 @@ func (t *target) fitColumn(f *fit, i int, c column) string {
 				f.constraints = append(f.constraints, sinks.MaxChars(field.Name, int(c.mod-4), because))
 			}
 			if c.oid == oidBpchar {
-				demand(noTail)
+				f.constraints = append(f.constraints, sinks.NoTail(field.Name, "would be lost", because))
 			}
 		case oidUUID:
 			f.casts[i] = "::uuid"
@@ -215,17 +215,6 @@ func belowPower(digits, scale int32) check {
 				refuse(i, fmt.Sprintf("it has more than %d digits before the point", digits))
 			}
 		})
-	}
-}
-
-// noTail refuses spaces at the end, which a column of fixed length does not keep.
-func noTail(a arrow.Array, refuse func(int, string)) {
-	if s, ok := a.(*array.String); ok {
-		for i := range s.Len() {
-			if s.IsValid(i) && strings.HasSuffix(s.Value(i), " ") {
-				refuse(i, "spaces at its end would be lost")
-			}
-		}
 	}
 }
 

@@ -113,6 +113,7 @@ note: column note of stg.t is text
 c: column c of stg.t is character(3)
 c: column c of stg.t is character(3)
 c: column c of stg.t is character(3)
+c: column c of stg.t is character(3)
 photo: column photo of stg.t is varbyte(7)
 day: column day of stg.t is date`)
 	days, _, err := array.FromJSON(memory.DefaultAllocator, arrow.FixedWidthTypes.Date32, strings.NewReader(`[-2440588, -2440589, 106762939, 106762940]`))
@@ -125,6 +126,50 @@ day: column day of stg.t is date`)
 	got, err = r.open(t, run1, "{table: stg.u, mode: stage, ensure: create, lengths: {city: 4}}", s).Preflight(t.Context())
 	if err != nil || got[0].Because != "column city of stg.u is varchar(4)" {
 		t.Fatal(got, err)
+	}
+}
+
+// Redshift keeps no spaces at the end of a char(n), and compares no text with them: keys that differ by these would be one.
+func TestSpacesAtTheEnd(t *testing.T) {
+	r := newRig(t)
+	r.Exec(t, "CREATE SCHEMA stg")
+	r.Exec(t, "CREATE TABLE stg.t (k varchar(20), c char(3), kc char(3), v varchar(20), n bigint)")
+	s := columns(t, "k string; c string; kc string; v string; n int64")
+	texts, _, err := array.FromJSON(memory.DefaultAllocator, arrow.BinaryTypes.String, strings.NewReader(`["ab", "ab ", null, " ab", " ", "ab\t"]`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, block := range []string{"{" + api + "table: stg.t, mode: merge, keys: [k, kc, n]}", "{table: stg.t, mode: stage, ensure: create, keys: [k, kc, n]}", "{" + api + "table: stg.t}"} {
+		got, err := r.open(t, run1, block, s).Preflight(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var refused []string
+		for _, c := range got {
+			c.Check(texts, func(row int, reason string) {
+				if strings.Contains(reason, "spaces") {
+					refused = append(refused, fmt.Sprintf("%s %d %s: %s", c.Column, row, reason, c.Because))
+				}
+			})
+		}
+		key := func(name string) string {
+			var out []string
+			for _, row := range []string{"1", "4"} {
+				out = append(out, name+" "+row+" spaces at its end do not tell keys apart: column "+name+" is a key of the merge into stg.t")
+			}
+			return strings.Join(out, "\n")
+		}
+		char := func(name string) string {
+			return fmt.Sprintf("%s 1 spaces at its end would be lost: column %[1]s of stg.t is character(3)\n%[1]s 4 spaces at its end would be lost: column %[1]s of stg.t is character(3)", name)
+		}
+		want := []string{char("c"), char("kc")}
+		switch {
+		case strings.Contains(block, "stage"):
+			want = []string{key("k"), key("kc")}
+		case strings.Contains(block, "merge"):
+			want = []string{key("k"), char("c"), char("kc")}
+		}
+		equal(t, block, strings.Join(refused, "\n"), strings.Join(want, "\n"))
 	}
 }
 

@@ -292,8 +292,10 @@ func (d *delivery) constraints(have []tableColumn) []sinks.Constraint {
 		switch {
 		case col.kind == kindText:
 			out = append(out, sinks.NoNUL(col.field, of))
-			if base, _ := splitType(declared); base == "character" || base == "bpchar" || base == "char" { // CHAR holds single-byte characters only ("Character types")
-				out = append(out, sinks.ASCII(col.field, of))
+			if base, _ := splitType(declared); base == "character" || base == "bpchar" || base == "char" { // CHAR holds single-byte characters only, and pads them ("Character types")
+				out = append(out, sinks.ASCII(col.field, of), sinks.NoTail(col.field, "would be lost", of))
+			} else if d.cfg.isKey(col.name) { // to =, GROUP BY and MERGE a text with spaces at its end is the one without ("Significance of trailing blanks")
+				out = append(out, sinks.NoTail(col.field, "do not tell keys apart", fmt.Sprintf("column %s is a key of the merge into %s", col.name, d.cfg.table)))
 			}
 		case col.sql == "date" || strings.HasPrefix(col.sql, "timestamp"):
 			out = append(out, sinks.Days(col.field, firstDay, lastDay+1, of))
