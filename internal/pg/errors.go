@@ -58,7 +58,7 @@ func meaning(pe *pgconn.PgError) (fail.Kind, string) {
 	case "42501":
 		return fail.Permission, ""
 	case "25006":
-		return fail.Usage, "this server takes no writes: is it a replica?"
+		return fail.Usage, "this server takes no writes: " + Primary
 	case "21000":
 		return fail.Data, "two rows of the run have the same keys: add a dedupe step"
 	case "57014":
@@ -79,6 +79,15 @@ func meaning(pe *pgconn.PgError) (fail.Kind, string) {
 		return fail.Usage, ""
 	}
 	return fail.Internal, ""
+}
+
+// Primary is what to do about a server that takes no writes.
+const Primary = "name the primary, or, where a name may lead to a replica, set target_session_attrs=read-write in the URL or PGTARGETSESSIONATTRS=read-write"
+
+// ReadOnly reports whether the server took no writes: it is a replica, or has become one.
+func ReadOnly(err error) bool {
+	var pe *pgconn.PgError
+	return errors.As(err, &pe) && pe.Code == "25006"
 }
 
 // Transient reports whether what failed so may succeed when it is done again at once.

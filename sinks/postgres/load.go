@@ -18,6 +18,8 @@ import (
 // tries is how often a load is begun anew that the server or the network cut off.
 const tries = 5
 
+func pause(try int) time.Duration { return 100 * time.Millisecond << (2 * (try - 1)) }
+
 // limits keep a transaction whose client is gone without a word from holding its locks for hours, and this one from waiting for it as long.
 const limits = "SET LOCAL tcp_keepalives_idle = 30; SET LOCAL tcp_keepalives_interval = 10; SET LOCAL tcp_keepalives_count = 3; SET LOCAL lock_timeout = '10min'"
 
@@ -31,14 +33,18 @@ func (t *target) Deliver(ctx context.Context, c sinks.Commit) (detail string, er
 		if cerr := t.Close(); cerr != nil { // whatever state it is in
 			t.req.Log.Debug("close connection", "error", cerr.Error())
 		}
-		if try == tries || !pg.Transient(err) || ctx.Err() != nil {
+		demoted := pg.ReadOnly(err) || errors.Is(err, errReplica)
+		if demoted { // preflight found it writable: the name of the database still leads to what a failover has made a replica
+			err = fail.Newf(fail.Temporary, "the server takes no writes any more, as after a failover: %w", err)
+		}
+		if try == tries || !demoted && !pg.Transient(err) || ctx.Err() != nil {
 			return "", err
 		}
 		t.req.Log.Warn("the load is begun anew", "table", t.title(), "try", try, "error", err.Error())
 		select {
 		case <-ctx.Done():
 			return "", fail.Newf(fail.Temporary, "load into %s: %w", t.title(), context.Cause(ctx))
-		case <-time.After(100 * time.Millisecond << (2 * (try - 1))):
+		case <-time.After(t.pause(try)):
 		}
 	}
 }

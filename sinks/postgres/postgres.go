@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/apache/arrow/go/v17/arrow"
 
@@ -26,7 +27,7 @@ rights. A value that the table would not take is a bad row. ensure: create makes
 take back what an earlier commit of the run had appended.
 
 Where the database is: dsn, a URL without a password; or dsn_env, the name of a variable that holds a whole URL; or host, port, database, user; what is left open comes from PGHOST, PGUSER,
-PGPASSWORD, PGSSLMODE and the like. password_env names a variable, password_file a file with the password. sslmode: verify-full checks the server's certificate.
+PGPASSWORD, PGSSLMODE and the like (PGTARGETSESSIONATTRS=read-write, or target_session_attrs=read-write in the URL, where a name may lead to a replica). password_env names a variable, password_file a file with the password. sslmode: verify-full checks the server's certificate.
 
 Lists of plain values become arrays, json becomes json, which stays as it was written, structs and other lists jsonb, or json where they hold json. A table may have jsonb for any of
 these: PostgreSQL then rewrites the values, so that of a key given twice the last stands, and 1E2 is 100.`,
@@ -56,10 +57,11 @@ type target struct {
 	runColumn    string
 	natural      []pg.Type // of the rows' columns
 	conn         *pg.Conn  // kept from preflight to delivery; nil if there is none
+	pause        func(try int) time.Duration
 }
 
 func open(req sinks.TargetRequest) (sinks.Delivery, error) {
-	t := &target{req: req, at: req.At, mode: modes[0]}
+	t := &target{req: req, at: req.At, mode: modes[0], pause: pause}
 	if _, err := req.At.Map(append([]string{"table", "mode", "keys", "ensure", "run_id_column"}, pg.Keys...)...); err != nil {
 		return nil, err
 	}

@@ -394,6 +394,65 @@ func TestLoadErrors(t *testing.T) {
 	}
 }
 
+// TestFailover: a server that takes no writes any more during a load is asked again, over a new connection, and then by another attempt; before the run it is the wrong server.
+func TestFailover(t *testing.T) {
+	srv := pgtest.Start(t)
+	for what, demote := range map[string]string{
+		"read only": "SET default_transaction_read_only = on",
+		"a replica": "SET search_path = demoted, pg_catalog, public", // where pg_is_in_recovery says so
+	} {
+		t.Run(what, func(t *testing.T) {
+			db := srv.Database(t)
+			u, err := url.Parse(db)
+			if err != nil {
+				t.Fatal(err)
+			}
+			alter := func(sql string) {
+				pgtest.Exec(t, strings.Replace(db, u.Path, "/postgres", 1), "ALTER DATABASE "+strings.TrimPrefix(u.Path, "/")+" "+sql)
+			}
+			again := 0
+			deliver := func(until int) (string, error) {
+				again = 0
+				log := slog.New(hook{slog.DiscardHandler, func(slog.Record) {
+					if again++; again == until {
+						alter("RESET ALL")
+					}
+				}})
+				d, err := open(sinks.TargetRequest{At: block(t, db, "table: public.people\n"), Schema: schemaOf(t, people), Format: "parquet", RunID: "0123456789abcdef", Pipeline: "p", Log: log})
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer d.Close()
+				d.(*target).pause = func(int) time.Duration { return 0 }
+				return d.Deliver(t.Context(), commitOf(t, people, rowsOf(3)...))
+			}
+			pgtest.Exec(t, db, "CREATE TABLE people (id bigint, name text); CREATE SCHEMA demoted; CREATE FUNCTION demoted.pg_is_in_recovery() RETURNS bool LANGUAGE sql AS 'SELECT true'")
+			alter(demote)
+			if what == "a replica" {
+				_, err := mustOpen(t, db, "table: public.people\n", people).Preflight(t.Context())
+				if fail.KindOf(err) != fail.Usage || !strings.Contains(err.Error(), "takes no writes: it is a replica; name the primary") || !strings.Contains(err.Error(), "target_session_attrs=read-write") {
+					t.Error(err)
+				}
+			}
+			if _, err := deliver(0); fail.KindOf(err) != fail.Temporary || !strings.Contains(err.Error(), "failover") || again != tries-1 {
+				t.Errorf("%v: %v after %d more", fail.KindOf(err), err, again)
+			}
+			if detail, err := deliver(2); err != nil || !strings.HasPrefix(detail, "3 rows into public.people") || again != 2 {
+				t.Errorf("%q, %v after %d more", detail, err, again)
+			}
+		})
+	}
+}
+
+// hook is told of what is logged.
+type hook struct {
+	slog.Handler
+	of func(slog.Record)
+}
+
+func (hook) Enabled(_ context.Context, l slog.Level) bool    { return l >= slog.LevelWarn }
+func (h hook) Handle(_ context.Context, r slog.Record) error { h.of(r); return nil }
+
 // TestForced: another commit of the same run takes the place of the first, or is refused where the first cannot be told apart.
 func TestForced(t *testing.T) {
 	db := pgtest.Start(t).Database(t)

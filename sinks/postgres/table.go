@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -24,6 +25,8 @@ type column struct {
 	identity  bool // GENERATED ALWAYS AS IDENTITY: takes no values
 	generated bool // computed from others
 }
+
+var errReplica = errors.New("it is a replica")
 
 // fit is how the rows go into the table.
 type fit struct {
@@ -107,7 +110,7 @@ func (t *target) inspect(ctx context.Context) (*fit, error) {
 		return nil, t.at.Get("table").Errorf("%s is no table (relkind %s)", t.title(), k)
 	}
 	if isTrue(found[0][2]) {
-		return nil, fail.Newf(fail.Usage, "%s: %s takes no writes: it is a replica; name the primary", verb, t.conn.Where())
+		return nil, fail.Newf(fail.Usage, "%s: %s takes no writes: %w; %s", verb, t.conn.Where(), errReplica, pg.Primary)
 	}
 	if !isTrue(found[0][3]) {
 		return nil, fail.Newf(fail.Permission, "%s: USAGE on schema %s is missing: GRANT USAGE ON SCHEMA %s", verb, t.schema, pg.Ident(t.schema))
