@@ -27,6 +27,8 @@ type Format struct {
 	Detect func(head []byte, eof bool) int
 	// Open reads what it needs of the inputs' heads, settles the schema and returns the bound source.
 	Open func(ctx context.Context, req Request) (pipeline.Source, error)
+	// Survey says what the inputs have beside the columns in req.Schema: it reads what Open would read to infer them.
+	Survey func(ctx context.Context, req Request) (Survey, error)
 }
 
 // Input is one object of a run. It is what Open and the chunk reader work on.

@@ -17,9 +17,10 @@ import (
 
 // change is one difference between the columns that are wanted and those that the inputs have.
 type change struct {
-	name     string
-	was, now arrow.Field // Type nil where it is not there
-	policy   string      // fail, or what is done about it
+	name   string
+	was    spec.Column // Field.Type nil where it is not there
+	now    arrow.Field // likewise
+	policy string      // fail, or what is done about it
 }
 
 // drift is what the inputs' columns are beside those that are declared and locked, and what follows from it.
@@ -52,7 +53,7 @@ func (b *binder) settleSchema(ctx context.Context) error {
 		b.replace(s)
 		return nil
 	}
-	actual, err := b.actual(ctx, s)
+	seen, err := b.survey(ctx, s)
 	if err != nil {
 		return err
 	}
@@ -60,7 +61,7 @@ func (b *binder) settleSchema(ctx context.Context) error {
 	if b.relock { // what is there now is what is to be locked
 		pol.New, pol.Missing = "add", "ignore"
 	}
-	d := compare(s, pol, actual)
+	d := compare(s, pol, seen)
 	if err := d.failure(b.in.infos[0].Ref.String()); err != nil {
 		return err
 	}
@@ -121,19 +122,30 @@ func withLocked(cols []spec.Column, locked []arrow.Field, pipe *spec.Pipeline) [
 	return out
 }
 
-// actual are the columns that the inputs have, with the types that their values have: of the head, or of all where a column may be widened, which has to hold for every value.
-func (b *binder) actual(ctx context.Context, s spec.Schema) (*arrow.Schema, error) {
+// survey looks at what the inputs have: at the heads, or at all where a column may be widened, which has to hold for every value.
+func (b *binder) survey(ctx context.Context, s spec.Schema) (sources.Survey, error) {
 	full := s.Drift.Type == "widen"
 	for _, c := range s.Columns {
 		full = full || c.Drift == "widen"
 	}
-	req := b.request(full)
+	p := *b.pipe
+	p.Schema = s
+	req := requestOf(b.in, &p.Source, &p.Schema, b.format, b.sizes)
+	req.FullScan = full
+	if b.format.Survey != nil {
+		return b.format.Survey(ctx, req)
+	}
 	req.Schema = sources.SchemaSpec{Mode: sources.Infer}
 	src, err := b.format.Open(ctx, req)
 	if err != nil {
-		return nil, err
+		return sources.Survey{}, err
 	}
-	return src.Schema(), src.Close()
+	var out sources.Survey
+	for _, f := range src.Schema().Fields() {
+		i := column(s.Columns, f.Name)
+		out.Columns = append(out.Columns, sources.Seen{Field: f, Fits: i >= 0 && holds(s.Columns[i], f)})
+	}
+	return out, src.Close()
 }
 
 // policies are those of schema.drift, and what the mode says where it says nothing.
@@ -146,38 +158,46 @@ func policies(s spec.Schema) spec.Drift {
 }
 
 // compare finds the differences and the policy for each: the column's own, else the schema's.
-func compare(s spec.Schema, pol spec.Drift, actual *arrow.Schema) drift {
+func compare(s spec.Schema, pol spec.Drift, seen sources.Survey) drift {
 	var d drift
+	at := map[string]int{}
+	for i, c := range seen.Columns {
+		at[c.Name] = i
+	}
 	for _, c := range s.Columns {
-		at := actual.FieldIndices(c.Field.Name)
-		if len(at) == 0 {
+		i, ok := at[c.Field.Name]
+		if !ok {
 			policy := pol.Missing
 			if c.Drift == "ignore" || c.Drift == "fail" {
 				policy = c.Drift
 			}
-			d.changes = append(d.changes, change{name: c.Field.Name, was: c.Field, policy: policy})
+			d.changes = append(d.changes, change{name: c.Field.Name, was: c, policy: policy})
 			continue
 		}
-		now := actual.Field(at[0])
-		if holds(c, now) {
+		now := seen.Columns[i]
+		if now.Fits {
 			continue
 		}
 		policy := pol.Type
 		if c.Drift != "" && c.Drift != "ignore" {
 			policy = c.Drift
 		}
-		wider := now
-		if !nested(now) && !holds(spec.Column{Field: now}, c.Field) { // neither holds the other
-			wider = arrow.Field{Name: now.Name, Type: arrow.BinaryTypes.String, Nullable: true}
-		}
-		d.changes = append(d.changes, change{name: c.Field.Name, was: c.Field, now: wider, policy: policy})
+		d.changes = append(d.changes, change{name: c.Field.Name, was: c, now: wider(c.Field, now.Field), policy: policy})
 	}
-	for _, f := range actual.Fields() {
-		if column(s.Columns, f.Name) < 0 {
-			d.changes = append(d.changes, change{name: f.Name, now: f, policy: pol.New})
+	for _, c := range seen.Columns {
+		if column(s.Columns, c.Name) < 0 {
+			d.changes = append(d.changes, change{name: c.Name, now: c.Field, policy: pol.New})
 		}
 	}
 	return d
+}
+
+// wider is what a column becomes that does not take all values, which now was inferred from: text where neither type holds the other's values.
+func wider(was, now arrow.Field) arrow.Field {
+	if !nested(now) && !holds(spec.Column{Field: now}, was) {
+		now.Type = arrow.BinaryTypes.String
+	}
+	return now
 }
 
 // nested types were inferred from all values, and are taken as they are.
@@ -238,24 +258,32 @@ func (d drift) failure(input string) error {
 
 func (c change) say() string {
 	switch {
-	case c.was.Type == nil:
+	case c.was.Field.Type == nil:
 		return fmt.Sprintf("new column %q %s", c.name, schema.TypeName(c.now))
 	case c.now.Type == nil:
-		return fmt.Sprintf("missing column %q %s", c.name, schema.TypeName(c.was))
+		return fmt.Sprintf("missing column %q %s", c.name, typeOf(c.was))
 	}
-	return fmt.Sprintf("column %q is %s, not %s", c.name, schema.TypeName(c.now), schema.TypeName(c.was))
+	return fmt.Sprintf("column %q is %s, not %s", c.name, schema.TypeName(c.now), typeOf(c.was))
+}
+
+// typeOf is the type of a wanted column, with the format that its values are to have: they may be dates and not in it.
+func typeOf(c spec.Column) string {
+	if c.Format != "" {
+		return fmt.Sprintf("%s as %q", schema.TypeName(c.Field), c.Format)
+	}
+	return schema.TypeName(c.Field)
 }
 
 // line is the change as a line of a diff.
 func (c change) line(width int) string {
 	done := map[string]string{"fail": "", "ignore": " (ignored)", "add": " (added)", "widen": " (widened)", "quarantine": " (bad rows)"}[c.policy]
 	switch {
-	case c.was.Type == nil:
+	case c.was.Field.Type == nil:
 		return fmt.Sprintf("+ %-*s  %s%s", width, c.name, schema.TypeName(c.now), done)
 	case c.now.Type == nil:
-		return fmt.Sprintf("- %-*s  %s%s", width, c.name, schema.TypeName(c.was), done)
+		return fmt.Sprintf("- %-*s  %s%s", width, c.name, typeOf(c.was), done)
 	}
-	return fmt.Sprintf("~ %-*s  %s → %s%s", width, c.name, schema.TypeName(c.was), schema.TypeName(c.now), done)
+	return fmt.Sprintf("~ %-*s  %s → %s%s", width, c.name, typeOf(c.was), schema.TypeName(c.now), done)
 }
 
 var errNoLock = fail.Newf(fail.Usage, "--update-lock needs schema.lock in the pipeline file: the name of the file to write, such as schema.lock.yaml")

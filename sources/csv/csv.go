@@ -30,12 +30,14 @@ func init() {
 		Example: "source: {uri: s3://raw/trips/*.csv.gz, format: csv, csv: {delimiter: \";\", null_values: [\"\", \"NA\"], encoding: windows-1252}}",
 		Detect:  func(head []byte, _ bool) int { return detect(head, false) },
 		Open:    func(ctx context.Context, req sources.Request) (pipeline.Source, error) { return open(ctx, req, false) },
+		Survey:  func(ctx context.Context, req sources.Request) (sources.Survey, error) { return survey(ctx, req, false) },
 	})
 	sources.Register(sources.Format{
 		Name: "tsv", Doc: "Values separated by tabs; otherwise as csv.", Extensions: []string{".tsv", ".tab"},
 		Example: "source: {uri: s3://raw/trips.tsv, format: tsv}",
 		Detect:  func(head []byte, _ bool) int { return detect(head, true) },
 		Open:    func(ctx context.Context, req sources.Request) (pipeline.Source, error) { return open(ctx, req, true) },
+		Survey:  func(ctx context.Context, req sources.Request) (sources.Survey, error) { return survey(ctx, req, true) },
 	})
 }
 
@@ -99,8 +101,9 @@ type source struct {
 	req      sources.Request
 	mode     sources.Mode
 	declared []string
-	known    []string // names that a header is known by
-	cols     []plan   // of the schema
+	known    []string          // names that a header is known by
+	wanted   map[string]column // of a survey: declared, but what the inputs have is looked at all the same
+	cols     []plan            // of the schema
 	schema   *arrow.Schema
 	chunker  *sources.Chunker
 	layout   *layout // of the input the chunker is in
@@ -108,6 +111,19 @@ type source struct {
 }
 
 func open(ctx context.Context, req sources.Request, tab bool) (pipeline.Source, error) {
+	s, err := newSource(req, tab)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.settle(ctx); err != nil {
+		return nil, err
+	}
+	s.chunker = s.newChunker(s.begin)
+	return s, nil
+}
+
+// newSource is the source that req asks for, of which nothing is read yet.
+func newSource(req sources.Request, tab bool) (*source, error) {
 	set, err := newSettings(req.Options, tab)
 	if err != nil {
 		return nil, err
@@ -126,10 +142,6 @@ func open(ctx context.Context, req sources.Request, tab bool) (pipeline.Source, 
 		s.declared = append(s.declared, c.Field.Name)
 	}
 	s.known = s.declared
-	if err := s.settle(ctx); err != nil {
-		return nil, err
-	}
-	s.chunker = s.newChunker(s.begin)
 	return s, nil
 }
 

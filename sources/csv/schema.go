@@ -32,6 +32,15 @@ type plan struct {
 
 // settle fixes the schema: the declared columns, and under evolve and infer those found in the inputs' heads (or, with FullScan, in all of them).
 func (s *source) settle(ctx context.Context) error {
+	found, err := s.find(ctx)
+	if err != nil {
+		return err
+	}
+	return s.plan(found)
+}
+
+// find looks at the inputs' heads, or at all of them.
+func (s *source) find(ctx context.Context) (*finder, error) {
 	found := newFinder(s)
 	strict := s.mode == sources.Strict
 	for i, in := range s.req.Inputs {
@@ -43,21 +52,21 @@ func (s *source) settle(ctx context.Context) error {
 			n = 2 * sampleBytes
 		}
 		if err := found.head(ctx, in, n); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	if len(s.declared) == 0 && len(found.order) == 0 {
 		if len(s.req.Inputs) == 0 {
-			return fail.Newf(fail.Input, "no inputs")
+			return nil, fail.Newf(fail.Input, "no inputs")
 		}
-		return fail.Newf(fail.Data, "is empty, so there are no columns to infer: declare schema.columns").In(s.req.Inputs[0].URI)
+		return nil, fail.Newf(fail.Data, "is empty, so there are no columns to infer: declare schema.columns").In(s.req.Inputs[0].URI)
 	}
 	if s.req.FullScan && !strict {
 		if err := found.scan(ctx); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return s.plan(found)
+	return found, nil
 }
 
 // plan orders the columns: under infer as the first file has them, else the declared ones first.
@@ -118,11 +127,12 @@ type finder struct {
 	guesses map[string]*guess
 	x       index
 	scratch []byte
+	wanted  map[string]*wanted
 	spread  int // inputs of which more than the head may still be looked at
 }
 
 func newFinder(s *source) *finder {
-	return &finder{s: s, guesses: map[string]*guess{}, spread: maxSpread}
+	return &finder{s: s, guesses: map[string]*guess{}, wanted: s.holds(), spread: maxSpread}
 }
 
 // head looks at the first n bytes of in, or as many more as its header takes.
@@ -220,7 +230,7 @@ func (f *finder) observe(h *headed, b []byte, eof bool, most int) {
 		}
 	}
 	for _, name := range f.s.declared {
-		if i := indexOf(names, name); i >= 0 {
+		if i := indexOf(names, name); i >= 0 && f.s.wanted == nil {
 			to[i] = nil
 		}
 	}
@@ -239,6 +249,7 @@ func (f *finder) observe(h *headed, b []byte, eof bool, most int) {
 		for i, g := range to {
 			if r.field = i; g != nil && r.n > 0 {
 				f.column(g, h, &r)
+				f.wanted[names[i]].hold(&r)
 			}
 		}
 		most -= r.n
@@ -332,6 +343,9 @@ func (f *finder) scan(ctx context.Context) error {
 	for _, part := range parts {
 		for name, g := range part.guesses {
 			f.guesses[name].merge(g)
+		}
+		for name, w := range part.wanted {
+			f.wanted[name].misfit = f.wanted[name].misfit || w.misfit
 		}
 	}
 	return err

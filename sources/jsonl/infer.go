@@ -54,6 +54,7 @@ type shape struct {
 type inference struct {
 	s       scanner
 	root    *shape
+	wanted  map[string]*wanted // of a survey
 	shapes  int
 	scratch []byte
 }
@@ -135,7 +136,15 @@ func (in *inference) object(sh *shape, i, depth int) int {
 				sh.text, sh.sub, sh.keys = true, map[string]*shape{}, nil
 			}
 		}
-		i = space(b, in.value(sub, in.s.colon(end+1), depth))
+		var w *wanted
+		if sh == in.root {
+			w = in.wanted[string(key)]
+		}
+		from := in.s.colon(end + 1)
+		i = space(b, in.value(sub, from, depth))
+		if w != nil {
+			w.hold(b, from)
+		}
 		if b[i] == '}' {
 			return i + 1
 		}
@@ -242,8 +251,25 @@ func (sh *shape) numberType() arrow.DataType {
 	return nil
 }
 
-// infer reads the head of the inputs, or all of them with req.FullScan.
+// infer gives the columns that the inputs seem to have.
 func infer(ctx context.Context, req sources.Request) ([]arrow.Field, error) {
+	in := newInference()
+	rows, refused, err := in.read(ctx, req)
+	switch {
+	case err != nil:
+		return nil, err
+	case len(in.root.keys) > 0 || len(req.Schema.Columns) > 0 || len(req.Inputs) == 0:
+		return in.root.fields(), nil
+	case refused != nil:
+		return nil, refused
+	case rows == 0:
+		return nil, fail.Newf(fail.Data, "is empty, so there are no columns to infer: declare schema.columns").In(req.Inputs[0].URI)
+	}
+	return nil, fail.Newf(fail.Data, "the records have no keys, so there are no columns to infer: declare schema.columns").In(req.Inputs[0].URI)
+}
+
+// read looks at the head of the inputs, or at all of them with req.FullScan. It counts the lines, and says what is wrong with the first that is no record.
+func (in *inference) read(ctx context.Context, req sources.Request) (rows int, refused *fail.Error, err error) {
 	o := chunkerOptions(req)
 	o.Consumed = nil
 	if !req.FullScan {
@@ -251,20 +277,18 @@ func infer(ctx context.Context, req sources.Request) ([]arrow.Field, error) {
 	}
 	chunks := sources.NewChunker(req.Inputs, o)
 	defer chunks.Close()
-	in := newInference()
-	rows, size := 0, 0
+	size := 0
 	more := func() bool { // with no column at all there is nothing to begin with
 		return req.FullScan || rows < headRows && size < headBytes || len(in.root.keys) == 0 && len(req.Schema.Columns) == 0
 	}
-	var refused *fail.Error // the first line that is no record
-	var head []byte         // of the first input
+	var head []byte // of the first input
 	for more() {
 		c, err := chunks.Next(ctx)
 		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
-			return nil, err
+			return rows, nil, err
 		}
 		line := c.Line
 		if head == nil && c.Offset == 0 && c.Input == req.Inputs[0].URI {
@@ -276,7 +300,7 @@ func infer(ctx context.Context, req sources.Request) ([]arrow.Field, error) {
 			offset := c.Offset + int64(len(c.Data)-len(b))
 			if err := in.record(b[:n], c.Input, line, offset); err != nil {
 				c.Release()
-				return nil, err
+				return rows, nil, err
 			}
 			if refused == nil && in.s.why != "" && space(b[:n], 0) < n {
 				refused = fail.Newf(fail.Data, "not JSON at byte %d of the line: %s; no other line gives columns to infer", in.s.pos+1, in.s.why).
@@ -290,18 +314,10 @@ func infer(ctx context.Context, req sources.Request) ([]arrow.Field, error) {
 	}
 	if !req.FullScan && len(head) > 0 {
 		if err := in.spread(ctx, req.Inputs[0], head); err != nil {
-			return nil, err
+			return rows, nil, err
 		}
 	}
-	switch {
-	case len(in.root.keys) > 0 || len(req.Schema.Columns) > 0 || len(req.Inputs) == 0:
-		return in.root.fields(), nil
-	case refused != nil:
-		return nil, refused
-	case rows == 0:
-		return nil, fail.Newf(fail.Data, "is empty, so there are no columns to infer: declare schema.columns").In(req.Inputs[0].URI)
-	}
-	return nil, fail.Newf(fail.Data, "the records have no keys, so there are no columns to infer: declare schema.columns").In(req.Inputs[0].URI)
+	return rows, refused, nil
 }
 
 // spread looks at lines further on in a large input.

@@ -38,6 +38,7 @@ func init() {
 		Extensions: []string{".jsonl", ".ndjson", ".json"},
 		Detect:     detect,
 		Open:       open,
+		Survey:     survey,
 	})
 }
 
