@@ -65,6 +65,14 @@ var aggregates = []comparison{
   count(*) FILTER (WHERE flag) * 100 // count(*) AS share, sum(tip) FILTER (WHERE fare > 0) > sum(fare) / 10 AS rate, payment_type::VARCHAR || ':' || max(zone) AS label, coalesce(max(tiny) FILTER (WHERE fare > 100000), 0) AS x
   FROM t GROUP BY payment_type HAVING count(*) > 100 AND n > 1`},
 
+	{name: "arguments that fail where FILTER is not true", order: "zone", rows: 7, steps: `
+  - aggregate:
+      by: [zone]
+      measures: {n: count(*), q: sum(1000 / (tiny % 3)) FILTER (WHERE tiny % 3 <> 0), d: "count(DISTINCT 1000 / (tiny % 3)) FILTER (WHERE tiny % 3 <> 0)", l: "string_agg((1000 / (tiny % 3))::text, ',' ORDER BY 10 / (tiny % 3), order_id) FILTER (WHERE tiny % 3 > 0 AND fare > 60)",
+                 c: "max(replace(payment_type::text, '1', 'one')::int) FILTER (WHERE payment_type <> 1)", p: percentile_disc(0.5) WITHIN GROUP (ORDER BY 1000 / (tiny % 3)) FILTER (WHERE tiny % 3 <> 0)}`,
+		sql: `SELECT zone, count(*) AS n, sum(1000 // (tiny % 3))::BIGINT AS q, count(DISTINCT 1000 // (tiny % 3)) AS d, string_agg((1000 // (tiny % 3))::VARCHAR, ',' ORDER BY 10 // (tiny % 3), order_id) FILTER (WHERE tiny % 3 > 0 AND fare > 60) AS l,
+  max(payment_type) FILTER (WHERE payment_type <> 1)::INT AS c, percentile_disc(0.5) WITHIN GROUP (ORDER BY 1000 // (tiny % 3))::BIGINT AS p FROM t GROUP BY ALL`},
+
 	{name: "rollup", order: "level, vendor_id, payment_type, flag", rows: 30, steps: `
   - aggregate: {rollup: [vendor_id, payment_type, flag], measures: {n: count(*), s: sum(fare), k: count(distinct zone), level: "grouping(vendor_id, payment_type, flag)"}}`,
 		sql: `SELECT vendor_id, payment_type, flag, count(*) AS n, sum(fare) AS s, count(DISTINCT zone) AS k, grouping(vendor_id, payment_type, flag)::INT AS level FROM t GROUP BY ROLLUP (vendor_id, payment_type, flag)`},

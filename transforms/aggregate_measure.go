@@ -134,10 +134,14 @@ func (b *aggregateBinder) call(n *spec.Node, c *expr.Call) (m group.Measure, err
 	m.Text = strings.Join(strings.Fields(c.Source), " ")
 	bound := agg.Call{Within: c.Within, Distinct: c.Distinct, Star: c.Star}
 	var progs []int
+	ops, err := operandsOf(b.env, n, b.in, c)
+	if err != nil {
+		return m, err
+	}
 	for _, a := range c.Args {
-		p, err := expr.Compile(a.Source, b.in, b.env.Expr)
+		p, err := ops.compile(a)
 		if err != nil {
-			return m, placed(n, a.Pos, err)
+			return m, err
 		}
 		arg := agg.Arg{Field: p.Field()}
 		if arg.Const, err = constantOf(p); err != nil {
@@ -147,9 +151,9 @@ func (b *aggregateBinder) call(n *spec.Node, c *expr.Call) (m group.Measure, err
 		progs = append(progs, b.program(p))
 	}
 	for _, o := range c.Order {
-		p, err := expr.Compile(o.Source, b.in, b.env.Expr)
+		p, err := ops.compile(expr.Arg{Source: o.Source, Pos: o.Pos})
 		if err != nil {
-			return m, placed(n, o.Pos, err)
+			return m, err
 		}
 		same := slices.IndexFunc(c.Args, func(a expr.Arg) bool { return strings.TrimSpace(a.Source) == strings.TrimSpace(o.Source) })
 		bound.Order = append(bound.Order, agg.Key{Field: p.Field(), Desc: o.Desc, NullsFirst: o.NullsFirst, Arg: same})
@@ -174,15 +178,8 @@ func (b *aggregateBinder) call(n *spec.Node, c *expr.Call) (m group.Measure, err
 		}
 		m.Args = append(m.Args, b.arg(a, in.Type(bound)))
 	}
-	if c.Filter != nil {
-		p, err := expr.Compile(c.Filter.Source, b.in, b.env.Expr)
-		if err != nil {
-			return m, placed(n, c.Filter.Pos, err)
-		}
-		if t := p.Field().Type; t.ID() != arrow.BOOL {
-			return m, n.ErrorAt(c.Filter.Pos, "FILTER wants a condition (true or false), %s is of type %s", p.Source(), typeNameOf(p.Field()))
-		}
-		m.Filter = 1 + b.arg(argument{prog: b.program(p)}, arrow.FixedWidthTypes.Boolean)
+	if ops.cond != nil {
+		m.Filter = 1 + b.arg(argument{prog: b.program(ops.cond)}, arrow.FixedWidthTypes.Boolean)
 	}
 	m.CountAll = fn.Name == "count" && c.Star && c.Filter == nil
 	return m, nil

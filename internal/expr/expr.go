@@ -125,6 +125,14 @@ func (p *Program) Column() (index int, ok bool) {
 	return c.index, true
 }
 
+// Fallible reports whether rows can have errors.
+func (p *Program) Fallible() bool {
+	if c, ok := p.root.(*columnNode); ok && len(c.path) == 0 { // which is given as it is
+		return false
+	}
+	return p.root.fallible()
+}
+
 // Eval computes the expression for every row of rec. The caller owns the returned array, whose length is rec.NumRows().
 // Rows in the RowError list (ascending, at most one a row) have no value: the array is null there. error is for what no
 // single row is to blame for.

@@ -287,6 +287,9 @@ func evalText(t testing.TB, mem memory.Allocator, p *Program, rec arrow.Record) 
 // columnText prints what p gave for each row.
 func columnText(t testing.TB, p *Program, arr arrow.Array, errs []RowError) []string {
 	t.Helper()
+	if len(errs) > 0 && !p.Fallible() { // CASE, AND and FILTER go by it
+		t.Errorf("%s: has errors, and says that it cannot: %v", p.Source(), errs[0])
+	}
 	if f := p.Field(); !arrow.TypeEqual(arr.DataType(), f.Type) {
 		t.Fatalf("%s: array of %s, field of %s", p.Source(), arr.DataType(), f.Type)
 	}
