@@ -5,6 +5,7 @@ import "github.com/apache/arrow/go/v17/arrow"
 // Survey is what inputs have beside the columns that are wanted of them.
 type Survey struct {
 	Columns []Seen // in the order of the inputs
+	Nothing bool   // there was neither a record nor a header: nothing can be said of columns
 }
 
 // Seen is a column of the inputs. Its field has a type that holds every value seen; a string, if there was none.

@@ -160,6 +160,9 @@ func policies(s spec.Schema) spec.Drift {
 // compare finds the differences and the policy for each: the column's own, else the schema's.
 func compare(s spec.Schema, pol spec.Drift, seen sources.Survey) drift {
 	var d drift
+	if seen.Nothing {
+		return d
+	}
 	at := map[string]int{}
 	for i, c := range seen.Columns {
 		at[c.Name] = i

@@ -30,7 +30,7 @@ func survey(ctx context.Context, req sources.Request, tab bool) (sources.Survey,
 	if err != nil {
 		return sources.Survey{}, err
 	}
-	var out sources.Survey
+	out := sources.Survey{Nothing: len(found.order) == 0}
 	for _, name := range found.order {
 		w := found.wanted[name]
 		out.Columns = append(out.Columns, sources.Seen{

@@ -55,6 +55,7 @@ type inference struct {
 	s       scanner
 	root    *shape
 	wanted  map[string]*wanted // of a survey
+	records int
 	shapes  int
 	scratch []byte
 }
@@ -67,6 +68,7 @@ func (in *inference) record(line []byte, input string, number, offset int64) err
 	if !in.s.record(line) {
 		return nil
 	}
+	in.records++
 	in.object(in.root, space(line, 0), 1)
 	if len(in.root.keys) > maxColumns {
 		return fail.Newf(fail.Data, "infer schema: with this record there are more than %d distinct keys: declare the columns to read", maxColumns).In(input).At(number, offset)

@@ -23,7 +23,7 @@ func survey(ctx context.Context, req sources.Request) (sources.Survey, error) {
 	if _, _, err := in.read(ctx, req); err != nil {
 		return sources.Survey{}, err
 	}
-	var out sources.Survey
+	out := sources.Survey{Nothing: in.records == 0}
 	for _, f := range in.root.fields() {
 		w := in.wanted[f.Name]
 		out.Columns = append(out.Columns, sources.Seen{Field: f, Fits: w != nil && !w.misfit})
