@@ -71,20 +71,45 @@ func describe(err error, status int, code string) string {
 	return text
 }
 
+// NoCredentials is what it means that a request could not be signed: STS, SSO, or the agent of the container refused the credentials, or had no answer for now. Codes and status
+// are theirs then, not those of the service. ok is false for all other errors.
+func NoCredentials(err error) (kind fail.Kind, hint string, ok bool) {
+	text := err.Error()
+	if !strings.Contains(text, "get credentials: ") && !strings.Contains(text, "failed to retrieve credentials") && !strings.Contains(text, "failed to refresh cached credentials") &&
+		!strings.Contains(text, "static credentials are empty") {
+		return 0, "", false
+	}
+	var answer interface{ HTTPStatusCode() int } // the agent's errors are no *smithyhttp.ResponseError
+	status := 0
+	if errors.As(err, &answer) {
+		status = answer.HTTPStatusCode()
+	}
+	_, later := again[CodeOf(err)]
+	broken := status == 0 && unsent(err) && !strings.Contains(text, "EC2 IMDS") // a machine without credentials asks EC2's in vain, last of all
+	if later || broken || passing(status) {
+		return fail.Temporary, "AWS credentials could not be got now", true
+	}
+	return fail.Permission, "no usable AWS credentials", true
+}
+
+// passing says of an HTTP status that another try may have another.
+func passing(status int) bool { return status == 429 || status == 408 || status >= 500 }
+
+// unsent says that a request, or its answer, was lost on the way.
+func unsent(err error) bool {
+	var send *smithyhttp.RequestSendError
+	var network net.Error
+	return errors.As(err, &send) || errors.As(err, &network) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF)
+}
+
 // Unanswered is what a request means that was not answered, or not even sent, with a hint for the person; "" where there is none.
 func Unanswered(err error) (kind fail.Kind, hint string) {
 	var dns *net.DNSError
 	text := err.Error()
-	switch {
-	case strings.Contains(text, "failed to retrieve credentials"), strings.Contains(text, "failed to refresh cached credentials"),
-		strings.Contains(text, "static credentials are empty"):
-		return fail.Permission, "no usable AWS credentials"
-	case errors.As(err, &dns) && dns.IsNotFound:
+	if errors.As(err, &dns) && dns.IsNotFound {
 		return fail.Temporary, fmt.Sprintf("host %s is unknown (check the endpoint and the region)", dns.Name)
 	}
-	var send *smithyhttp.RequestSendError
-	var network net.Error
-	if errors.As(err, &send) || errors.As(err, &network) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
+	if unsent(err) {
 		return fail.Temporary, ""
 	}
 	var bad *smithy.InvalidParamsError
@@ -99,13 +124,18 @@ func Unanswered(err error) (kind fail.Kind, hint string) {
 var again = codes("ConditionalRequestConflict OperationAborted InternalError InternalFailure InternalServerException InternalServerError InternalServiceException " +
 	"ServiceUnavailable ServiceUnavailableException SlowDown Throttling ThrottlingException ThrottledException TooManyRequestsException RequestLimitExceeded RequestThrottled " +
 	"LimitExceededException ActiveStatementsExceededException ActiveSessionsExceededException OperationTimeoutException RequestTimeout RequestTimeoutException " +
-	"ConcurrentModificationException ConcurrentRunsExceededException KmsThrottlingException KMS.ThrottlingException")
+	"ConcurrentModificationException ConcurrentRunsExceededException KmsThrottlingException KMS.ThrottlingException InternalException RedactionFailure ResourceNotReadyException FederationSourceRetryableException " +
+	"IDPCommunicationError")
 
 var (
-	denied = codes("AccessDenied AccessDeniedException UnauthorizedOperation UnauthorizedException NotAuthorized OptInRequired KmsAccessDeniedException Forbidden")
+	denied = codes("AccessDenied AccessDeniedException UnauthorizedOperation UnauthorizedException NotAuthorized OptInRequired Forbidden " +
+		"NotAuthorizedForSourceException NotAuthorizedForDetailTypeException PermissionTypeMismatchException")
+	keys   = codes("GlueEncryptionException KmsAccessDeniedException KmsInvalidStateException")
+	quotas = codes("ResourceNumberLimitExceededException ServiceQuotaExceededException")
 	stale  = codes("ExpiredToken ExpiredTokenException TokenRefreshRequired InvalidToken UnrecognizedClientException InvalidClientTokenId MissingAuthenticationToken " +
 		"MissingAuthenticationTokenException InvalidSignatureException SignatureDoesNotMatch IncompleteSignature RequestExpired")
-	wrong  = codes("ValidationException ValidationError InvalidInputException InvalidParameterValue InvalidParameterCombination MissingParameter InvalidParameterException InvalidArn InvalidName")
+	wrong = codes("ValidationException ValidationError InvalidInputException InvalidParameterValue InvalidParameterCombination MissingParameter InvalidParameterException InvalidArn InvalidName " +
+		"InvalidArgument InvalidAccountIdException MalformedDetail FederationSourceException OperationNotSupportedException")
 	absent = codes("ResourceNotFoundException EntityNotFoundException ResourceNotFound NotFoundException StateMachineDoesNotExist TaskDoesNotExist")
 )
 
@@ -140,11 +170,18 @@ func (c Call) Error(ctx context.Context, err error) error {
 	status, code, short := StatusOf(err), CodeOf(err), Shorten(err)
 	is := func(set map[string]struct{}) bool { _, ok := set[code]; return ok }
 	kind, hint := fail.Internal, ""
+	if k, h, none := NoCredentials(err); none {
+		return &fail.Error{Kind: k, Err: fmt.Errorf("%s on %s: %s: %w", c.Action, c.On, h, short)}
+	}
 	switch {
 	case status == 0 && code == "":
 		kind, hint = Unanswered(err)
 	case is(denied):
 		kind, hint = fail.Permission, "access denied: allow "+c.Action+" on it"
+	case is(keys):
+		kind, hint = fail.Permission, "the KMS key that it is encrypted with cannot be used: allow kms:Decrypt and kms:GenerateDataKey on the key, and see that it is enabled"
+	case is(quotas):
+		kind, hint = fail.Usage, "a quota of the account is used up"
 	case is(stale):
 		kind, hint = fail.Permission, "the credentials are wrong or have expired"
 	case code == "RequestTimeTooSkewed":
@@ -157,7 +194,7 @@ func (c Call) Error(ctx context.Context, err error) error {
 		kind = fail.Usage
 	case status == 401, status == 403:
 		kind, hint = fail.Permission, "access denied: allow "+c.Action+" on it"
-	case status == 429, status == 408, status >= 500:
+	case passing(status):
 		kind = fail.Temporary
 	}
 	if hint != "" {

@@ -20,6 +20,12 @@ func s3Error(ctx context.Context, ref Ref, verb string, err error) error {
 		return err
 	}
 	status, code, short := awsconf.StatusOf(err), awsconf.CodeOf(err), awsconf.Shorten(err)
+	if kind, hint, none := awsconf.NoCredentials(err); none { // code and status are not S3's
+		if kind == fail.Temporary {
+			return failf(kind, ref, "%s: %s: %w", verb, hint, gaveUp{short})
+		}
+		return failf(kind, ref, "%s: %s: %w", verb, hint, short)
+	}
 	switch code {
 	case "NoSuchBucket":
 		kind := fail.Input

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -174,6 +175,52 @@ func TestS3Errors(t *testing.T) {
 	}
 	if _, err := bare.Stat(t.Context(), ref, Pin{}); fail.KindOf(err) != fail.Permission || !strings.Contains(err.Error(), "credentials") {
 		t.Errorf("no credentials: %v", err)
+	}
+}
+
+// TestCredentialsRefused: what STS and the container's agent say is not taken for an answer of S3.
+func TestCredentialsRefused(t *testing.T) {
+	token := t.TempDir() + "/token"
+	if err := os.WriteFile(token, []byte("t"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name   string
+		status int
+		body   string
+		agent  bool
+		kind   fail.Kind
+		says   string
+	}{
+		{"a role not to be assumed", 403, "<ErrorResponse><Error><Code>AccessDenied</Code><Message>not authorized to perform: sts:AssumeRoleWithWebIdentity</Message></Error></ErrorResponse>", false,
+			fail.Permission, "no usable AWS credentials: 403 AccessDenied: not authorized to perform: sts:AssumeRoleWithWebIdentity"},
+		{"an identity that is refused", 400, "<ErrorResponse><Error><Code>IDPRejectedClaim</Code><Message>no</Message></Error></ErrorResponse>", false, fail.Permission, "no usable AWS credentials: 400 IDPRejectedClaim: no"},
+		{"STS out of order", 503, "", false, fail.Temporary, "AWS credentials could not be got now: 503"},
+		{"an agent that is busy", 429, `{"code": "Busy", "message": "later"}`, true, fail.Temporary, "AWS credentials could not be got now: Busy: later"},
+		{"an agent that knows no role", 404, `{"code": "NoRole", "message": "none"}`, true, fail.Permission, "no usable AWS credentials: NoRole: none"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if c.agent {
+					w.Header().Set("Content-Type", "application/json")
+				}
+				w.WriteHeader(c.status)
+				_, _ = io.WriteString(w, c.body)
+			}))
+			defer server.Close()
+			env := []string{"AWS_REGION", "us-east-1", "AWS_MAX_ATTEMPTS", "1", "AWS_ENDPOINT_URL_STS", server.URL, "AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/r", "AWS_WEB_IDENTITY_TOKEN_FILE", token}
+			if c.agent {
+				env = []string{"AWS_REGION", "us-east-1", "AWS_CONTAINER_CREDENTIALS_FULL_URI", server.URL}
+			}
+			cleanEnv(t, env...)
+			store, err := NewS3(t.Context(), S3Options{Endpoint: "http://127.0.0.1:1", MaxAttempts: 1})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := store.Stat(t.Context(), Ref{"bucket", "key"}, Pin{}); fail.KindOf(err) != c.kind || !strings.HasPrefix(err.Error(), "s3://bucket/key: ") || !strings.Contains(err.Error(), c.says) {
+				t.Errorf("%v: %v, want %v: %s", fail.KindOf(err), err, c.kind, c.says)
+			}
+		})
 	}
 }
 

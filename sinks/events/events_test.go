@@ -124,7 +124,8 @@ func TestFailures(t *testing.T) {
 		{"throttled for good", strings.Split(strings.Repeat(fmt.Sprintf(failedEntry, "ThrottlingException")+"\n", tries), "\n")[:tries], fail.Temporary, "said so"},
 		{"entry not allowed", []string{fmt.Sprintf(failedEntry, "AccessDeniedException")}, fail.Permission, "events:PutEvents on event bus default: access denied: allow events:PutEvents"},
 		{"request not allowed", []string{`400 {"__type":"AccessDeniedException","message":"User x is not authorized"}`}, fail.Permission, "User x is not authorized"},
-		{"entry refused", []string{fmt.Sprintf(failedEntry, "MalformedDetail")}, fail.Internal, "MalformedDetail: said so"},
+		{"entry refused", []string{fmt.Sprintf(failedEntry, "MalformedDetail")}, fail.Usage, "MalformedDetail: said so"},
+		{"source not allowed", []string{fmt.Sprintf(failedEntry, "NotAuthorizedForSourceException")}, fail.Permission, "access denied: allow events:PutEvents on it: api error NotAuthorizedForSourceException: said so"},
 		{"no answer about it", []string{`200 {"FailedEntryCount":0,"Entries":[]}`}, fail.Temporary, "about 0 events"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
