@@ -206,20 +206,19 @@ func (w *windowBinder) aggregate(n *spec.Node, call *expr.Call, c *windowCall) e
 		}
 		return n.ErrorAt(call.Pos, "unknown window function %q%s", call.Name, tip)
 	}
-	if call.Filter != nil {
-		if err := filtered(call); err != nil {
-			return n.ErrorAt(call.Pos, "%w", err)
-		}
+	ops, err := operandsOf(w.env, n, w.in, call)
+	if err != nil {
+		return err
+	}
+	progs, err := ops.overFrames(fn, call)
+	if err != nil {
+		return err
 	}
 	bound := agg.Call{Distinct: call.Distinct, Star: call.Star}
-	for _, a := range call.Args {
-		p, err := expr.Compile(a.Source, w.in, w.env.Expr)
-		if err != nil {
-			return placed(n, a.Pos, err)
-		}
+	for i, p := range progs {
 		arg := agg.Arg{Field: p.Field()}
 		if arg.Const, err = constantOf(p); err != nil {
-			return n.ErrorAt(a.Pos, "%w", err)
+			return n.ErrorAt(call.Args[i].Pos, "%w", err)
 		}
 		bound.Args = append(bound.Args, arg)
 		c.args = append(c.args, w.arg(p))

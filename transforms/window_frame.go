@@ -2,7 +2,6 @@ package transforms
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/array"
@@ -116,22 +115,4 @@ func (w *windowBinder) constantDistance(src string) error {
 		return nil
 	}
 	return fmt.Errorf("the distance of a frame is a number or an interval, the same for all rows: %s", src)
-}
-
-// keepsNulls are the aggregate functions that take account of nulls: a row that FILTER leaves out cannot be one to them.
-var keepsNulls = []string{"array_agg", "first", "last", "arg_min", "arg_max", "histogram"}
-
-// filtered makes the FILTER of an aggregate a part of its arguments: rows that it leaves out have null there.
-func filtered(call *expr.Call) error {
-	if slices.Contains(keepsNulls, call.Name) {
-		return fmt.Errorf("%s with FILTER over a window: it takes account of nulls, which is what a row that is left out would be", call.Name)
-	}
-	if call.Star {
-		call.Star, call.Args = false, []expr.Arg{{Source: "1", Pos: call.Pos}}
-	}
-	if len(call.Args) > 0 {
-		call.Args[0].Source = "CASE WHEN (" + call.Filter.Source + ") THEN (" + call.Args[0].Source + ") END"
-		call.Args[0].Pos = call.Filter.Pos
-	}
-	return nil
 }
