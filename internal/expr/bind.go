@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"sort"
 	"strings"
+	"sync/atomic"
 
 	"github.com/apache/arrow/go/v17/arrow"
 
@@ -21,7 +22,8 @@ type binder struct {
 	// Of a measure: the columns of schema that hold the results of its aggregates, and the input's columns, for messages.
 	calls  []string
 	input  *arrow.Schema
-	common *common // parts that stand more than once; nil where they are not looked for
+	common *common       // parts that stand more than once; nil where they are not looked for
+	held   *atomic.Int64 // what is kept of dictionaries by all that b binds
 }
 
 // root binds the whole expression.

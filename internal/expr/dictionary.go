@@ -1,34 +1,38 @@
 package expr
 
 import (
+	"sync/atomic"
+
 	"github.com/apache/arrow/go/v17/arrow"
 
 	"github.com/sluice-data/sluice/internal/codes"
 )
 
 // dictNode is a part of an expression that depends on one column of texts and nothing else. Where the column carries the codes of a dictionary,
-// it is computed once for each entry in use, and the rows take what their codes say.
+// it is computed once for each entry, of all batches that have the dictionary or, where they have fewer rows than it has entries, of those in use: the
+// rows take what their codes say.
 type dictNode struct {
-	x   node
-	col *columnNode
+	x      node
+	col    *columnNode
+	recent recentAnswers
 }
 
 func (d *dictNode) typ() typ       { return d.x.typ() }
 func (d *dictNode) nullable() bool { return d.x.nullable() }
 func (d *dictNode) fallible() bool { return d.x.fallible() }
 
-// overDictionary makes dictNodes of the largest parts of n that can be ones.
-func overDictionary(n node) node {
+// overDictionary makes dictNodes of the largest parts of n that can be ones. held counts what they keep.
+func overDictionary(n node, held *atomic.Int64) node {
 	if _, computes := n.(*columnNode); computes {
 		return n
 	}
 	if col, ok := soleText(n, nil); ok && col != nil {
-		return &dictNode{n, col}
+		return &dictNode{x: n, col: col, recent: recentAnswers{held: held}}
 	}
 	each := func(list []node) {
 		for i, x := range list {
 			if x != nil {
-				list[i] = overDictionary(x)
+				list[i] = overDictionary(x, held)
 			}
 		}
 	}
@@ -36,19 +40,19 @@ func overDictionary(n node) node {
 	case *function:
 		each(n.args)
 	case *logicNode:
-		n.x, n.y = overDictionary(n.x), overDictionary(n.y)
+		n.x, n.y = overDictionary(n.x, held), overDictionary(n.y, held)
 	case *caseNode:
 		each(n.conds)
 		each(n.thens)
 		if n.other != nil {
-			n.other = overDictionary(n.other)
+			n.other = overDictionary(n.other, held)
 		}
 	case *coalesceNode:
 		each(n.args)
 	case *onceNode:
-		n.x = overDictionary(n.x)
+		n.x = overDictionary(n.x, held)
 	case *letNode:
-		n.value, n.body = overDictionary(n.value), overDictionary(n.body)
+		n.value, n.body = overDictionary(n.value, held), overDictionary(n.body, held)
 	}
 	return n
 }
@@ -111,21 +115,35 @@ func (d *dictNode) eval(r *run, sel []byte) *vector {
 	if e == nil {
 		return d.x.eval(r, sel)
 	}
-	u := r.dictionary(d, of, e, r.validity(arr), sel)
+	valid := r.validity(arr)
+	a, compute := d.recent.of(e, r.n)
+	if compute {
+		a = d.answer(r, e)
+		d.recent.keep(a)
+	}
+	if a.values != nil {
+		return a.perRow(r, of, valid, sel)
+	}
+	u := r.dictionary(d, of, e, valid, sel)
 	if 2*u.values.n > r.n {
 		return d.x.eval(r, sel)
 	}
-	kept, root, mark := r.kept, r.root, len(r.errs)
-	values := *u.values
+	values, mark := *u.values, len(r.errs)
 	values.typ = d.col.t
-	r.kept, r.root, r.entries = u.kept, nil, &values
-	var v *vector
-	r.rows(values.n, func() { v = r.spread(d.x.eval(r, nil)) })
-	r.kept, r.root, r.entries = kept, root, nil
+	v := d.over(r, &values, u.kept)
 	if r.err != nil {
 		return nullOf(d.typ(), r.n)
 	}
 	return r.perRow(v, u.rows, mark)
+}
+
+// over computes d with entries in the place of the column's rows; kept is of what was computed of the same entries before.
+func (d *dictNode) over(r *run, entries *vector, kept []*keptVector) (v *vector) {
+	rows, root := r.kept, r.root
+	r.kept, r.root, r.entries = kept, nil, entries
+	r.rows(entries.n, func() { v = r.spread(d.x.eval(r, nil)) })
+	r.kept, r.root, r.entries = rows, root, nil
+	return v
 }
 
 // dictionary is the entries of a column of texts that rows use, and what has been computed of them.
@@ -202,12 +220,7 @@ func (r *run) perRow(v *vector, of []int32, mark int) *vector {
 	if len(r.errs) == mark {
 		return out
 	}
-	failed := make(map[int32]rowError, len(r.errs)-mark)
-	for _, e := range r.errs[mark:] {
-		if _, ok := failed[int32(e.row)]; !ok { // the first one of a row counts
-			failed[int32(e.row)] = e
-		}
-	}
+	failed := firstErrors(r.errs[mark:])
 	r.errs = r.errs[:mark]
 	for i, k := range of {
 		if e, ok := failed[k]; ok && k >= 0 {
@@ -215,4 +228,15 @@ func (r *run) perRow(v *vector, of []int32, mark int) *vector {
 		}
 	}
 	return out
+}
+
+// firstErrors are those of errs that count: the first one of each row.
+func firstErrors(errs []rowError) map[int32]rowError {
+	first := make(map[int32]rowError, len(errs))
+	for _, e := range errs {
+		if _, ok := first[int32(e.row)]; !ok {
+			first[int32(e.row)] = e
+		}
+	}
+	return first
 }

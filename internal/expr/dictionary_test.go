@@ -15,8 +15,8 @@ import (
 	"github.com/sluice-data/sluice/internal/codes"
 )
 
-// coded is rec with the codes of a dictionary beside each column of texts; some entries of it are in no row.
-func coded(mem memory.Allocator, rec arrow.Record) arrow.Record {
+// coded is rec with the codes of a dictionary beside each column of texts; unused entries of it are in no row.
+func coded(mem memory.Allocator, rec arrow.Record, unused int) arrow.Record {
 	cols := make([]arrow.Array, rec.NumCols())
 	for c := range cols {
 		cols[c] = rec.Column(c)
@@ -25,7 +25,11 @@ func coded(mem memory.Allocator, rec arrow.Record) arrow.Record {
 			cols[c].Retain()
 			continue
 		}
-		data, off, number := []byte("(unused"), []uint32{0, 7}, map[string]uint32{}
+		data, off, number := []byte(nil), []uint32{0}, map[string]uint32{}
+		for range unused {
+			data = append(data, "(unused"...)
+			off = append(off, uint32(len(data)))
+		}
 		b := array.NewUint32Builder(mem)
 		for i := range texts.Len() {
 			v := texts.Value(i)
@@ -71,8 +75,11 @@ func TestOverDictionary(t *testing.T) {
 	}
 	plain := table.record(t, mem, fixtureRows(len(table.rows)).all())
 	defer plain.Release()
-	with := coded(mem, plain)
+	with, large := coded(mem, plain, 1), coded(mem, plain, fewRows) // after one batch the large one pays
 	defer with.Release()
+	defer large.Release()
+	part := with.NewSlice(5, 5+fewRows)
+	defer part.Release()
 	list := append(lines(t, "testdata/differential.txt"), "s::int", "s::int + length(s)", "CASE WHEN i > 0 THEN s::int ELSE 0 END", "CASE WHEN s = 'hello' THEN s ELSE upper(t) END", "s ~ t", "s ~ '('||'a)'",
 		"coalesce(s, 'none')", "s IS NULL", "coalesce(length(s), 0) + coalesce(length(s), 0)", "s IN ('hello', 'x') OR t LIKE '%l%'", "s::date", "'(' || s ~ s", "s", "string_to_array(s, 'l')", "md5(s) || md5(s)",
 		"to_json(s)", "s::json", "length(s) / (length(s) - 5)", "try_cast(s AS int)")
@@ -85,26 +92,54 @@ func TestOverDictionary(t *testing.T) {
 		if d, ok := p.root.(*dictNode); ok && direct(d, with) == node(d) {
 			over++
 		}
-		want, got := evalText(t, mem, p, plain), evalText(t, mem, p, with)
-		for i := range want {
-			if got[i] != want[i] {
-				t.Errorf("%s: row %d is %s, without codes %s", src, i, got[i], want[i])
-				break
+		want := evalText(t, mem, p, plain)
+		for round, rec := range []arrow.Record{with, part, with, large, large, part} {
+			got, want := evalText(t, mem, p, rec), want
+			if rec == part {
+				want = want[5 : 5+fewRows]
+			}
+			for i := range want {
+				if got[i] != want[i] {
+					t.Errorf("%s: round %d: row %d is %s, without codes %s", src, round, i, got[i], want[i])
+					break
+				}
 			}
 		}
 	}
 	if over < 100 {
 		t.Errorf("only %d expressions are computed over a dictionary", over)
 	}
-	// Slices of a batch have the codes of their own rows.
-	p, err := Compile("upper(s) || '!'", table.schema, testEnv)
-	if err != nil {
-		t.Fatal(err)
+}
+
+// TestAnswersAreKept: what was computed of a dictionary once is not computed again for the next batch of it, unless it is too large to keep.
+func TestAnswersAreKept(t *testing.T) {
+	mem := memory.NewCheckedAllocator(memory.NewGoAllocator())
+	defer mem.AssertSize(t, 0)
+	table := differentialTable(t)
+	for len(table.rows) < 2*fewRows {
+		table.rows = append(table.rows, table.rows...)
 	}
-	part := with.NewSlice(5, with.NumRows()-7)
-	defer part.Release()
-	if got, want := fmt.Sprint(evalText(t, mem, p, part)), fmt.Sprint(evalText(t, mem, p, plain)[5:with.NumRows()-7]); got != want {
-		t.Errorf("a slice: %s\nwant %s", got, want)
+	plain := table.record(t, mem, fixtureRows(len(table.rows)).all())
+	defer plain.Release()
+	rec := coded(mem, plain, 1)
+	defer rec.Release()
+	for src, kept := range map[string]bool{"upper(s) || '!'": true, "string_to_array(s, 'l')": true, "s::int": true, "repeat(s, 20000)": false} {
+		p, err := Compile(src, table.schema, testEnv)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := p.root.(*dictNode)
+		want := evalText(t, mem, p, plain)
+		var before *answers
+		for range 3 {
+			if got := evalText(t, mem, p, rec); !slices.Equal(got, want) {
+				t.Errorf("%s: %s\nwant %s", src, got, want)
+			}
+			if len(d.recent.last) != 1 || (d.recent.last[0].values != nil) != kept || before != nil && d.recent.last[0] != before {
+				t.Fatalf("%s: %d dictionaries known, or not as before", src, len(d.recent.last))
+			}
+			before = d.recent.last[0]
+		}
 	}
 }
 

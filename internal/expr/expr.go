@@ -7,6 +7,7 @@ package expr
 
 import (
 	"sort"
+	"sync/atomic"
 	"time"
 
 	"github.com/apache/arrow/go/v17/arrow"
@@ -87,7 +88,10 @@ func (b *binder) program(src string, of *bindable) (*Program, *Error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Program{src: src, root: overDictionary(root), columns: b.columns, of: of}, nil
+	if b.held == nil {
+		b.held = new(atomic.Int64)
+	}
+	return &Program{src: src, root: overDictionary(root, b.held), columns: b.columns, of: of}, nil
 }
 
 // Source is the expression's text.
