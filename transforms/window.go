@@ -18,7 +18,7 @@ func init() {
 	Register(Def{
 		Name: "window",
 		Doc: "Adds columns of SQL window functions: partition_by is a list of columns or expressions (without it all rows are one partition), order_by what sort takes, and columns maps names to calls. " +
-			windowDocs() + ". Aggregate functions work over frames, too: sum, avg, min, max and count at little cost, the others from each frame's rows; FILTER (WHERE …) may stand behind the call. " +
+			windowDocs() + ". Aggregate functions work over frames, too: sum, avg, min, max, count, count(distinct x), medians, percentiles and what has a state of fixed size at little cost however wide the frame is, the others (mode, lists, sketches) from each frame's rows; FILTER (WHERE …) may stand behind the call. " +
 			"A frame is written behind the call: rows between 6 preceding and current row; the ends are unbounded, current row or a number of rows, groups counts sets of rows that are equal in the order, and range goes by its value: " +
 			"range between interval '7 days' preceding and current row. Without one it is SQL's: with an order_by " +
 			"all rows up to the current one and those equal to it, else the whole partition. Rows come out in the order of partition_by (nulls last) and then order_by; equal rows keep that of the input, whatever the lanes. " +

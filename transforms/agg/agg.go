@@ -62,6 +62,7 @@ type Bound struct {
 	State  []arrow.Field // the partial state's columns: what merges, spills and ships between array jobs
 	Inputs []Input       // the columns that Update is given
 	New    func(mem memory.Allocator) Accumulator
+	Ranked *Ranked // of a function of values at places in the order of its only input; nil of others
 }
 
 // Input is a column for Update: an argument, or where the row stands in the order that the function asks for.

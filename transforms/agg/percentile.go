@@ -105,10 +105,11 @@ func bindPercentileDisc(c Call) (Bound, error) {
 	if b, ok := rankedBound(like(f), f.Type, arg, pick); ok {
 		return b, nil
 	}
+	ranked := pick.ranked(f.Type)
 	if null {
 		pick = nil
 	}
-	return collectedOr(c, like(f), []Input{{Arg: arg}}, -1, []int{0}, func(c *collect, mem memory.Allocator, off, rows []int32) (arrow.Array, error) {
+	b := collectedOr(c, like(f), []Input{{Arg: arg}}, -1, []int{0}, func(c *collect, mem memory.Allocator, off, rows []int32) (arrow.Array, error) {
 		order := c.cols[0].order()
 		at := make([]int32, len(off)-1)
 		for g := range at {
@@ -121,7 +122,9 @@ func bindPercentileDisc(c Call) (Bound, error) {
 			at[g] = of[i]
 		}
 		return c.cols[0].take(mem, at)
-	}, pick), nil
+	}, pick)
+	b.Ranked = ranked
+	return b, nil
 }
 
 func bindPercentile(name string, c Call, arg int, desc bool, q *big.Rat, null bool) (Bound, error) {

@@ -29,7 +29,7 @@ type standing[T any] struct {
 // rankedBound is the bound function whose values are ranked; false if those of type t are none that standing holds.
 func rankedBound(result arrow.Field, t arrow.DataType, arg int, pick *picker) (Bound, bool) {
 	list := listType(t)
-	b := Bound{Result: result, State: []arrow.Field{{Type: list}}, Inputs: []Input{{Arg: arg}}}
+	b := Bound{Result: result, State: []arrow.Field{{Type: list}}, Inputs: []Input{{Arg: arg}}, Ranked: pick.ranked(t)}
 	kind := keyKindOf(t)
 	switch w := col.Width(t); {
 	case t.ID() == arrow.BOOL || col.IsVar(t):

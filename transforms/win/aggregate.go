@@ -19,7 +19,8 @@ import (
 )
 
 // Aggregate binds an aggregate function over frames. Over whole partitions it is computed once for each; over other frames sums and least rows are told from those
-// up to a row, other states of fixed size are merged in blocks of rows, and what can not be told so is computed for each frame from its rows.
+// up to a row, values at a place in order and different ones from all rows' order, other states of fixed size are merged in blocks of rows, and what can not be told
+// so is computed for each frame from its rows.
 func Aggregate(f agg.Func, call agg.Call) (Bound, error) {
 	b, err := f.Bind(call)
 	if err != nil {
@@ -41,8 +42,13 @@ func Aggregate(f agg.Func, call agg.Call) (Bound, error) {
 	a.runs = a.framed != nil
 	rowBytes := int64(0)
 	if a.framed == nil {
-		if a.merges = f.Name != "product" && a.flat(); a.merges { // large factors that overflow in a block of their own, times zero, are no number
-			rowBytes = a.treeBytes()
+		switch {
+		case b.Ranked != nil:
+			a.wide, rowBytes = a.ranks, rankedBytes
+		case call.Distinct && f.Name == "count" && len(call.Args) == 1 && orderkey.Orderable(call.Args[0].Type):
+			a.wide, rowBytes = a.different, rankedBytes
+		case f.Name != "product" && a.flat(): // large factors that overflow in a block of their own, times zero, are no number
+			a.wide, rowBytes = a.tree, a.treeBytes()
 		}
 		a.framed = a.frames
 	}
@@ -54,7 +60,8 @@ type aggregate struct {
 	framed framed
 	summed bool // framed is sums
 	runs   bool // what all rows so far come to is told from one row
-	merges bool // wide frames are put together of states
+	// wide gives frames, rows lo[i] … hi[i]-1, their values where those are not told from each of their rows; nil if they have to be.
+	wide func(lo, hi []int32, args []arrow.Array, mem memory.Allocator) (arrow.Array, error)
 }
 
 type framed func(p *Part, args []arrow.Array, mem memory.Allocator) (arrow.Array, error)
@@ -128,7 +135,7 @@ const (
 	framesMost   = 1 << 31 // rows of all frames of what is held at a time
 )
 
-// frames gives each row the value of its frame's rows: of blocks of rows in partitions where frames are wide, and else row by row.
+// frames gives each row the value of its frame's rows: as a.wide does in partitions where frames are wide, and else row by row.
 func (a aggregate) frames(p *Part, args []arrow.Array, mem memory.Allocator) (arrow.Array, error) {
 	lo, hi, err := p.bounds()
 	if err != nil {
@@ -143,7 +150,7 @@ func (a aggregate) frames(p *Part, args []arrow.Array, mem memory.Allocator) (ar
 				rows += int64(hi[i] - lo[i])
 			}
 		}
-		if !a.merges || rows/wideFrames <= int64(end-first) {
+		if a.wide == nil || rows/wideFrames <= int64(end-first) {
 			total += rows
 			return
 		}
@@ -156,7 +163,7 @@ func (a aggregate) frames(p *Part, args []arrow.Array, mem memory.Allocator) (ar
 	case 0:
 		return a.byRows(p, lo, hi, total, args, mem)
 	case p.N:
-		return a.tree(lo, hi, args, mem)
+		return a.wide(lo, hi, args, mem)
 	}
 	narrow, wide := slices.Clone(hi), slices.Clone(hi)
 	for i, at := range idx {
@@ -177,7 +184,7 @@ func (a aggregate) frames(p *Part, args []arrow.Array, mem memory.Allocator) (ar
 	if both[0], err = a.byRows(p, lo, narrow, total, args, mem); err != nil {
 		return nil, err
 	}
-	if both[1], err = a.tree(lo, wide, args, mem); err != nil {
+	if both[1], err = a.wide(lo, wide, args, mem); err != nil {
 		return nil, err
 	}
 	values, err := array.Concatenate(both, mem)
