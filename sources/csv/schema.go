@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"strings"
 
 	"github.com/apache/arrow/go/v17/arrow"
 
@@ -128,7 +129,9 @@ type finder struct {
 	x       index
 	scratch []byte
 	wanted  map[string]*wanted
-	spread  int // inputs of which more than the head may still be looked at
+	first   *headed // of the inputs that are not empty
+	of      string  // its URI
+	spread  int     // inputs of which more than the head may still be looked at
 }
 
 func newFinder(s *source) *finder {
@@ -158,6 +161,9 @@ func (f *finder) head(ctx context.Context, in sources.Input, n int) error {
 		}
 		if f.s.mode == sources.Strict {
 			return h.checkDrift(in.URI, f.s.declared)
+		}
+		if err := f.agree(in.URI, &h); err != nil {
+			return err
 		}
 		f.add(&h)
 		if len(f.s.known) == 0 && h.header {
@@ -208,6 +214,50 @@ func (h *headed) entry(b []byte, eof bool) int {
 		}
 	}
 	return len(b)
+}
+
+// agree refuses an input whose first record was guessed to be what it may not be, since that of the inputs before it was something else: it would be
+// lost as a header, or its values would go under other names.
+func (f *finder) agree(uri string, h *headed) error {
+	s, first := f.s, f.first
+	if s.header != nil {
+		return nil
+	}
+	if first == nil {
+		f.first, f.of = h, uri
+	}
+	const say = "set source.csv.header to say which it is"
+	line := 1 + h.lines
+	if h.header {
+		line = max(1, h.lines)
+	}
+	switch {
+	case first != nil && first.header != h.header && len(s.declared) == 0 && h.header:
+		return fail.Newf(fail.Data, "the first record reads like a header (%s), that of %s like data: %s for all inputs", someNames(h.names), f.of, say).In(uri).At(line, 0)
+	case first != nil && first.header != h.header && len(s.declared) == 0:
+		return fail.Newf(fail.Data, "the first record reads like data, that of %s like a header (%s): %s for all inputs", f.of, someNames(first.names), say).In(uri).At(line, 0)
+	case !h.header || first == nil && len(s.declared) == 0:
+		return nil
+	}
+	for _, name := range h.names {
+		if f.guesses[name] != nil || indexOf(s.declared, name) >= 0 {
+			return nil
+		}
+	}
+	have := s.declared
+	if len(have) == 0 {
+		have = f.order
+	}
+	return fail.Newf(fail.Data, "the first record reads like a header, and has none of the columns that there are so far: it is %s, they are %s; %s", someNames(h.names), someNames(have), say).In(uri).At(line, 0)
+}
+
+// someNames are names for a message.
+func someNames(names []string) string {
+	const most = 5
+	if len(names) > most {
+		return strings.Join(names[:most], ", ") + " …"
+	}
+	return strings.Join(names, ", ")
 }
 
 // add notes h's columns.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"io"
+	"strconv"
 	"strings"
 
 	"github.com/sluice-data/sluice/internal/fail"
@@ -217,7 +218,8 @@ func (d *dialect) each(b []byte, most int, f func(pos int, ends []uint32, s span
 }
 
 // looksLikeHeader reports whether cells, the first record, are names; rest is what follows it. With known names: whether half of them
-// are among those. Else they are names if none of them is a number, date or truth value, or if a column has text in the first record only.
+// are among those. Else they are names if none of them is a number, date or truth value, if a column has text in the first record only, or if years are counted
+// up over columns of other numbers.
 func (d *dialect) looksLikeHeader(cells []string, rest []byte, known []string) bool {
 	if len(known) > 0 && 2*len(without(cells, known)) <= len(cells) {
 		return true
@@ -232,12 +234,14 @@ func (d *dialect) looksLikeHeader(cells []string, rest []byte, known []string) b
 	if all || !any {
 		return all && any
 	}
-	values := make([]int, len(cells)) // that are not text
+	years, other := counted(cells), false // other: something else than years below them
+	values := make([]int, len(cells))     // that are not text
 	d.each(rest, 100, func(pos int, ends []uint32, s span) {
 		for i, c := range d.cells(rest, pos, ends) {
 			if i < len(text) && c != "" {
 				values[i]++
 				text[i] = text[i] && classify([]byte(c)).kind != kindText
+				other = other || years[i] && year(c) == 0
 			}
 		}
 	})
@@ -246,7 +250,39 @@ func (d *dialect) looksLikeHeader(cells []string, rest []byte, known []string) b
 			return true
 		}
 	}
-	return false
+	return other
+}
+
+// counted says which cells are years, where these are two or more that follow each other, up or down; none where they are not.
+func counted(cells []string) []bool {
+	is := make([]bool, len(cells))
+	n, last, step := 0, 0, 0
+	for i, c := range cells {
+		y := year(c)
+		if y == 0 {
+			continue
+		}
+		if n > 0 {
+			d := y - last
+			if d != 1 && d != -1 || n > 1 && d != step {
+				return make([]bool, len(cells))
+			}
+			step = d
+		}
+		n, last, is[i] = n+1, y, true
+	}
+	if n < 2 {
+		return make([]bool, len(cells))
+	}
+	return is
+}
+
+// year is the year from 1900 to 2100 that c is, else 0.
+func year(c string) int {
+	if y, err := strconv.Atoi(c); err == nil && len(c) == 4 && y >= 1900 && y <= 2100 {
+		return y
+	}
+	return 0
 }
 
 // detect scores how much head looks like separated values; tab says which of the two formats asks.
