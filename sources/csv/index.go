@@ -177,6 +177,7 @@ func (x *index) slow(b []byte, pos, limit int, last bool, lay *layout) {
 			x.ends = x.ends[:had]
 			return
 		}
+		s = lay.reined(b, pos, x.ends[had:], s)
 		if x.keep(b, pos, x.ends[had:], s, lay) {
 			x.starts = append(x.starts, uint32(pos))
 			x.rows++
@@ -202,7 +203,7 @@ func (x *index) keep(b []byte, pos int, ends []uint32, s span, lay *layout) bool
 		if s.field > 0 {
 			from = int(ends[s.field-1]) + 1
 		}
-		x.bad = append(x.bad, badRow{pos, lay.nameOf(s.field), string(b[from:ends[s.field]]), s.fault.reason()})
+		x.bad = append(x.bad, badRow{pos, lay.nameOf(s.field), string(b[from:min(int(ends[s.field]), s.end)]), s.fault.reason()})
 	case len(ends) != lay.fields:
 		x.bad = append(x.bad, badRow{pos, "", "", raggedReason(len(ends), lay.fields)})
 	default:

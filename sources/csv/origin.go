@@ -25,6 +25,7 @@ func (o *origins) at(start int) pipeline.Origin {
 	}
 	o.line += o.lay.countLines(b[o.pos:start])
 	o.pos = start
-	_, s := o.lay.record(b, start, nil)
+	ends, s := o.lay.record(b, start, nil)
+	s = o.lay.reined(b, start, ends, s)
 	return pipeline.Origin{Input: o.chunk.Input, Line: o.chunk.Line + o.line, Offset: o.chunk.Offset + int64(start), Raw: b[start:s.end:s.end]}
 }
