@@ -145,7 +145,13 @@ func object(m fields, wraps int) (Event, error) {
 		e.Kind = Schedule
 		return e, nil
 	}
-	return named(e, m)
+	out, err := named(e, m)
+	if detail, ok := m["detail"].(map[string]any); ok && err != nil { // an input transformer has left the rest out
+		if of, derr := named(e, fields(lower(detail))); derr == nil {
+			return of, nil
+		}
+	}
+	return out, err
 }
 
 // bridge reads an EventBridge event.

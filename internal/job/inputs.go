@@ -40,7 +40,10 @@ func readRequest(o *Options) (request, error) {
 	if text, from, rerr := eventText(o); rerr != nil {
 		return r, rerr
 	} else if text != nil {
-		if r.ev, err = event.Parse(text); err != nil {
+		if r.ev, err = event.Parse(text); err != nil && len(r.uris) > 0 {
+			o.Log.Warn("the event is passed over: --input says what to read", "event", from, "error", err.Error())
+			r.ev = event.Event{}
+		} else if err != nil {
 			return r, fail.Newf(fail.Usage, "read event %s: %w", from, err)
 		}
 	} else if len(r.uris) == 0 {
@@ -161,6 +164,7 @@ func stat(ctx context.Context, store objstore.Store, refs []objstore.Ref, pins [
 // success.
 func expand(ctx context.Context, store objstore.Store, uris []string, first *head) ([]objstore.Info, error) {
 	var out []objstore.Info
+	before, listed := 0, false
 	for i := 0; i < len(uris); i++ {
 		ref, err := objstore.ParseRef(uris[i])
 		if err != nil {
@@ -186,7 +190,7 @@ func expand(ctx context.Context, store objstore.Store, uris []string, first *hea
 			out = append(out, infos...)
 			continue
 		}
-		before := len(out)
+		before, listed = len(out), true
 		for info, err := range objstore.Glob(ctx, store, ref) {
 			if err != nil {
 				return nil, err
@@ -197,7 +201,11 @@ func expand(ctx context.Context, store objstore.Store, uris []string, first *hea
 			return nil, fail.Newf(fail.Input, "no object matches it").In(uris[i])
 		}
 	}
-	return unique(out), nil
+	if out = unique(out); len(out) == 1 && listed {
+		// A listing says nothing of versions, an event does: one object makes the same run, however it was named.
+		return stat(ctx, store, []objstore.Ref{out[0].Ref}, []objstore.Pin{{ETag: out[0].ETag}}, first)
+	}
+	return out, nil
 }
 
 // names says that ref is one object's name, no glob or prefix.

@@ -54,7 +54,7 @@ func (j *job) look(ctx context.Context) (*plan, *binder, error) {
 	if err := j.prepare(ctx); err != nil {
 		return nil, nil, err
 	}
-	if err := j.settleSink(); err != nil && !errors.Is(err, errNoSink) {
+	if err := j.settleSink(); err != nil && !errors.Is(err, errNoSink) && !j.comesWithEvent(err) {
 		return nil, nil, err
 	}
 	if err := j.findReferences(ctx); err != nil {
@@ -66,7 +66,7 @@ func (j *job) look(ctx context.Context) (*plan, *binder, error) {
 	if err := j.describeReferences(ctx, false); err != nil {
 		return nil, nil, err
 	}
-	if err := j.resolve(ctx); errors.Is(err, errNoInput) {
+	if err := j.resolve(ctx); errors.Is(err, errNoInput) || j.comesWithEvent(err) {
 		in := j.intakes()
 		b := &binder{pipe: j.pipe, in: in[0], unions: j.unions, sizes: j.sizes, env: j.env}
 		if j.pipe.Schema.Mode != string(sources.Strict) {
@@ -95,6 +95,11 @@ func (j *job) look(ctx context.Context) (*plan, *binder, error) {
 		return nil, nil, errors.Join(err, p.close())
 	}
 	return p, b, nil
+}
+
+// comesWithEvent reports whether err is no more than a variable in source.uri or sink.uri that the event of a run sets, and there is none.
+func (j *job) comesWithEvent(err error) bool {
+	return err != nil && (err == j.pipe.Source.URIErr || err == j.pipe.Sink.URIErr) && len(j.req.uris) == 0 && len(j.req.ev.Objects) == 0
 }
 
 // checkSink holds the plan's schema against the destination, which writes nothing before its first row, and opens the targets.

@@ -6,20 +6,24 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/apache/arrow/go/v17/arrow"
+
 	"github.com/sluice-data/sluice/internal/schema"
 )
 
 // Canonical is the pipeline as JSON, for the run id: the same for files that differ only in comments, formatting, quoting, the
-// order of settings, and spelled-out defaults; without tests. The order of columns, steps and a step's arguments is kept, because it decides
-// the order of the output's columns.
+// order of settings, and spelled-out defaults; without tests, and without source.uri, for which an event may stand in: the run id has the inputs
+// themselves. The order of columns, steps and a step's arguments is kept, because it decides the order of the output's columns.
 func (p *Pipeline) Canonical() []byte {
+	source := p.Source.identity()
+	delete(source, "uri")
 	steps := make([]any, len(p.Steps))
 	for i, s := range p.Steps {
 		steps[i] = []any{s.Name, s.Node.canonical()}
 	}
 	doc := map[string]any{
 		"version": p.Version, "name": p.Name,
-		"source": p.Source.identity(), "schema": p.Schema.identity(),
+		"source": source, "schema": p.Schema.identity(),
 		"errors": map[string]any{"given": p.Errors.At != nil, "quarantine": p.Errors.Quarantine, "max_rate": p.Errors.MaxRate, "max_rows": p.Errors.MaxRows},
 		"steps":  steps,
 		"sink":   p.Sink.identity(),
@@ -47,8 +51,15 @@ func (p *Pipeline) Canonical() []byte {
 }
 
 // identity is the source as JSON values, for the run id.
-func (s *Source) identity() any {
-	return map[string]any{"uri": s.URI, "format": s.Format, "compression": s.Compression, "csv": s.CSV}
+func (s *Source) identity() map[string]any {
+	csv := s.CSV
+	if csv.Quote == `"` {
+		csv.Quote = ""
+	}
+	if slices.Equal(csv.NullValues, []string{""}) {
+		csv.NullValues = nil
+	}
+	return map[string]any{"uri": s.URI, "format": s.Format, "compression": s.Compression, "csv": csv}
 }
 
 // identity is the sink as JSON values, for the run id. The two targets that are there without being asked for keep the ids of runs without targets
@@ -88,6 +99,9 @@ func (s *Schema) identity() any {
 	cols := make([]column, len(s.Columns))
 	for i, c := range s.Columns {
 		cols[i] = column{Name: c.Field.Name, Type: schema.TypeName(c.Field), Format: c.Format, TZ: c.TZ, Drift: c.Drift}
+		if t, ok := c.Field.Type.(*arrow.TimestampType); ok && t.TimeZone != "" && c.TZ == "UTC" { // the default
+			cols[i].TZ = ""
+		}
 		for _, k := range c.Checks {
 			if k.NotNull {
 				cols[i].Checks = append(cols[i].Checks, "not_null")

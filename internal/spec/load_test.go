@@ -168,6 +168,8 @@ func TestCanonical(t *testing.T) {
 		"a default left":    strings.Replace(full, "  compression: auto\n", "", 1),
 		"another order":     strings.Replace(strings.Replace(full, "  format: csv\n", "", 1), "source:\n", "source:\n  format: csv\n", 1),
 		"no tests":          full[:strings.Index(full, "tests:")],
+		"another input":     strings.Replace(full, "s3://raw/", "s3://elsewhere/", 1),
+		"a quote left":      strings.Replace(full, `quote: '"', `, "", 1),
 		"a value by a name": strings.Replace(full, "trips_daily\n", "trips_${X:-daily}\n", 1),
 	}
 	for what, text := range same {
@@ -191,6 +193,28 @@ func TestCanonical(t *testing.T) {
 		if canon(text) == base {
 			t.Errorf("%s does not change the canonical form", what)
 		}
+	}
+}
+
+// Defaults that are spelled out make no other run.
+func TestCanonicalDefaults(t *testing.T) {
+	const text = "version: 1\nname: n\nsource: {csv: {}}\nschema: {columns: {at: {type: timestamptz}, day: date}}\nsink: {uri: out/}\n"
+	canon := func(text string) string {
+		t.Helper()
+		p, err := Load("p.yaml", []byte(text), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(p.Canonical())
+	}
+	base := canon(text)
+	for _, c := range [][2]string{{"csv: {}", `csv: {null_values: [""]}`}, {"csv: {}", `csv: {quote: "\""}`}, {"type: timestamptz", "type: timestamptz, tz: UTC"}, {"{csv", "{uri: s3://in/x.csv, csv"}, {"source: {csv: {}}\n", ""}} {
+		if other := strings.Replace(text, c[0], c[1], 1); canon(other) != base {
+			t.Errorf("%q makes another run:\n%s\n%s", c[1], base, canon(other))
+		}
+	}
+	if canon(strings.Replace(text, "type: timestamptz", "type: timestamptz, tz: Europe/Berlin", 1)) == base {
+		t.Error("a zone makes no other run")
 	}
 }
 

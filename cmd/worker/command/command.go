@@ -193,6 +193,14 @@ func (w *world) main(ctx context.Context) int {
 	if errors.As(err, &done) {
 		return int(done)
 	}
+	if err != nil && f.logFormat == "json" {
+		attrs := []any{"kind", fail.KindOf(err).String()}
+		if x := fail.ExcerptOf(err); x != "" {
+			attrs = append(attrs, "excerpt", x)
+		}
+		slog.New(slog.NewJSONHandler(w.stderr, nil)).Error(err.Error(), attrs...)
+		return fail.KindOf(err).ExitCode()
+	}
 	if err != nil {
 		return w.fail(err)
 	}
