@@ -20,7 +20,7 @@ func init() {
 	Register(Def{
 		Name: "cast",
 		Doc: "Changes the types of columns, in their places: column: type, or column: {type, format, tz} to read dates and times from text by a strftime format " +
-			"and with a time zone for those without offset. A row whose value the new type cannot hold exactly is rejected.",
+			"and with a time zone for those without offset. A row whose value the new type cannot hold exactly is rejected; a fraction becomes the nearest float.",
 		Example: "- cast: {fare: \"decimal(18,2)\", pickup: {type: timestamp, format: \"%d/%m/%Y %H:%M\"}}",
 		Bind:    bindCast,
 	})
@@ -104,7 +104,7 @@ func castTo(env Env, at *spec.Node, from arrow.Field, i int, typ string, s *arro
 }
 
 // mayRound reports whether SQL's CAST between the types gives a near value in place of the exact one. (Integers out of range are errors
-// anyhow; a float result is the nearest float by nature, except that it must not merge integers.)
+// anyhow; a float result is the nearest float by nature, except that it must not merge integers, in whatever type they come.)
 func mayRound(from, to arrow.Field) bool {
 	f, t := from.Type.ID(), to.Type.ID()
 	text := func(id arrow.Type) bool { return id == arrow.STRING || id == arrow.LARGE_STRING || id == arrow.BINARY }
@@ -112,7 +112,8 @@ func mayRound(from, to arrow.Field) bool {
 	case arrow.TypeEqual(from.Type, to.Type), text(f), text(t), arrow.IsNested(f), arrow.IsNested(t), f == arrow.NULL:
 		return false
 	case arrow.IsFloating(t):
-		return arrow.IsInteger(f) && from.Type.(arrow.FixedWidthDataType).BitWidth() >= 32
+		d, ok := from.Type.(*arrow.Decimal128Type)
+		return ok && d.Scale == 0 || arrow.IsInteger(f) && from.Type.(arrow.FixedWidthDataType).BitWidth() >= 32
 	case arrow.IsInteger(f):
 		return t == arrow.BOOL
 	case f == arrow.BOOL, f == arrow.DATE32:

@@ -4,7 +4,6 @@ import (
 	"math"
 	"strings"
 
-	"github.com/sluice-data/sluice/internal/fail"
 	"github.com/sluice-data/sluice/internal/textval"
 )
 
@@ -300,7 +299,7 @@ func bindNextDay(b *binder, c *call, args []node) (node, *Error) {
 			}
 			dow, ok := weekdayOf(args[1].str(i & mn))
 			if !ok {
-				f.fail(r, out, i, fail.Shorten(string(args[1].str(i&mn))), "unknown weekday")
+				f.fail(r, out, i, string(args[1].str(i&mn)), "unknown weekday")
 				continue
 			}
 			day := nextDay(int64(src[i&ms]), dow)

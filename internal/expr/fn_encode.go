@@ -6,8 +6,6 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
-
-	"github.com/sluice-data/sluice/internal/fail"
 )
 
 func init() {
@@ -111,7 +109,7 @@ func parseBytes(reason string, put func(dst, s []byte) ([]byte, bool)) kernel {
 		}
 		out := b.finish(r, valid)
 		for _, i := range bad {
-			f.fail(r, out, i, fail.Shorten(strings.ToValidUTF8(string(a.str(i&a.mask())), "\uFFFD")), reason)
+			f.fail(r, out, i, strings.ToValidUTF8(string(a.str(i&a.mask())), "\uFFFD"), reason)
 		}
 		return out
 	}
@@ -274,7 +272,7 @@ func strtolKernel(f *function, r *run, sel []byte, args []*vector) *vector {
 		}
 		v, err := strconv.ParseInt(digits, int(n), 64)
 		if err != nil || strings.Contains(s, "_") {
-			f.fail(r, out, i, fail.Shorten(s), "not an int64 in base "+strconv.FormatInt(n, 10))
+			f.fail(r, out, i, s, "not an int64 in base "+strconv.FormatInt(n, 10))
 		}
 		dst[i] = v
 	}

@@ -3,8 +3,6 @@ package expr
 import (
 	"math"
 	"strconv"
-
-	"github.com/sluice-data/sluice/internal/fail"
 )
 
 func init() {
@@ -99,7 +97,7 @@ func byTemplate[T any](f *function, r *run, sel []byte, templates *vector, valid
 	for _, i := range failed {
 		text := string(templates.str(i & templates.mask()))
 		_, err := parse(text)
-		f.fail(r, out(), i, fail.Shorten(text), err.Error())
+		f.fail(r, out(), i, text, err.Error())
 	}
 }
 
@@ -382,7 +380,7 @@ func timeByTemplate[T, R any](parse func(string) (R, error), read func(t R, s []
 		byTemplate(f, r, sel, args[1], valid, func() *vector { return out }, parse, func(i int, t R) {
 			var ok bool
 			if dst[i], ok = read(t, x.str(i&m)); !ok {
-				f.fail(r, out, i, fail.Shorten(string(x.str(i&m))), "text not like "+strconv.Quote(string(args[1].str(i&args[1].mask()))))
+				f.fail(r, out, i, string(x.str(i&m)), "text not like "+strconv.Quote(string(args[1].str(i&args[1].mask()))))
 			}
 		}, func(i int) { clear(dst[i : i+1]) })
 		return out
@@ -447,7 +445,7 @@ func bindToNumber(b *binder, c *call, args []node) (node, *Error) {
 			}
 			var ok bool
 			if dst[i], digits, ok = t.read(digits[:0], args[0].str(i)); !ok {
-				f.fail(r, out, i, fail.Shorten(string(args[0].str(i))), "text not like "+strconv.Quote(text))
+				f.fail(r, out, i, string(args[0].str(i)), "text not like "+strconv.Quote(text))
 			}
 		}
 		return out

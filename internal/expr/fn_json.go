@@ -3,8 +3,6 @@ package expr
 import (
 	"bytes"
 	"strings"
-
-	"github.com/sluice-data/sluice/internal/fail"
 )
 
 var jsonType = typ{kind: kString, json: true}
@@ -124,7 +122,7 @@ func jsonFromText(f *function, r *run, sel []byte, args []*vector) *vector {
 			continue
 		}
 		if s := args[0].str(i & args[0].mask()); !jsonValid(s) {
-			f.fail(r, &out, i, fail.Shorten(string(s)), f.notA())
+			f.fail(r, &out, i, string(s), f.notA())
 		}
 	}
 	return &out
@@ -325,7 +323,7 @@ func jsonTexts(steps func([]*vector) func(i int) []jsonStep) kernel {
 		out := b.finish(r, found)
 		for _, i := range bad {
 			if active(sel, valid, i) {
-				f.fail(r, out, i, fail.Shorten(string(a.str(i&m))), noText)
+				f.fail(r, out, i, string(a.str(i&m)), noText)
 			}
 		}
 		return out
@@ -396,7 +394,7 @@ func jsonLength(f *function, r *run, sel []byte, args []*vector) *vector {
 		s := a.str(i & m)
 		from := jsonSpace(s, 0)
 		if at(s, from) != '[' {
-			f.fail(r, out, i, fail.Shorten(string(s)), "not a JSON array")
+			f.fail(r, out, i, string(s), "not a JSON array")
 			continue
 		}
 		jsonElements(s, from, func(int, int) bool { dst[i]++; return true })

@@ -1,7 +1,5 @@
 package expr
 
-import "github.com/sluice-data/sluice/internal/fail"
-
 func init() {
 	for _, f := range []struct {
 		name, doc, example, result string
@@ -65,14 +63,14 @@ func (b *binder) jsonList(place span, x node, text bool, reason string, find fun
 				find(s, func(val, end int) {
 					switch {
 					case val < 0:
-						bad = append(bad, rowError{i, fail.Shorten(string(s)), reason})
+						bad = append(bad, rowError{i, string(s), reason})
 					case !text:
 						e.beg, e.end = append(e.beg, from+int32(val)), append(e.end, from+int32(end))
 					default:
 						n := len(buf)
 						var found, ok bool
 						if buf, found, ok = appendJSONText(buf, s[val:end]); !ok {
-							bad = append(bad, rowError{i, fail.Shorten(string(s)), noText})
+							bad = append(bad, rowError{i, string(s), noText})
 						}
 						if !found {
 							buf = buf[:n]

@@ -5,7 +5,6 @@ import (
 	"strconv"
 	"unicode/utf8"
 
-	"github.com/sluice-data/sluice/internal/fail"
 	"github.com/sluice-data/sluice/internal/textval"
 )
 
@@ -198,7 +197,7 @@ func parseText[T any](parse func([]byte) (T, bool)) kernel {
 			}
 			var ok bool
 			if dst[i], ok = parse(trimSpace(a.str(i))); !ok {
-				f.fail(r, out, i, fail.Shorten(string(a.str(i))), f.notA())
+				f.fail(r, out, i, string(a.str(i)), f.notA())
 			}
 		}
 		return out
@@ -227,7 +226,7 @@ func boolFromText(f *function, r *run, sel []byte, args []*vector) *vector {
 		}
 		v, ok := textval.Bool(trimSpace(a.str(i)))
 		if !ok {
-			f.fail(r, out, i, fail.Shorten(string(a.str(i))), f.notA())
+			f.fail(r, out, i, string(a.str(i)), f.notA())
 		} else if v {
 			setBit(out.data, i)
 		}
@@ -253,7 +252,7 @@ func binaryFromText(f *function, r *run, sel []byte, args []*vector) *vector {
 	}
 	out := b.finish(r, valid)
 	for _, i := range bad {
-		f.fail(r, out, i, fail.Shorten(string(a.str(i))), f.notA())
+		f.fail(r, out, i, string(a.str(i)), f.notA())
 	}
 	return out
 }

@@ -161,7 +161,7 @@ func (d *decoder) refuse(c *pipeline.Chunk, from, to, row int, line uint32, rej 
 	slices.Reverse(path)
 	column := strings.TrimPrefix(strings.Join(path, ""), ".")
 	start := why.pos - from
-	value := snippet(text[start:d.s.skip(start, 0)])
+	value := string(text[start:d.s.skip(start, 0)]) // as JSON: "3" is not 3
 	if why.typ != "" {
 		return fail.Newf(fail.Data, "%w", &sources.Misfit{Input: c.Input, Line: o.Line, Offset: o.Offset, Column: column, Value: value, Type: why.typ})
 	}
