@@ -157,6 +157,22 @@ func TestAppendColumns(t *testing.T) {
 	}
 }
 
+// TestSlashes: a partition is where its files are, also where a part of the key is empty.
+func TestSlashes(t *testing.T) {
+	c := start(t)
+	for _, dir := range []string{"a//curated/", "/curated/", "a/../curated//"} {
+		c.Reset()
+		d := bound(t, made, "id int64; day date", "day")
+		d.location = "s3://b/" + dir
+		rows := commit([]string{"day"}, "2024-01-01")
+		rows.Files[0].Ref.Key = dir + strings.TrimPrefix(rows.Files[0].Ref.Key, "trips/")
+		if _, err := d.Deliver(t.Context(), rows); err != nil {
+			t.Fatal(err)
+		}
+		equal(t, dir, append(sorted(c), c.Tables["trips"].StorageDescriptor.Location), "[2024-01-01 s3://b/"+dir+"day=2024-01-01/ s3://b/"+dir+"]")
+	}
+}
+
 // TestDiffers: a table that does not fit is refused before rows are read, with all that is wrong.
 func TestDiffers(t *testing.T) {
 	c := start(t)

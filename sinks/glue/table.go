@@ -3,7 +3,6 @@ package glue
 import (
 	"context"
 	"fmt"
-	"path"
 	"slices"
 	"strings"
 
@@ -208,7 +207,7 @@ func (d *delivery) addPartitions(ctx context.Context, t *types.Table, files []si
 	var todo []types.PartitionInput
 	seen := map[string]bool{}
 	for _, f := range files {
-		folder := "s3://" + f.Ref.Bucket + "/" + path.Dir(f.Ref.Key) + "/"
+		folder := "s3://" + f.Ref.Bucket + "/" + f.Ref.Key[:strings.LastIndexByte(f.Ref.Key, '/')+1] // path.Dir would make one of two slashes
 		if seen[folder] {
 			continue
 		}
