@@ -150,7 +150,7 @@ func TestDifferences(t *testing.T) {
 	srv := pgtest.Start(t)
 	db := srv.Database(t)
 	pgtest.Exec(t, db, `CREATE SCHEMA s; CREATE TABLE s.t (id int PRIMARY KEY, name varchar(5) NOT NULL, amount numeric(6,2), at timestamp, g int GENERATED ALWAYS AS (id + 1) STORED,
-		i int GENERATED ALWAYS AS IDENTITY, must text NOT NULL, opt text NOT NULL DEFAULT 'x'); CREATE VIEW s.v AS SELECT 1 AS id;
+		i int GENERATED ALWAYS AS IDENTITY, must text NOT NULL, opt text NOT NULL DEFAULT 'x', short varchar(10)); CREATE VIEW s.v AS SELECT 1 AS id;
 		CREATE SCHEMA l; CREATE TABLE l.t (id int); CREATE SCHEMA m; CREATE TABLE m.t (id int); CREATE TABLE m.sluice_loads (target text); GRANT USAGE ON SCHEMA l, m TO guarded;
 		GRANT INSERT ON l.t, m.t TO guarded; GRANT SELECT, INSERT ON m.sluice_loads TO guarded; GRANT USAGE ON SCHEMA s TO guarded; GRANT SELECT ON s.t TO guarded`)
 	guarded := pgtest.With(t, db, map[string]string{"user": "guarded"})
@@ -164,6 +164,7 @@ func TestDifferences(t *testing.T) {
 			`column "at" is timestamptz`, `column "g" is generated`, `column "i" is GENERATED ALWAYS AS IDENTITY`, `its column "must" (text) is NOT NULL without a default`}},
 		{db, "table: s.t\nmode: merge\nkeys: [name]\n", "name string, must string, id int32", fail.Usage, []string{`CREATE UNIQUE INDEX ON "s"."t" ("name")`}},
 		{db, "table: s.t\nrun_id_column: run\n", "name string, must string, id int32", fail.Usage, []string{`ADD COLUMN "run" text`}},
+		{db, "table: s.t\nrun_id_column: short\n", "name string, must string, id int32", fail.Usage, []string{`run_id_column "short" is character varying(10), and a run's id has 16 characters: ALTER TABLE "s"."t" ALTER COLUMN "short" TYPE text`}},
 		{db, "table: s.v\n", "id int32", fail.Usage, []string{"s.v is no table"}},
 		{db, "table: nowhere.t\n", "id int32", fail.Usage, []string{`has no table nowhere.t: set ensure: create, or run CREATE TABLE`, `"id" integer`}},
 		{db, "table: nowhere.t\nensure: create\n", "id int32", fail.Usage, []string{`CREATE SCHEMA "nowhere"`}},
@@ -178,7 +179,7 @@ func TestDifferences(t *testing.T) {
 		{pgtest.With(t, db, map[string]string{"host": "127.0.0.1:1"}), "table: s.t\n", "id int32", fail.Temporary, []string{"connection refused"}},
 		{pgtest.With(t, db, map[string]string{"sslmode": "verify-full", "host": strings.Replace(srv.Addr, "127.0.0.1", "localhost", 1)}), "table: s.t\n", "id int32", fail.Permission, []string{"certificate"}},
 	} {
-		d, err := open(sinks.TargetRequest{At: block(t, c.db, c.text), Schema: schemaOf(t, c.columns), Format: "parquet", RunID: "r", Log: slog.New(slog.DiscardHandler),
+		d, err := open(sinks.TargetRequest{At: block(t, c.db, c.text), Schema: schemaOf(t, c.columns), Format: "parquet", RunID: "0123456789abcdef", Log: slog.New(slog.DiscardHandler),
 			Getenv: func(name string) string {
 				return map[string]string{"PW": pgtest.Password, "WRONG": "wrong password"}[name]
 			}})

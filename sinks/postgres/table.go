@@ -258,8 +258,10 @@ func (t *target) match(cols []column) (*fit, []string) {
 	}
 	for _, c := range cols {
 		if c.name == t.runColumn {
-			if c.oid != 25 && c.oid != 1043 {
+			if c.oid != oidText && c.oid != oidVarchar {
 				wrong = append(wrong, fmt.Sprintf("run_id_column %q is %s, not text", c.name, c.typ))
+			} else if c.oid == oidVarchar && c.mod >= 4 && int(c.mod-4) < len(t.req.RunID) {
+				wrong = append(wrong, fmt.Sprintf("run_id_column %q is %s, and a run's id has %d characters: ALTER TABLE %s ALTER COLUMN %s TYPE text", c.name, c.typ, len(t.req.RunID), t.table(), pg.Ident(c.name)))
 			}
 			continue
 		}
