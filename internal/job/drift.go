@@ -21,6 +21,7 @@ type change struct {
 	was    spec.Column // Field.Type nil where it is not there
 	now    arrow.Field // likewise
 	policy string      // fail, or what is done about it
+	why    string      // it fails where another policy was asked for
 }
 
 // drift is what the inputs' columns are beside those that are declared and locked, and what follows from it.
@@ -36,6 +37,7 @@ func (b *binder) settleSchema(ctx context.Context) error {
 		return nil
 	}
 	b.settled = true
+	s.Columns = slices.Clone(s.Columns) // widened here alone, not in the pipeline file
 	if s.Lock != "" {
 		var locked []arrow.Field
 		if !b.relock {
@@ -53,13 +55,17 @@ func (b *binder) settleSchema(ctx context.Context) error {
 		b.replace(s)
 		return nil
 	}
-	seen, err := b.survey(ctx, s)
-	if err != nil {
-		return err
-	}
 	pol := policies(s)
 	if b.relock { // what is there now is what is to be locked
 		pol.New, pol.Missing = "add", "ignore"
+	}
+	mode := string(sources.Evolve)
+	if pol.New == "fail" && pol.Missing == "fail" {
+		mode = string(sources.Strict)
+	}
+	seen, err := b.survey(ctx, s, mode)
+	if err != nil {
+		return err
 	}
 	d := compare(s, pol, seen)
 	if err := d.failure(b.in.infos[0].Ref.String()); err != nil {
@@ -78,9 +84,11 @@ func (b *binder) settleSchema(ctx context.Context) error {
 			b.only[c.Field.Name] = true
 		}
 	}
-	s.Mode = string(sources.Evolve)
-	if pol.New == "fail" && pol.Missing == "fail" && !slices.ContainsFunc(d.changes, func(c change) bool { return c.policy == "ignore" }) {
-		s.Mode, b.only, b.unknown = string(sources.Strict), nil, false
+	if slices.ContainsFunc(d.changes, func(c change) bool { return c.policy == "ignore" }) {
+		mode = string(sources.Evolve)
+	}
+	if s.Mode = mode; mode == string(sources.Strict) {
+		b.only, b.unknown = nil, false
 	}
 	b.replace(s)
 	return nil
@@ -122,30 +130,19 @@ func withLocked(cols []spec.Column, locked []arrow.Field, pipe *spec.Pipeline) [
 	return out
 }
 
-// survey looks at what the inputs have: at the heads, or at all where a column may be widened, which has to hold for every value.
-func (b *binder) survey(ctx context.Context, s spec.Schema) (sources.Survey, error) {
+// survey looks at what the inputs have beside the columns of s under mode: at the heads, or at all where a column may be widened, which has to hold for every value.
+func (b *binder) survey(ctx context.Context, s spec.Schema, mode string) (sources.Survey, error) {
+	if b.format.Survey == nil {
+		return sources.Survey{}, fail.Newf(fail.Usage, "format %s has no survey, which schema.lock and schema.drift need", b.format.Name)
+	}
 	full := s.Drift.Type == "widen"
 	for _, c := range s.Columns {
 		full = full || c.Drift == "widen"
 	}
-	p := *b.pipe
-	p.Schema = s
-	req := requestOf(b.in, &p.Source, &p.Schema, b.format, b.sizes)
+	s.Mode = mode
+	req := requestOf(b.in, &b.pipe.Source, &s, b.format, b.sizes)
 	req.FullScan = full
-	if b.format.Survey != nil {
-		return b.format.Survey(ctx, req)
-	}
-	req.Schema = sources.SchemaSpec{Mode: sources.Infer}
-	src, err := b.format.Open(ctx, req)
-	if err != nil {
-		return sources.Survey{}, err
-	}
-	var out sources.Survey
-	for _, f := range src.Schema().Fields() {
-		i := column(s.Columns, f.Name)
-		out.Columns = append(out.Columns, sources.Seen{Field: f, Fits: i >= 0 && holds(s.Columns[i], f)})
-	}
-	return out, src.Close()
+	return b.format.Survey(ctx, req)
 }
 
 // policies are those of schema.drift, and what the mode says where it says nothing.
@@ -185,7 +182,7 @@ func compare(s spec.Schema, pol spec.Drift, seen sources.Survey) drift {
 		if c.Drift != "" && c.Drift != "ignore" {
 			policy = c.Drift
 		}
-		d.changes = append(d.changes, change{name: c.Field.Name, was: c, now: wider(c.Field, now.Field), policy: policy})
+		d.changes = append(d.changes, mismatch(c, now, policy, seen.Typed))
 	}
 	for _, c := range seen.Columns {
 		if column(s.Columns, c.Name) < 0 {
@@ -195,44 +192,46 @@ func compare(s spec.Schema, pol spec.Drift, seen sources.Survey) drift {
 	return d
 }
 
-// wider is what a column becomes that does not take all values, which now was inferred from: text where neither type holds the other's values.
-func wider(was, now arrow.Field) arrow.Field {
-	if !nested(now) && !holds(spec.Column{Field: now}, was) {
-		now.Type = arrow.BinaryTypes.String
+// mismatch is what follows where column c does not take all that was seen of it; typed as in sources.Survey.
+func mismatch(c spec.Column, seen sources.Seen, policy string, typed bool) change {
+	if c.Field.Type.ID() == arrow.DECIMAL128 && seen.Decimal != nil {
+		seen.Type = seen.Decimal // of which a few digits more may be all that is wanting
 	}
-	return now
+	out := change{name: c.Field.Name, was: c, now: seen.Field, policy: policy}
+	switch {
+	case policy == "widen":
+		wide, ok := wider(c.Field, seen.Field, typed)
+		if !ok || seen.Mixed {
+			out.policy, out.why = "fail", " (no type holds both)"
+			break
+		}
+		out.now = wide
+	case policy == "quarantine" && typed:
+		out.policy, out.why = "fail", " (the type of the file, not of single rows that quarantine could take: widen it, or declare it so and cast it in a step)"
+	}
+	return out
 }
 
-// nested types were inferred from all values, and are taken as they are.
-func nested(f arrow.Field) bool { return arrow.IsNested(f.Type.ID()) || schema.IsJSON(f) }
-
-// holds reports whether column c takes every value of a column whose values have the type of f, as far as types tell: text may still be a date in the column's format.
-func holds(c spec.Column, f arrow.Field) bool {
-	was, now := c.Field.Type, f.Type
-	if schema.IsJSON(c.Field) || schema.IsJSON(f) {
-		return schema.IsJSON(c.Field)
+// wider is the type that holds the values of both, or of numbers and of what is nested the inputs' own, which holds every value that there is; else text, where values can be read as such.
+func wider(was, now arrow.Field, typed bool) (arrow.Field, bool) {
+	number := func(f arrow.Field) bool {
+		id := f.Type.ID()
+		return arrow.IsInteger(id) || arrow.IsFloating(id) || arrow.IsDecimal(id)
 	}
-	if arrow.TypeEqual(was, now) || was.ID() == arrow.STRING {
-		return true
+	if schema.Widens(was, now) {
+		return now, true
 	}
-	if now.ID() == arrow.STRING { // dates and times of JSON and of declared formats come as text
-		return c.Format != "" || c.TZ != "" || was.ID() == arrow.BINARY
+	if both, err := schema.Union(was, now); err == nil {
+		return both, true
 	}
-	switch w := was.(type) {
-	case *arrow.Decimal128Type:
-		switch n := now.(type) {
-		case *arrow.Decimal128Type:
-			return w.Scale >= n.Scale && w.Precision-w.Scale >= n.Precision-n.Scale
-		}
-		return arrow.IsInteger(now.ID()) || arrow.IsFloating(now.ID()) // of the head's values: one that does not fit is a bad row
-	case *arrow.Float64Type, *arrow.Float32Type:
-		return arrow.IsInteger(now.ID()) || arrow.IsFloating(now.ID()) || arrow.IsDecimal(now.ID())
-	case *arrow.TimestampType:
-		return now.ID() == arrow.DATE32 || now.ID() == arrow.TIMESTAMP
-	case *arrow.BooleanType:
-		return arrow.IsInteger(now.ID()) // 0 and 1
+	switch {
+	case number(was) && number(now), arrow.IsNested(now.Type.ID()), schema.IsJSON(now), now.Type.ID() == arrow.STRING:
+		return now, true
+	case typed:
+		return now, false
 	}
-	return arrow.IsInteger(was.ID()) && arrow.IsInteger(now.ID()) // inferred ones are int64 whatever their values
+	now.Type = arrow.BinaryTypes.String
+	return now, true
 }
 
 // failure is the error that tells all differences, if one of them is to fail; nil otherwise.
@@ -266,7 +265,7 @@ func (c change) say() string {
 	case c.now.Type == nil:
 		return fmt.Sprintf("missing column %q %s", c.name, typeOf(c.was))
 	}
-	return fmt.Sprintf("column %q is %s, not %s", c.name, schema.TypeName(c.now), typeOf(c.was))
+	return fmt.Sprintf("column %q is %s, not %s%s", c.name, schema.TypeName(c.now), typeOf(c.was), c.why)
 }
 
 // typeOf is the type of a wanted column, with the format that its values are to have: they may be dates and not in it.

@@ -35,10 +35,18 @@ func survey(ctx context.Context, req sources.Request, tab bool) (sources.Survey,
 		w := found.wanted[name]
 		out.Columns = append(out.Columns, sources.Seen{
 			Field: arrow.Field{Name: name, Type: found.guesses[name].dataType(), Nullable: true},
-			Fits:  w != nil && !w.misfit,
+			Fits:  w != nil && !w.misfit, Decimal: found.guesses[name].decimal(),
 		})
 	}
 	return out, nil
+}
+
+// decimal is the least decimal type that gives every value back, nil if there is none.
+func (g *guess) decimal() arrow.DataType {
+	if !g.any || g.inexact || g.digits+g.scale > 38 || !g.only(kindInt, kindUint, kindBigInt, kindFloat, kindDecimal) {
+		return nil
+	}
+	return &arrow.Decimal128Type{Precision: int32(max(g.digits+g.scale, 1)), Scale: int32(g.scale)}
 }
 
 // wanted is a column that reads values only to see whether it takes them.

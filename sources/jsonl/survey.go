@@ -3,6 +3,7 @@ package jsonl
 import (
 	"context"
 
+	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/memory"
 
 	"github.com/sluice-data/sluice/internal/fail"
@@ -26,9 +27,17 @@ func survey(ctx context.Context, req sources.Request) (sources.Survey, error) {
 	out := sources.Survey{Nothing: in.records == 0}
 	for _, f := range in.root.fields() {
 		w := in.wanted[f.Name]
-		out.Columns = append(out.Columns, sources.Seen{Field: f, Fits: w != nil && !w.misfit})
+		out.Columns = append(out.Columns, sources.Seen{Field: f, Fits: w != nil && !w.misfit, Decimal: in.root.sub[f.Name].decimal()})
 	}
 	return out, nil
+}
+
+// decimal is the least decimal type that holds every value, nil if there is none.
+func (sh *shape) decimal() arrow.DataType {
+	if sh.saw != sawNumber || sh.text || sh.ints+sh.frac > 38 {
+		return nil
+	}
+	return &arrow.Decimal128Type{Precision: int32(max(sh.ints+sh.frac, 1)), Scale: int32(sh.frac)}
 }
 
 // wanted is a column that reads values only to see whether it takes them.

@@ -53,5 +53,13 @@ declared schema their columns are joined and numbers widened. Timestamps have mi
 			}()
 			return open(ctx, req)
 		},
+		Survey: func(ctx context.Context, req sources.Request) (s sources.Survey, err error) {
+			defer func() {
+				if r := recover(); r != nil {
+					err = fail.Newf(fail.Data, "read parquet footer: decoding panicked: %v", r)
+				}
+			}()
+			return survey(ctx, req)
+		},
 	})
 }
