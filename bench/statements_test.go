@@ -6,6 +6,13 @@ import "testing"
 var statementsAlike = []string{
 	// FILTER over a window leaves out rows for which an argument would fail, and nulls are no such rows to functions that pass over them.
 	"SELECT k, regr_count(g, 7 % i) FILTER (WHERE i <> 0) OVER (ORDER BY k) AS c, arg_min(t, i) FILTER (WHERE i > 0) OVER (ORDER BY k) AS a, max_by(dt, k) FILTER (WHERE b) OVER () AS m FROM input",
+	// Elements of the name of a column of the rows are another column; a star of the rows has no elements.
+	"SELECT input.k AS a, t.k AS b FROM input, UNNEST(ARRAY[i, i % 7]) AS t(k)",
+	"SELECT input.*, t.s AS e FROM input CROSS JOIN UNNEST(string_to_array(s, 'l')) AS t(s) WHERE input.k > 1 AND t.s <> ''",
+	"SELECT input.* FROM input, UNNEST(ARRAY[1, 2]) AS t(e)",
+	"SELECT t.k, max(input.k) AS m, count(*) AS n FROM input, UNNEST(ARRAY[i % 3, i % 2]) AS t(k) GROUP BY t.k",
+	"SELECT input.k AS a, p.k AS b, row_number() OVER (PARTITION BY input.k ORDER BY o.k, p.k DESC NULLS LAST) AS n FROM input, UNNEST(ARRAY[1, 2]) AS o(k), UNNEST(ARRAY[o.k, o.k * 2, 7]) AS p(k)",
+	"SELECT * FROM (SELECT k, e FROM input, UNNEST(ARRAY[i, 1]) AS t(e)) q, UNNEST(ARRAY[q.e, 3]) AS u(f) WHERE e = 1",
 }
 
 // TestStatements holds the worker's rows of each statement against DuckDB's.

@@ -1,6 +1,9 @@
 package expr
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Fragment is the text of an expression of a statement, of which each byte knows its place there, also after parts of it were replaced.
 type Fragment struct {
@@ -118,7 +121,7 @@ func (f Fragment) Calls() ([]CallIn, error) {
 			end := f.closing(last + 2)
 			inside := f.slice(f.toks[last+2].end, f.toks[end].pos)
 			c.End = f.toks[end].end
-			over, err := inside.over()
+			over, _, err := inside.over()
 			if err != nil {
 				err.Pos = inside.Place(err.Pos)
 				return nil, err
@@ -156,8 +159,8 @@ func (f Fragment) closing(i int) int {
 	return len(f.toks) - 1
 }
 
-// over takes what stands in the parentheses of OVER apart.
-func (f Fragment) over() (*Over, *Error) {
+// over takes what stands in the parentheses of OVER apart. Names are those in it.
+func (f Fragment) over() (o *Over, names []*name, err *Error) {
 	p := &parser{src: f.text, toks: append(append([]token(nil), f.toks...), token{span: span{len(f.text), len(f.text)}}), statement: true}
 	at := func(g Fragment) Fragment { // cut counts from the start of the text it was given
 		for i, pos := range g.places {
@@ -165,14 +168,14 @@ func (f Fragment) over() (*Over, *Error) {
 		}
 		return g
 	}
-	o := &Over{}
+	o = &Over{}
 	if p.takeWord("partition") {
 		if err := p.wantWord("by", "after PARTITION"); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		list, err := p.fragments("PARTITION BY")
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		for _, g := range list {
 			o.Partition = append(o.Partition, at(g))
@@ -180,7 +183,7 @@ func (f Fragment) over() (*Over, *Error) {
 	}
 	var s Select
 	if err := p.orderBy(&s); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	for _, it := range s.Order {
 		it.Expr = at(it.Expr)
@@ -189,9 +192,9 @@ func (f Fragment) over() (*Over, *Error) {
 	if t := p.peek(); t.low == "rows" || t.low == "range" || t.low == "groups" {
 		o.Frame = f.text[t.pos:]
 	} else if t.kind != tokEOF {
-		return nil, errAt(t.span, "unexpected %s in a window: PARTITION BY …, ORDER BY … and ROWS or RANGE may stand there", t.describe())
+		return nil, nil, errAt(t.span, "unexpected %s in a window: PARTITION BY …, ORDER BY … and ROWS or RANGE may stand there", t.describe())
 	}
-	return o, nil
+	return o, p.names, nil
 }
 
 // window takes what follows a call in a statement: OVER (…). Its contents are parsed when the call is taken apart.
@@ -254,8 +257,9 @@ func (f Fragment) named(windows []window) (Fragment, error) {
 // NameIn is a chain of names with dots in a fragment: a.b.
 type NameIn struct {
 	Parts    []string
-	Pos, End int // of the fragment's text
-	Rest     int // where the part after the first dot begins
+	Pos, End int   // of the fragment's text
+	Rest     int   // where the part after the first dot begins; End without one
+	Ends     []int // of each part
 }
 
 // Dotted are the names of two or more parts.
@@ -265,9 +269,10 @@ func (f Fragment) Dotted() []NameIn {
 		if !nameToken(f.toks[i]) || !f.op(i+1, ".") || i > 0 && f.op(i-1, ".") {
 			continue
 		}
-		n := NameIn{Parts: []string{f.toks[i].text}, Pos: f.toks[i].pos, Rest: f.toks[i+2].pos}
+		n := NameIn{Parts: []string{f.toks[i].text}, Pos: f.toks[i].pos, Rest: f.toks[i+2].pos, Ends: []int{f.toks[i].end}}
 		for ; f.op(i+1, ".") && i+2 < len(f.toks); i += 2 {
 			n.Parts = append(n.Parts, f.toks[i+2].text)
+			n.Ends = append(n.Ends, f.toks[i+2].end)
 		}
 		n.End = f.toks[i].end
 		out = append(out, n)
@@ -285,11 +290,36 @@ func (f Fragment) Columns() []NameIn {
 	if _, err := p.expr(0); err != nil {
 		return nil
 	}
+	return namesIn(p.names, 0)
+}
+
+// Names are Columns and those within OVER, in the order in which they stand.
+func (f Fragment) Names() []NameIn {
+	out := f.Columns()
+	for i := range f.toks {
+		if !f.word(i, "over") || !f.op(i+1, "(") {
+			continue
+		}
+		from := f.toks[i+1].end
+		if _, names, err := f.slice(from, f.toks[f.closing(i+1)].pos).over(); err == nil {
+			out = append(out, namesIn(names, from)...)
+		}
+	}
+	slices.SortFunc(out, func(a, b NameIn) int { return a.Pos - b.Pos })
+	return out
+}
+
+// namesIn are names of a text that stands so many bytes behind the fragment's beginning.
+func namesIn(names []*name, behind int) []NameIn {
 	var out []NameIn
-	for _, n := range p.names {
-		c := NameIn{Pos: n.pos, End: n.end}
-		for _, part := range n.parts {
+	for _, n := range names {
+		c := NameIn{Pos: behind + n.pos, End: behind + n.end, Rest: behind + n.end}
+		for i, part := range n.parts {
 			c.Parts = append(c.Parts, part.text)
+			c.Ends = append(c.Ends, behind+part.end)
+			if i == 1 {
+				c.Rest = behind + part.pos
+			}
 		}
 		out = append(out, c)
 	}

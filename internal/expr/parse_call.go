@@ -62,7 +62,7 @@ func (p *parser) plainCall(t token, of *aggregated) (*call, *Error) {
 		return nil, err
 	}
 	n.span = span{t.pos, p.last().end}
-	n.bareUnit()
+	p.bareUnit(n)
 	return n, nil
 }
 

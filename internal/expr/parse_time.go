@@ -1,6 +1,9 @@
 package expr
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // atTimeZone parses AT TIME ZONE behind x, which is a call of timezone.
 func (p *parser) atTimeZone(x syntax, bp, from int) (syntax, *Error) {
@@ -60,7 +63,7 @@ func (p *parser) countedInterval(t token) (syntax, bool, *Error) {
 var bareUnits = map[string]int{"date_part": 2, "datediff": 3, "date_diff": 3, "dateadd": 3, "date_add": 3, "datesub": 3, "date_sub": 3}
 
 // bareUnit makes a string of the unit in dateadd(day, 1, ts).
-func (n *call) bareUnit() {
+func (p *parser) bareUnit(n *call) {
 	if len(n.args) == 0 || bareUnits[n.name] != len(n.args) {
 		return
 	}
@@ -69,4 +72,5 @@ func (n *call) bareUnit() {
 		return
 	}
 	n.args[0] = &literal{unit.span, litString, strings.ToLower(unit.parts[0].text)}
+	p.names = slices.DeleteFunc(p.names, func(o *name) bool { return o == unit })
 }

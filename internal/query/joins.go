@@ -54,7 +54,15 @@ func (b *block) lookup(s *scope, t *joined) error {
 		if first == "" {
 			first = name
 		}
-		on = append(on, b.entry(expr.QuoteName(name), j.At.Pos, b.at.Word(name, j.At.Pos)))
+		called := expr.QuoteName(name)
+		e, msg := s.before(t).unqualified(expr.NameIn{Parts: []string{name}, Ends: []int{0}})
+		if msg != "" {
+			return wrong(j.At, msg)
+		}
+		if e != nil {
+			called = e.Text
+		}
+		on = append(on, b.entry(called, j.At.Pos, b.at.Word(name, j.At.Pos)))
 	}
 	at := j.At.Pos
 	entries := []spec.Entry{b.entry("table", j.Table.At.Pos, b.at.Word(j.Table.Name, j.Table.At.Pos))}
@@ -102,7 +110,7 @@ func (b *block) equality(s *scope, t *joined, c expr.Condition) (rows expr.Fragm
 				return rows, "", wrong(c.At, want)
 			}
 		}
-		rows, err = s.resolve(side[0])
+		rows, err = s.before(t).resolve(side[0])
 		return rows, column, err
 	}
 	return rows, "", wrong(c.At, want)
@@ -136,7 +144,7 @@ func (b *block) span(s *scope, t *joined) (rest []expr.Condition, between *spec.
 	if from == nil || to == nil || !from.rows.Same(to.rows) {
 		return nil, nil, wrong(t.join.At, "a range in ON needs both ends for one expression of the rows: x >= "+t.name+".begins AND x < "+t.name+".ends")
 	}
-	rows, err := s.resolve(from.rows)
+	rows, err := s.before(t).resolve(from.rows)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -2,6 +2,7 @@ package query
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/sluice-data/sluice/internal/expr"
@@ -10,6 +11,7 @@ import (
 // scope is what the names before a dot mean.
 type scope struct {
 	base   []string // of the rows that the query reads; none if they have no name
+	rows   []string // their columns; nil if nobody knows
 	tables []*joined
 }
 
@@ -18,8 +20,7 @@ type joined struct {
 	join    expr.Join
 	name    string            // before the dot
 	columns map[string]string // that are used, and what they are called in the rows
-	element string            // of UNNEST: the column of the elements
-	order   []string
+	order   []string          // of UNNEST: the column of the elements, and that of their numbers if there is one
 }
 
 // brings reports whether the join adds columns of a table.
@@ -48,9 +49,6 @@ func (s *scope) join(l *lowering, j expr.Join) error {
 		if t.name == "" {
 			return wrong(j.Table.At, "UNNEST needs a name for the column of its elements: UNNEST(…) AS name")
 		}
-		if t.element = t.name; len(j.Table.Columns) > 0 {
-			t.element = j.Table.Columns[0]
-		}
 	case t.name == "":
 		t.name = j.Table.Name
 	}
@@ -61,6 +59,9 @@ func (s *scope) join(l *lowering, j expr.Join) error {
 	}
 	if s.isBase(t.name) {
 		return wrong(j.Table.At, "table "+t.name+" has the name of the rows it is joined to: give it another with AS")
+	}
+	if j.Table.Unnest != nil {
+		s.elements(l, t)
 	}
 	s.tables = append(s.tables, t)
 	return nil
@@ -84,25 +85,56 @@ func (t *joined) column(name string) string {
 	return t.columns[name]
 }
 
-// resolve takes the names of tables off: input.fare becomes fare, and zones.name the column that the join brings.
+// before is the scope of what stands before the table.
+func (s *scope) before(t *joined) *scope {
+	out := *s
+	out.tables = s.tables[:slices.Index(s.tables, t)]
+	return &out
+}
+
+// resolve takes the names of tables off: input.fare becomes fare, and zones.name the column that the join brings. Columns of UNNEST get the names that they have in
+// the rows.
 func (s *scope) resolve(f expr.Fragment) (expr.Fragment, error) {
+	names := f.Dotted()
+	for _, n := range f.Names() {
+		if len(n.Parts) == 1 {
+			names = append(names, n)
+		}
+	}
+	slices.SortFunc(names, func(a, b expr.NameIn) int { return a.Pos - b.Pos })
 	var edits []expr.Edit
-	for _, n := range f.Dotted() {
-		switch t := s.find(n.Parts[0]); {
-		case s.isBase(n.Parts[0]):
-			edits = append(edits, expr.Edit{Pos: n.Pos, End: n.Rest})
-		case t == nil: // a field of a struct
-		case t.join.Table.Unnest != nil:
-			if slices.ContainsFunc(t.join.Table.Columns, func(c string) bool { return strings.EqualFold(c, n.Parts[1]) }) {
-				edits = append(edits, expr.Edit{Pos: n.Pos, End: n.Rest})
-			} // else a field of the element
-		case !t.brings():
-			return f, wrong(expr.Place{Pos: f.Place(n.Pos), End: f.Place(n.End)}, "a "+strings.ToUpper(t.join.Kind)+" JOIN brings no columns")
-		case len(n.Parts) > 2:
-			return f, wrong(expr.Place{Pos: f.Place(n.Pos), End: f.Place(n.End)}, "a field of a struct of a joined table: put the column in parentheses, (table.column).field")
-		default:
-			edits = append(edits, expr.Edit{Pos: n.Pos, End: n.End, Text: expr.QuoteName(t.column(n.Parts[1]))})
+	for _, n := range names {
+		e, msg := s.edit(n)
+		if msg != "" {
+			return f, wrong(expr.Place{Pos: f.Place(n.Pos), End: f.Place(n.End)}, msg)
+		}
+		if e != nil {
+			edits = append(edits, *e)
 		}
 	}
 	return f.With(edits)
+}
+
+// edit makes of a name the column of the rows that it means; msg says what is wrong with it.
+func (s *scope) edit(n expr.NameIn) (e *expr.Edit, msg string) {
+	if len(n.Parts) == 1 {
+		return s.unqualified(n)
+	}
+	switch t := s.find(n.Parts[0]); {
+	case s.isBase(n.Parts[0]):
+		if s.rows != nil && !s.has(n.Parts[1]) && len(s.giving(n.Parts[1])) > 0 {
+			return nil, s.name() + " has no column " + strconv.Quote(n.Parts[1]) + ": that is UNNEST's"
+		}
+		return &expr.Edit{Pos: n.Pos, End: n.Rest}, ""
+	case t == nil: // a field of a struct
+		return s.unqualified(n)
+	case t.join.Table.Unnest != nil:
+		return t.ofElements(n), ""
+	case !t.brings():
+		return nil, "a " + strings.ToUpper(t.join.Kind) + " JOIN brings no columns"
+	case len(n.Parts) > 2:
+		return nil, "a field of a struct of a joined table: put the column in parentheses, (table.column).field"
+	default:
+		return &expr.Edit{Pos: n.Pos, End: n.End, Text: expr.QuoteName(t.column(n.Parts[1]))}, ""
+	}
 }

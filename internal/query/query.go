@@ -191,6 +191,11 @@ func (l *lowering) has(name string) bool {
 	return slices.ContainsFunc(l.columns, func(c string) bool { return strings.EqualFold(c, name) })
 }
 
+// mayHave reports whether the rows have the column, for all that is known. Before anything is known of the run's rows, and the steps are made for its id alone, they have not.
+func (l *lowering) mayHave(name string) bool {
+	return l.has(name) || l.columns == nil && (l.branch || l.fns.Columns != nil)
+}
+
 func (b *block) filter(f expr.Fragment) { b.add("filter", f.Place(0), b.scalar(f)) }
 
 // from makes the steps of what stands behind FROM.
@@ -240,6 +245,7 @@ func (b *block) from(known map[string]*expr.Select) (*scope, error) {
 	} else if t.Name != "" {
 		s.base = []string{t.Name}
 	}
+	s.rows = b.columns
 	for _, j := range b.sel.Joins {
 		if err := s.join(b.lowering, j); err != nil {
 			return nil, err
@@ -259,7 +265,9 @@ func (b *block) read(s *scope) error {
 			if it.Of == "" && slices.ContainsFunc(s.tables, (*joined).brings) {
 				return wrong(it.At, "* beside a JOIN is ambiguous: write "+s.name()+".* and the columns of the joined table one by one")
 			}
-			b.items = append(b.items, x)
+			if err := b.star(s, x, it.Of != ""); err != nil {
+				return err
+			}
 			continue
 		}
 		if x.label == "" {
@@ -313,9 +321,11 @@ func (b *block) readOrder(s *scope) error {
 		} else if name, ok := o.Expr.Name(); ok {
 			x.column = slices.IndexFunc(b.items, func(it item) bool { return !it.star && strings.EqualFold(it.label, name) })
 		}
-		var err error
-		if x.expr, err = s.resolve(o.Expr); err != nil {
-			return err
+		if x.expr = o.Expr; x.column < 0 { // a name means a column of the result first
+			var err error
+			if x.expr, err = s.resolve(o.Expr); err != nil {
+				return err
+			}
 		}
 		b.order = append(b.order, x)
 	}

@@ -16,7 +16,7 @@ var update = flag.Bool("update", false, "rewrite the expected output in testdata
 
 var aggregates = map[string]bool{"count": true, "sum": true, "avg": true, "min": true, "max": true, "grouping": true, "string_agg": true, "percentile_cont": true}
 
-// TestStatements runs the cases of testdata/*.txt: a statement, and the steps it comes to or its error.
+// TestStatements runs the cases of testdata/*.txt: a statement, and the steps it comes to or its error. A line "columns: a, b" before it says what the rows are known to have.
 func TestStatements(t *testing.T) {
 	for _, file := range []string{"testdata/select.txt", "testdata/group.txt", "testdata/window.txt", "testdata/join.txt", "testdata/union.txt", "testdata/wrong.txt"} {
 		text, err := os.ReadFile(file)
@@ -44,11 +44,16 @@ func TestStatements(t *testing.T) {
 
 func steps(t *testing.T, statement string) string {
 	t.Helper()
+	fns := Functions{Aggregate: func(n string) bool { return aggregates[n] }, Tables: []string{"zones", "rates"}}
+	if list, ok := strings.CutPrefix(statement, "columns: "); ok {
+		list, statement, _ = strings.Cut(list, "\n")
+		fns.Columns = strings.Split(list, ", ")
+	}
 	root, err := spec.Parse("p.yaml", []byte("sql: |\n  "+strings.ReplaceAll(statement, "\n", "\n  ")+"\n"))
 	if err != nil {
 		t.Fatalf("%s\n%v", statement, err)
 	}
-	list, err := Steps(root.Get("sql"), Functions{Aggregate: func(n string) bool { return aggregates[n] }, Tables: []string{"zones", "rates"}})
+	list, err := Steps(root.Get("sql"), fns)
 	if err != nil {
 		var e *fail.Error
 		if !errors.As(err, &e) || e.Kind != fail.Usage || e.Line == 0 {
