@@ -10,6 +10,18 @@ import (
 
 // joins makes the steps of the JOINs in their order.
 func (b *block) joins(s *scope) error {
+	for _, t := range s.tables { // which columns they use of each other, before the first one says what it brings
+		var used []expr.Fragment
+		if t.join.Table.Unnest != nil {
+			used = append(used, *t.join.Table.Unnest)
+		}
+		for _, c := range t.join.On {
+			used = append(used, c.Left, c.Right)
+		}
+		for _, f := range used {
+			_, _ = s.before(t).resolve(f) // what is wrong is said below
+		}
+	}
 	for _, t := range s.tables {
 		if t.join.Table.Unnest != nil {
 			if err := b.unnest(s, t); err != nil {
