@@ -16,11 +16,7 @@ const refs = "id,name,weight\n0,zero,0.5\n1,one,1.25\n2,zwei,-3\n2,two,4\n3,,0\n
 // them under sql:, as in DuckDB, to which they go as they are.
 func TestRandomStatements(t *testing.T) {
 	wanted, seed := draws(t, 1000, 20261128)
-	d := newDifferential(t)
-	write(t, filepath.Join(d.dir, "refs.csv"), refs)
-	execute(t, d.db, "CREATE VIEW input AS SELECT * FROM fixture")
-	execute(t, d.db, "CREATE TABLE refs AS SELECT * FROM "+ReadCSV(filepath.Join(d.dir, "refs.csv"), [][2]string{{"id", "int32"}, {"name", "string"}, {"weight", "decimal(9,2)"}}, ""))
-	execute(t, d.db, "SET order_by_non_integer_literal = true") // a constant orders nothing
+	d := newStatements(t)
 	g := &statements{grammar{rand.New(rand.NewPCG(seed, 4))}}
 	shapes := []func() statement{g.rows, g.groups, g.window, g.distinct, g.nested, g.join, g.groupedJoin, g.overGroups, g.union}
 	seen := map[string]bool{}
@@ -48,6 +44,17 @@ func TestRandomStatements(t *testing.T) {
 	if filled < wanted/2 {
 		t.Errorf("only %d of %d statements give any rows: little is compared", filled, wanted)
 	}
+}
+
+// newStatements is the fixture as input, beside the reference table.
+func newStatements(t *testing.T) *differential {
+	t.Helper()
+	d := newDifferential(t)
+	write(t, filepath.Join(d.dir, "refs.csv"), refs)
+	execute(t, d.db, "CREATE VIEW input AS SELECT * FROM fixture")
+	execute(t, d.db, "CREATE TABLE refs AS SELECT * FROM "+ReadCSV(filepath.Join(d.dir, "refs.csv"), [][2]string{{"id", "int32"}, {"name", "string"}, {"weight", "decimal(9,2)"}}, ""))
+	execute(t, d.db, "SET order_by_non_integer_literal = true") // a constant orders nothing
+	return d
 }
 
 // statement runs the worker with one.

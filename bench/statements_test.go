@@ -19,9 +19,7 @@ var statementsAlike = []string{
 
 // TestStatements holds the worker's rows of each statement against DuckDB's.
 func TestStatements(t *testing.T) {
-	d := newDifferential(t)
-	write(t, d.dir+"/refs.csv", refs)
-	execute(t, d.db, "CREATE VIEW input AS SELECT * FROM fixture")
+	d := newStatements(t)
 	for _, sql := range statementsAlike {
 		want, got := query(t, d.db, sql), d.statement(t, sql)
 		sortRows(want)
