@@ -73,6 +73,9 @@ func (e *Entries) Text() (offsets []int32, data []byte) {
 	return unsafe.Slice((*int32)(unsafe.Pointer(&p[0])), len(p)/4), b[2].Bytes()
 }
 
+// Values are the entries as a column, owned by the caller.
+func (e *Entries) Values() arrow.Array { return array.MakeFromData(e.data) }
+
 // Dictionary is a column of typ whose row i is entry index[i], in n rows: a dictionary array that holds no text but the entries'. index are values of uint8 or uint16, and
 // valid a bitmap or nil; the caller owns the result, which has its own hold on them.
 func (e *Entries) Dictionary(index arrow.DataType, n int, valid, codes *memory.Buffer, nulls int) *array.Dictionary {

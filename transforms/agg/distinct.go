@@ -18,29 +18,40 @@ func bindDistinct(arg arrow.Field) (Bound, error) {
 	if err != nil {
 		return Bound{}, unfit("count(distinct)", arg, "values that can be compared for equality")
 	}
+	numbers, err := newNumberPlan(arg.Type)
+	if err != nil {
+		return Bound{}, unfit("count(distinct)", arg, "values that can be compared for equality")
+	}
 	list := arrow.ListOfField(arrow.Field{Name: "element", Type: arg.Type, Nullable: true})
 	return Bound{
 		Result: arrow.Field{Type: int64s},
 		State:  []arrow.Field{{Type: list}},
 		New: func(mem memory.Allocator) Accumulator {
-			return &distinct{plan: plan, list: list, mem: mem, tab: plan.NewTable(), arg: arg.Type, disk: runs{tally: true}}
+			return &distinct{plan: plan, numbers: numbers, list: list, mem: mem, tab: plan.NewTable(), arg: arg.Type, disk: runs{tally: true}}
 		},
 	}, nil
 }
 
-// distinct counts different values exactly: one table of (group, value) pairs for all groups.
+// distinct counts different values exactly: one table of (group, value) pairs for all groups. Texts whose first ones come with the codes of a dictionary
+// are numbered, and the pairs are of a group and a number.
 type distinct struct {
-	plan *pairPlan
-	list *arrow.ListType
-	mem  memory.Allocator
-	tab  *keys.Table
-	n    []int64
-	arg  arrow.DataType
-	disk runs
+	plan    *pairPlan
+	numbers *numberPlan
+	texts   *numbered // nil where pairs are of values
+	list    *arrow.ListType
+	mem     memory.Allocator
+	tab     *keys.Table
+	n       []int64
+	arg     arrow.DataType
+	disk    runs
 }
 
 func (d *distinct) Update(groups []uint32, n int, args []arrow.Array) error {
 	d.n = col.Grow(d.n, n)
+	if d.texts == nil && d.tab.Len() == 0 && d.numbers.worth(args[0], len(groups)) {
+		d.texts = &numbered{plan: d.numbers, tab: d.numbers.values.NewTable()}
+		d.tab = d.numbers.pairs.NewTable()
+	}
 	for lo := 0; lo < len(groups); lo += window {
 		hi := min(lo+window, len(groups))
 		if err := d.window(groups[lo:hi], args[0], lo, hi); err != nil {
@@ -59,7 +70,7 @@ func (d *distinct) window(groups []uint32, arg arrow.Array, lo, hi int) error {
 	*buf = col.Grow((*buf)[:0], len(groups))
 	ids := *buf
 	next := uint32(d.tab.Len())
-	if err := d.plan.intern(d.tab, groups, arg, lo, hi, ids); err != nil {
+	if err := d.intern(groups, arg, lo, hi, ids); err != nil {
 		return err
 	}
 	isNull := arg.DataType().ID() == arrow.NULL
@@ -75,6 +86,36 @@ func (d *distinct) window(groups []uint32, arg arrow.Array, lo, hi int) error {
 	}
 	return nil
 }
+
+// intern numbers the pairs of rows lo … hi-1 of arg with their groups in ids.
+func (d *distinct) intern(groups []uint32, arg arrow.Array, lo, hi int, ids []uint32) error {
+	if d.texts == nil {
+		return d.plan.intern(d.tab, groups, arg, lo, hi, ids)
+	}
+	if err := d.texts.intern(arg, lo, hi, ids); err != nil {
+		return err
+	}
+	of := col.New(groupType, ids, nil)
+	defer of.Release()
+	return d.numbers.pairs.intern(d.tab, groups, of, 0, hi-lo, ids)
+}
+
+// pairs are the groups and values of the table.
+func (d *distinct) pairs() (groups, values arrow.Array, err error) {
+	cols, err := d.tab.Columns(d.mem, 0, d.tab.Len())
+	if err != nil || d.texts == nil {
+		return cols[0], cols[1], err
+	}
+	defer cols[1].Release()
+	if values, err = d.texts.take(col.Fixed[uint32](cols[1]), d.mem); err != nil {
+		cols[0].Release()
+		return nil, nil, err
+	}
+	return cols[0], values, nil
+}
+
+// empty forgets the pairs, and the memory they took.
+func (d *distinct) empty() { d.tab, d.texts = d.plan.NewTable(), nil }
 
 func (d *distinct) Merge(groups []uint32, n int, state []arrow.Array) error {
 	d.n = col.Grow(d.n, n)
@@ -111,7 +152,7 @@ func (d *distinct) Spill(dir string) error {
 	}
 	off, rows := arrow.GetOffsets[int32](l.Data(), 1), every(nil, values.n)
 	sortGroups(off, rows, values.order())
-	d.tab = d.plan.NewTable()
+	d.empty()
 	clear(d.n)
 	return d.disk.write(dir, &values, nil, off, rows)
 }
@@ -135,26 +176,26 @@ func (d *distinct) Result(mem memory.Allocator) (arrow.Array, error) {
 
 // State lists the values of each group.
 func (d *distinct) State() ([]arrow.Array, error) {
-	cols, err := d.tab.Columns(d.mem, 0, d.tab.Len())
+	groups, of, err := d.pairs()
 	if err != nil {
 		return nil, err
 	}
-	defer cols[0].Release()
-	defer cols[1].Release()
+	defer groups.Release()
+	defer of.Release()
 	off := make([]int32, len(d.n)+1)
 	for g, n := range d.n {
 		off[g+1] = off[g] + int32(n)
 	}
 	at := append([]int32(nil), off...)
 	order := make([]int32, off[len(d.n)])
-	isNull := cols[1].DataType().ID() == arrow.NULL
-	for i, g := range col.Fixed[uint32](cols[0]) {
-		if !isNull && cols[1].IsValid(i) {
+	isNull := of.DataType().ID() == arrow.NULL
+	for i, g := range col.Fixed[uint32](groups) {
+		if !isNull && of.IsValid(i) {
 			order[at[g]] = int32(i)
 			at[g]++
 		}
 	}
-	values, err := take.Array(cols[1], order, d.mem)
+	values, err := take.Array(of, order, d.mem)
 	if err != nil {
 		return nil, err
 	}
@@ -164,14 +205,24 @@ func (d *distinct) State() ([]arrow.Array, error) {
 	return []arrow.Array{array.MakeFromData(data)}, nil
 }
 
-func (d *distinct) Size() int64 { return d.tab.Size() + int64(cap(d.n))*8 }
+func (d *distinct) Size() int64 {
+	size := d.tab.Size() + int64(cap(d.n))*8
+	if d.texts != nil {
+		size += d.texts.size()
+	}
+	return size
+}
+
 func (d *distinct) Release() {
 	d.disk.close()
-	d.tab, d.n = d.plan.NewTable(), nil
+	d.empty()
+	d.n = nil
 }
 
 func (d *distinct) Reset() {
 	d.disk.close()
-	d.tab.Reset()
+	if d.tab.Reset(); d.texts != nil {
+		d.empty()
+	}
 	d.n = reset(d.n)
 }
