@@ -45,6 +45,22 @@ func TestDiff(t *testing.T) {
 	golden(t, "diff.txt", fail.ExcerptOf(err)+"\n")
 }
 
+// With enable_case_sensitive_identifier a table may have columns in upper case, which the load does not name: they are said before rows are read.
+func TestCaseSensitiveColumns(t *testing.T) {
+	r := newRig(t)
+	r.Exec(t, "CREATE SCHEMA stg")
+	r.Query(t, `CREATE TABLE stg.t (id bigint, "City" varchar(20) NOT NULL, "Note" varchar(20), note varchar(10), "Day" date NOT NULL, "Run" varchar(64))`)
+	s := columns(t, "id int64; City string; note string")
+	_, err := r.open(t, run1, "{"+api+"table: stg.t, run_id_column: run}", s).Preflight(t.Context())
+	wants(t, err, fail.Data, "table stg.t does not take the rows: see city, Day, run")
+	golden(t, "case.txt", fail.ExcerptOf(err)+"\n")
+	r.Query(t, `ALTER TABLE stg.t RENAME "City" TO city; ALTER TABLE stg.t RENAME "Run" TO run; ALTER TABLE stg.t DROP "Day"`)
+	if _, err := r.deliver(t, run1, "{"+api+"table: stg.t, run_id_column: run}", s, `[{"id":1,"City":"Bonn","note":"n"}]`); err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "rows", r.Query(t, "SELECT * FROM stg.t"), "[1|Bonn|NULL|n|"+run1+"]")
+}
+
 // Columns go by name, in any order; those of the table that the rows do not have get their defaults.
 func TestDefaultsAndOrder(t *testing.T) {
 	for way, to := range ways {

@@ -175,6 +175,21 @@ func (d *delivery) columns(ctx context.Context) ([]tableColumn, error) {
 	return out, nil
 }
 
+// find is the column of that name. Where there is none other is one whose name differs in case, which a table has if it was made with enable_case_sensitive_identifier: the load's SQL does not name it.
+func find(have []tableColumn, name string) (at int, other string) {
+	if at = slices.IndexFunc(have, func(t tableColumn) bool { return t.name == name }); at < 0 {
+		if i := slices.IndexFunc(have, func(t tableColumn) bool { return lower(t.name) == name }); i >= 0 {
+			other = have[i].name
+		}
+	}
+	return at, other
+}
+
+// rename is what to do about a column whose name differs in case.
+func (d *delivery) rename(from, to string) string {
+	return fmt.Sprintf("ALTER TABLE %s RENAME COLUMN %s TO %s, with enable_case_sensitive_identifier on", d.cfg.table.quoted(), quote(from), quote(to))
+}
+
 // misfit is a line of the diff.
 type misfit struct{ column, rows, table, todo string }
 
@@ -183,8 +198,12 @@ func (d *delivery) compare(have []tableColumn) error {
 	c := &d.cfg
 	var diff []misfit
 	for _, col := range d.cols {
-		i := slices.IndexFunc(have, func(t tableColumn) bool { return lower(t.name) == col.name })
-		if i < 0 {
+		i, other := find(have, col.name)
+		switch {
+		case other != "":
+			diff = append(diff, misfit{col.name, col.typ, quote(other), d.rename(other, col.name)})
+			continue
+		case i < 0:
 			diff = append(diff, misfit{col.name, col.typ, "–", fmt.Sprintf("ALTER TABLE %s ADD COLUMN %s %s; or drop: [%s]", c.table.quoted(), quote(col.name), shortType(col.declared(c.lengthOf(col))), col.field)})
 			continue
 		}
@@ -197,8 +216,12 @@ func (d *delivery) compare(have []tableColumn) error {
 			diff = append(diff, misfit{col.name, col.typ, shortType(t.typ), todo(col, t)})
 		}
 	}
+	told := func(t tableColumn, name string) bool { // it is the column of that name, or was said not to be
+		_, other := find(have, name)
+		return t.name == name || t.name == other
+	}
 	for _, t := range have {
-		if slices.ContainsFunc(d.cols, func(col column) bool { return col.name == lower(t.name) }) || lower(t.name) == c.runIDColumn {
+		if slices.ContainsFunc(d.cols, func(col column) bool { return told(t, col.name) }) || told(t, c.runIDColumn) {
 			continue
 		}
 		if t.notNull && !t.byDefault && !t.identity {
@@ -206,9 +229,11 @@ func (d *delivery) compare(have []tableColumn) error {
 		}
 	}
 	if c.runIDColumn != "" {
-		i := slices.IndexFunc(have, func(t tableColumn) bool { return lower(t.name) == c.runIDColumn })
+		i, other := find(have, c.runIDColumn)
 		add := fmt.Sprintf("%s varchar(%d)", quote(c.runIDColumn), len(d.req.RunID))
-		if i < 0 {
+		if other != "" {
+			diff = append(diff, misfit{c.runIDColumn, "the run's id", quote(other), d.rename(other, c.runIDColumn)})
+		} else if i < 0 {
 			diff = append(diff, misfit{c.runIDColumn, "the run's id", "–", "ALTER TABLE " + c.table.quoted() + " ADD COLUMN " + add})
 		} else if n, ok := (column{kind: kindText}).fits(have[i].typ); !ok || n < len(d.req.RunID) {
 			diff = append(diff, misfit{c.runIDColumn, "the run's id", shortType(have[i].typ), "make it " + add})
@@ -284,7 +309,7 @@ func (d *delivery) constraints(have []tableColumn) []sinks.Constraint {
 		if col.kind == kindText || col.kind == kindBinary {
 			length = d.cfg.lengthOf(col)
 		}
-		if i := slices.IndexFunc(have, func(t tableColumn) bool { return lower(t.name) == col.name }); i >= 0 {
+		if i, _ := find(have, col.name); i >= 0 {
 			length, _ = col.fits(have[i].typ)
 			declared, notNull = shortType(have[i].typ), have[i].notNull
 		}
