@@ -11,8 +11,8 @@ import (
 	"github.com/sluice-data/sluice/internal/schema"
 )
 
-// The most bytes of Redshift's character and binary types ("Character types", "VARBYTE type"). Newer releases take more: a column that stands
-// is held to its own length, whatever that is.
+// The most bytes of Redshift's character and binary types in a table that is made ("Character types", "VARBYTE type"). Texts of 16,000,000 bytes (enable_large_strings_opt_in) are for SUPER and
+// expressions, not for VARCHAR columns; newer releases have longer VARBYTE. A column that stands is held to its own length, whatever that is.
 const (
 	maxVarchar = 65_535
 	maxVarbyte = 1_024_000
