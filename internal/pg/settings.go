@@ -18,8 +18,8 @@ import (
 )
 
 // Keys are the settings of a connection in a block of the pipeline file. What they leave open comes from libpq's environment: PGHOST, PGPORT, PGDATABASE, PGUSER, PGPASSWORD,
-// PGPASSFILE, PGSSLMODE, PGSSLROOTCERT and so on. No key holds a password: the block is part of the run's id, and files are shown around.
-var Keys = []string{"dsn", "dsn_env", "host", "port", "database", "user", "sslmode", "sslrootcert", "password_env", "password_file"}
+// PGPASSFILE, PGSSLMODE, PGSSLROOTCERT and so on. uri, as reference tables have it, and dsn are one. No key holds a password: the block is part of the run's id, and files are shown around.
+var Keys = []string{"uri", "dsn", "dsn_env", "host", "port", "database", "user", "sslmode", "sslrootcert", "password_env", "password_file"}
 
 // Settings say where a PostgreSQL is.
 type Settings struct {
@@ -30,25 +30,22 @@ type Settings struct {
 
 // ReadSettings reads the Keys of a mapping, which may have others. Nothing is looked up before Connect. Errors are of kind Usage, with their place.
 func ReadSettings(n *spec.Node, getenv func(string) string) (Settings, error) {
-	return readSettings(n, Keys, "dsn", getenv)
+	return readSettings(n, Keys, getenv)
 }
 
-// ReadURI is ReadSettings for a reference table, which has its URL under uri: and no keys for the parts of it.
+// ReadURI is ReadSettings for a reference table, which has no keys for the parts of the URL.
 func ReadURI(n *spec.Node, getenv func(string) string) (Settings, error) {
-	return readSettings(n, []string{"dsn", "dsn_env", "password_env", "password_file"}, "uri", getenv)
+	return readSettings(n, []string{"uri", "dsn_env", "password_env", "password_file"}, getenv)
 }
 
-// readSettings reads keys; dsn has the name that dsn says.
-func readSettings(n *spec.Node, keys []string, dsn string, getenv func(string) string) (Settings, error) {
+func readSettings(n *spec.Node, keys []string, getenv func(string) string) (Settings, error) {
 	s := Settings{at: n, set: map[string]string{}, getenv: getenv}
 	if s.getenv == nil {
 		s.getenv = os.Getenv
 	}
+	dsn := "" // which of its names it has
 	for _, key := range keys {
 		name := key
-		if key == "dsn" {
-			name = dsn
-		}
 		v := n.Get(name)
 		if v == nil {
 			continue
@@ -57,9 +54,16 @@ func readSettings(n *spec.Node, keys []string, dsn string, getenv func(string) s
 		if err != nil {
 			return s, err
 		}
+		if key == "uri" {
+			key = "dsn"
+		}
 		s.set[key] = text
 		switch key {
 		case "dsn":
+			if dsn != "" {
+				return s, v.Errorf("%s and %s are two ways to say the same: give one", dsn, name)
+			}
+			dsn = name
 			if err := CheckURL(text); err != nil {
 				e := v.Errorf("%s: %w", name, err)
 				e.Excerpt = "" // there may be a password in the line

@@ -58,6 +58,31 @@ func TestTLSOffThisMachine(t *testing.T) {
 	}
 }
 
+// TestURI: a database is named by uri, as a reference table is, or by dsn, which are one.
+func TestURI(t *testing.T) {
+	for _, key := range []string{"uri", "dsn"} {
+		s, err := settings(t, "{"+key+": 'postgres://u@db.example.com:5433/d'}", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg, err := s.config()
+		if err != nil || cfg.Host != "db.example.com" || cfg.Port != 5433 || cfg.User != "u" || cfg.Database != "d" {
+			t.Errorf("%s: %+v, %v", key, cfg, err)
+		}
+	}
+	for block, want := range map[string]string{
+		"{uri: 'postgres://h/d', dsn: 'postgres://h/d'}": "1:30: uri and dsn are two ways to say the same: give one",
+		"{uri: 'postgres://h/d', dsn_env: X}":            "1:34: uri and dsn_env are two ways to say the same: give one",
+		"{uri: 'postgres://h/d', host: h}":               "host belongs into the URL",
+		"{uri: 's3://h/d'}":                              "1:7: uri: want postgres://",
+		"{uri: 'postgres://u:geheim@h/d'}":               "1:7: uri: a password does not belong into the pipeline file",
+	} {
+		if _, err := settings(t, block, nil); fail.KindOf(err) != fail.Usage || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "geheim") {
+			t.Errorf("%s: %v, want %s", block, err, want)
+		}
+	}
+}
+
 // TestNoPasswordInMessages: whatever is wrong with how the database is named, the message does not show what may be a password.
 func TestNoPasswordInMessages(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "pw")

@@ -2,6 +2,7 @@ package spec
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -178,7 +179,14 @@ func oneOf(at *Node, what, name string, known []string) error {
 }
 
 func suggest(name string, known []string) string {
-	if near := Nearest(name, known); near != "" {
+	near := Nearest(name, known)
+	switch uri, dsn := slices.Contains(known, "uri"), slices.Contains(known, "dsn"); {
+	case uri && dsn && (near == "uri" || near == "dsn"):
+		return `did you mean "uri" (or "dsn", which is the same)?`
+	case uri && name == "dsn":
+		near = "uri"
+	}
+	if near != "" {
 		return fmt.Sprintf("did you mean %q?", near)
 	}
 	return "use one of " + strings.Join(known, ", ")

@@ -205,3 +205,20 @@ func FuzzLoad(f *testing.F) {
 		}
 	})
 }
+
+// A database's URL is uri; sink.postgres has dsn for it, too, and who writes one where the other is known is told.
+func TestSuggestURI(t *testing.T) {
+	for _, c := range []struct{ name, known, want string }{
+		{"dsn", "uri format query dsn_env", `did you mean "uri"?`},
+		{"url", "uri format query dsn_env", `did you mean "uri"?`},
+		{"url", "table uri dsn dsn_env", `did you mean "uri" (or "dsn", which is the same)?`},
+		{"DNS", "table uri dsn dsn_env", `did you mean "uri" (or "dsn", which is the same)?`},
+		{"dns", "table dsn", `did you mean "dsn"?`},
+		{"tabel", "table uri dsn", `did you mean "table"?`},
+		{"else", "uri dsn", "use one of uri, dsn"},
+	} {
+		if got := suggest(c.name, strings.Fields(c.known)); got != c.want {
+			t.Errorf("%s of %s: %s, want %s", c.name, c.known, got, c.want)
+		}
+	}
+}

@@ -26,7 +26,7 @@ Columns go by their names; the table may have more that are nullable or have a d
 rights. A value that the table would not take is a bad row. ensure: create makes the table if it is not there. run_id_column names a text column that gets the run's id: with it --force can
 take back what an earlier commit of the run had appended.
 
-Where the database is: dsn, a URL without a password; or dsn_env, the name of a variable that holds a whole URL; or host, port, database, user; what is left open comes from PGHOST, PGUSER,
+Where the database is: uri (or dsn, which is the same), a URL without a password; or dsn_env, the name of a variable that holds a whole URL; or host, port, database, user; what is left open comes from PGHOST, PGUSER,
 PGPASSWORD, PGSSLMODE and the like (PGTARGETSESSIONATTRS=read-write, or target_session_attrs=read-write in the URL, where a name may lead to a replica). password_env names a variable, password_file a file with the password. sslmode: verify-full checks the server's certificate.
 
 Lists of plain values become arrays, json becomes json, which stays as it was written, structs and other lists jsonb, or json where they hold json. A table may have jsonb for any of

@@ -38,7 +38,7 @@ func schemaOf(t *testing.T, text string) *arrow.Schema {
 // block is a block of the pipeline file at a URL.
 func block(t *testing.T, db, text string) *spec.Node {
 	t.Helper()
-	n, err := spec.Parse("p.yaml", []byte("dsn: \""+db+"\"\n"+text))
+	n, err := spec.Parse("p.yaml", []byte("uri: \""+db+"\"\n"+text))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -209,17 +209,20 @@ func TestSettings(t *testing.T) {
 		"table: t\ndsn: mysql://h/d":                "2:6: dsn: want postgres://",
 		"table: t\ndsn: postgres://h/d\nhost: h":    "3:7: host belongs into the URL",
 		"table: t\ndsn: postgres://h/d\ndsn_env: X": "3:10: dsn and dsn_env",
-		"host: h":                                             "postgres needs table",
-		"table: a.b.c":                                        `1:8: table "a.b.c"`,
-		"table: t\nmode: upsert":                              `2:7: unknown mode "upsert": use one of append, replace, merge`,
-		"table: t\nmode: merge":                               "mode: merge needs keys",
-		"table: t\nkeys: [id]":                                "2:7: keys are for mode: merge",
-		"table: t\nmode: merge\nkeys: [idd]":                  `3:8: the rows have no column "idd": did you mean "id"?`,
-		"table: t\nrun_id_column: id":                         `2:16: the rows have a column "id" already`,
-		"table: t\nensure: yes":                               `2:9: unknown ensure "yes"`,
-		"table: " + strings.Repeat("t", 64):                   "PostgreSQL cuts names at 63",
-		"table: t\nrun_id_column: " + strings.Repeat("r", 64): "has 64 bytes",
-		"tabel: t":                                            `1:1: unknown key "tabel": did you mean "table"?`,
+		"host: h":                                                    "postgres needs table",
+		"table: a.b.c":                                               `1:8: table "a.b.c"`,
+		"table: t\nmode: upsert":                                     `2:7: unknown mode "upsert": use one of append, replace, merge`,
+		"table: t\nmode: merge":                                      "mode: merge needs keys",
+		"table: t\nkeys: [id]":                                       "2:7: keys are for mode: merge",
+		"table: t\nmode: merge\nkeys: [idd]":                         `3:8: the rows have no column "idd": did you mean "id"?`,
+		"table: t\nrun_id_column: id":                                `2:16: the rows have a column "id" already`,
+		"table: t\nensure: yes":                                      `2:9: unknown ensure "yes"`,
+		"table: " + strings.Repeat("t", 64):                          "PostgreSQL cuts names at 63",
+		"table: t\nrun_id_column: " + strings.Repeat("r", 64):        "has 64 bytes",
+		"table: t\nurl: postgres://h/d":                              `2:1: unknown key "url": did you mean "uri" (or "dsn", which is the same)?`,
+		"table: t\ndns: postgres://h/d":                              `2:1: unknown key "dns": did you mean "uri" (or "dsn", which is the same)?`,
+		"table: t\nuri: postgres://u:hidden@h/d":                     "2:6: uri: a password does not belong into the pipeline file",
+		"tabel: t":                                                   `1:1: unknown key "tabel": did you mean "table"?`,
 		"table: t\npassword_file: /nowhere/pw\npassword_env: SECRET": "password_env and password_file",
 	} {
 		n, err := spec.Parse("p.yaml", []byte(text+"\n"))
