@@ -15,6 +15,9 @@ var statementsAlike = []string{
 	"SELECT * FROM (SELECT k, e FROM input, UNNEST(ARRAY[i, 1]) AS t(e)) q, UNNEST(ARRAY[q.e, 3]) AS u(f) WHERE e = 1",
 	// A join by a column that another one brings.
 	"SELECT k, b.name AS next FROM input LEFT JOIN refs AS a ON a.id = i % 7 JOIN refs AS b ON b.id = a.id + 1",
+	// A window's column may be called as one of the rows.
+	"SELECT k, lag(i) OVER (ORDER BY k) AS i, sum(k) OVER (PARTITION BY b) AS s FROM input WHERE input.i IS NOT NULL",
+	"SELECT k % 3 AS k, rank() OVER (ORDER BY count(*), k % 3) AS i FROM input GROUP BY k % 3",
 }
 
 // TestStatements holds the worker's rows of each statement against DuckDB's.

@@ -98,6 +98,10 @@ func (b *block) aggregate() error {
 	if len(entries) > 0 {
 		b.add("aggregate", at, b.at.Mapping(at, entries...))
 	}
+	b.columns = []string{}
+	for _, c := range slices.Concat(g.keys, g.measures) {
+		b.columns = append(b.columns, c.name)
+	}
 	if b.having != nil {
 		b.filter(*b.having)
 	}

@@ -62,8 +62,8 @@ func (b *block) windows() error {
 				continue
 			}
 			name := ""
-			for i := range b.items { // a column of the result as it is has its name
-				if it := &b.items[i]; f == &it.expr && c.Pos == 0 && c.End == len(f.Text()) {
+			for i := range b.items { // a column of the result as it is has its name, if no other has
+				if it := &b.items[i]; f == &it.expr && c.Pos == 0 && c.End == len(f.Text()) && !b.mayHave(it.label) && !slices.Contains(b.hides, it.label) {
 					name = it.label
 				}
 			}
