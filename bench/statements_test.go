@@ -18,6 +18,10 @@ var statementsAlike = []string{
 	// A window's column may be called as one of the rows.
 	"SELECT k, lag(i) OVER (ORDER BY k) AS i, sum(k) OVER (PARTITION BY b) AS s FROM input WHERE input.i IS NOT NULL",
 	"SELECT k % 3 AS k, rank() OVER (ORDER BY count(*), k % 3) AS i FROM input GROUP BY k % 3",
+	// QUALIFY takes columns of the result, after those of the rows.
+	"SELECT k, k + 1 AS y, sum(k) OVER (PARTITION BY b ORDER BY k) / 2.0 AS half FROM input QUALIFY half > 3 AND -y < -4 AND row_number() OVER (PARTITION BY y % 3 ORDER BY k) < 3",
+	"SELECT k, lag(k) OVER (ORDER BY k) AS i FROM input QUALIFY i > 5",
+	"SELECT b, max(k) AS m, upper(b::text) AS z, rank() OVER (ORDER BY max(k)) + 1 AS r FROM input GROUP BY b QUALIFY r > 1 AND m > 2 AND z <> 'X'",
 }
 
 // TestStatements holds the worker's rows of each statement against DuckDB's.

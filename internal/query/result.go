@@ -47,6 +47,9 @@ func (b *block) windows() error {
 		w.columns = append(w.columns, named{name, call})
 		return name, nil
 	}
+	if err := b.aliases(); err != nil {
+		return err
+	}
 	err := b.each(func(f *expr.Fragment) error {
 		calls, err := f.Calls()
 		if err != nil {
@@ -62,8 +65,8 @@ func (b *block) windows() error {
 				continue
 			}
 			name := ""
-			for i := range b.items { // a column of the result as it is has its name, if no other has
-				if it := &b.items[i]; f == &it.expr && c.Pos == 0 && c.End == len(f.Text()) && !b.mayHave(it.label) && !slices.Contains(b.hides, it.label) {
+			for i := range b.items {
+				if it := &b.items[i]; f == &it.expr && b.called(it, c) {
 					name = it.label
 				}
 			}
@@ -107,6 +110,42 @@ func (b *block) windows() error {
 		b.add("window", w.at, b.at.Mapping(w.at, entries...))
 	}
 	return nil
+}
+
+// called reports whether the window's column c has the name of the item, which it is as it is, if no other has that.
+func (b *block) called(it *item, c expr.CallIn) bool {
+	return c.Pos == 0 && c.End == len(it.expr.Text()) && !b.mayHave(it.label) && !slices.Contains(b.hides, it.label)
+}
+
+// aliases puts into QUALIFY, in the places of their names, the expressions of columns of the result. A column of the rows comes first, as in DuckDB.
+func (b *block) aliases() error {
+	if b.qualify == nil {
+		return nil
+	}
+	var edits []expr.Edit
+	for _, n := range b.qualify.Names() {
+		i := slices.IndexFunc(b.items, func(it item) bool { return !it.star && strings.EqualFold(it.label, n.Parts[0]) })
+		if i < 0 || b.has(n.Parts[0]) {
+			continue
+		}
+		f := b.items[i].expr
+		calls, err := f.Calls()
+		if err != nil {
+			return err
+		}
+		alone := len(calls) > 0 && calls[0].Pos == 0 && calls[0].End == len(f.Text())
+		if alone && calls[0].Over != nil && b.called(&b.items[i], calls[0]) {
+			continue // there is going to be a column of that name
+		}
+		text := f.Text()
+		if _, name := f.Name(); !name && !alone {
+			text = "(" + text + ")"
+		}
+		edits = append(edits, expr.Edit{Pos: n.Pos, End: n.Ends[0], Text: text})
+	}
+	f, err := b.qualify.With(edits)
+	b.qualify = &f
+	return err
 }
 
 func sameWindow(a, b *expr.Over) bool {
