@@ -73,7 +73,7 @@ func meaning(pe *pgconn.PgError) (fail.Kind, string) {
 		return fail.Permission, ""
 	case "08", "53", "58":
 		return fail.Temporary, ""
-	case "22", "23":
+	case "22", "23", "54": // 54: a value for which an index or a type has no room
 		return fail.Data, ""
 	case "0A", "42":
 		return fail.Usage, ""

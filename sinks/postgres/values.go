@@ -10,9 +10,7 @@ import (
 
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/array"
-	"github.com/apache/arrow/go/v17/arrow/memory"
 
-	"github.com/sluice-data/sluice/internal/expr"
 	"github.com/sluice-data/sluice/internal/pg"
 	"github.com/sluice-data/sluice/internal/schema"
 	"github.com/sluice-data/sluice/sinks"
@@ -256,74 +254,4 @@ func wholeMicros(digits int) check {
 			}
 		}
 	}
-}
-
-// jsonCheck refuses values whose JSON PostgreSQL does not take: with the character U+0000, or half of a surrogate pair.
-func (t *target) jsonCheck(f arrow.Field) check {
-	if schema.IsJSON(f) {
-		return func(a arrow.Array, refuse func(int, string)) { checkJSON(a, refuse) }
-	}
-	one := arrow.NewSchema([]arrow.Field{{Name: "x", Type: f.Type, Nullable: true}}, nil)
-	p, err := expr.Compile("to_json(x)", one, expr.Env{})
-	return func(a arrow.Array, refuse func(int, string)) {
-		if err != nil {
-			return // the encoder says so
-		}
-		rec := array.NewRecord(one, []arrow.Array{a}, int64(a.Len()))
-		defer rec.Release()
-		j, errs, err := p.Eval(rec, memory.DefaultAllocator)
-		if err != nil {
-			return
-		}
-		defer j.Release()
-		for _, e := range errs {
-			refuse(e.Row, e.Reason)
-		}
-		checkJSON(j, refuse)
-	}
-}
-
-func checkJSON(a arrow.Array, refuse func(int, string)) {
-	s, ok := a.(*array.String)
-	for i := range a.Len() {
-		if ok && s.IsValid(i) && strings.Contains(s.Value(i), `\u`) {
-			if reason := escapes(s.Value(i)); reason != "" {
-				refuse(i, reason)
-			}
-		}
-	}
-}
-
-// escapes says which \u escape of a JSON text jsonb does not take, or "".
-func escapes(s string) string {
-	high := false // a first half stands right before
-	for i := 0; i < len(s); {
-		if s[i] != '\\' || i+1 >= len(s) {
-			if high {
-				return "half of a surrogate pair is refused in JSON"
-			}
-			i++
-			continue
-		}
-		if s[i+1] != 'u' || i+6 > len(s) {
-			if high {
-				return "half of a surrogate pair is refused in JSON"
-			}
-			i += 2
-			continue
-		}
-		v, err := strconv.ParseUint(s[i+2:i+6], 16, 16)
-		low := v >= 0xdc00 && v < 0xe000
-		switch {
-		case err != nil:
-			return ""
-		case v == 0:
-			return `the character \u0000 is refused in JSON`
-		case low != high:
-			return "half of a surrogate pair is refused in JSON"
-		}
-		high = v >= 0xd800 && v < 0xdc00
-		i += 6
-	}
-	return ""
 }
