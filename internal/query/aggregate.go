@@ -95,9 +95,11 @@ func (b *block) aggregate() error {
 		}
 		entries = append(entries, b.entry("measures", at, b.at.Mapping(at, list...)))
 	}
-	if len(entries) > 0 {
-		b.add("aggregate", at, b.at.Mapping(at, entries...))
+	if len(entries) == 0 { // HAVING alone: all rows are one group, also when there are none
+		count := b.entry(b.hidden("m"), at, b.at.Word("count(*)", at))
+		entries = append(entries, b.entry("measures", at, b.at.Mapping(at, count)))
 	}
+	b.add("aggregate", at, b.at.Mapping(at, entries...))
 	b.columns = []string{}
 	for _, c := range slices.Concat(g.keys, g.measures) {
 		b.columns = append(b.columns, c.name)
