@@ -12,45 +12,14 @@ import (
 	"github.com/apache/arrow/go/v17/arrow/array"
 	"github.com/apache/arrow/go/v17/arrow/memory"
 
-	"github.com/sluice-data/sluice/internal/codes"
+	"github.com/sluice-data/sluice/internal/codes/codestest"
 )
 
 // coded is rec with the codes of a dictionary beside each column of texts; unused entries of it are in no row.
-func coded(mem memory.Allocator, rec arrow.Record, unused int) arrow.Record {
+func coded(rec arrow.Record, unused int) arrow.Record {
 	cols := make([]arrow.Array, rec.NumCols())
 	for c := range cols {
-		cols[c] = rec.Column(c)
-		texts, ok := cols[c].(*array.String)
-		if !ok {
-			cols[c].Retain()
-			continue
-		}
-		data, off, number := []byte(nil), []uint32{0}, map[string]uint32{}
-		for range unused {
-			data = append(data, "(unused"...)
-			off = append(off, uint32(len(data)))
-		}
-		b := array.NewUint32Builder(mem)
-		for i := range texts.Len() {
-			v := texts.Value(i)
-			k, ok := number[v]
-			if texts.IsNull(i) {
-				k, ok = 0, true
-			}
-			if !ok {
-				k = uint32(len(off) - 1)
-				number[v] = k
-				data = append(data, v...)
-				off = append(off, uint32(len(data)))
-			}
-			b.Append(k)
-		}
-		numbers := b.NewUint32Array()
-		d := codes.Attach(texts.DataType(), texts.Len(), texts.Data().Buffers(), texts.NullN(), numbers.Data().Buffers()[1], codes.NewEntries(texts.DataType(), off, data))
-		cols[c] = array.MakeFromData(d)
-		d.Release()
-		numbers.Release()
-		b.Release()
+		cols[c] = codestest.With(rec.Column(c), unused)
 	}
 	out := array.NewRecord(rec.Schema(), cols, rec.NumRows())
 	for _, c := range cols {
@@ -75,7 +44,7 @@ func TestOverDictionary(t *testing.T) {
 	}
 	plain := table.record(t, mem, fixtureRows(len(table.rows)).all())
 	defer plain.Release()
-	with, large := coded(mem, plain, 1), coded(mem, plain, fewRows) // after one batch the large one pays
+	with, large := coded(plain, 1), coded(plain, fewRows) // after one batch the large one pays
 	defer with.Release()
 	defer large.Release()
 	part := with.NewSlice(5, 5+fewRows)
@@ -121,7 +90,7 @@ func TestAnswersAreKept(t *testing.T) {
 	}
 	plain := table.record(t, mem, fixtureRows(len(table.rows)).all())
 	defer plain.Release()
-	rec := coded(mem, plain, 1)
+	rec := coded(plain, 1)
 	defer rec.Release()
 	for src, kept := range map[string]bool{"upper(s) || '!'": true, "string_to_array(s, 'l')": true, "s::int": true, "repeat(s, 20000)": false} {
 		p, err := Compile(src, table.schema, testEnv)

@@ -42,7 +42,7 @@ func TestTogether(t *testing.T) {
 	}
 	plain := table.record(t, mem, fixtureRows(len(table.rows)).all())
 	defer plain.Release()
-	with := coded(mem, plain, 1)
+	with := coded(plain, 1)
 	defer with.Release()
 	var list []*Program
 	for _, src := range append(lines(t, "testdata/differential.txt"), "s::int", "i", "upper(s)", "string_to_array(s, 'l')", "(string_to_array(s, 'l'))[1]", "i / (i - 1)", "s::date") {

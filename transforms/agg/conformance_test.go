@@ -14,7 +14,7 @@ import (
 	"github.com/apache/arrow/go/v17/arrow/memory"
 	"pgregory.net/rapid"
 
-	"github.com/sluice-data/sluice/internal/codes"
+	"github.com/sluice-data/sluice/internal/codes/codestest"
 	"github.com/sluice-data/sluice/transforms/internal/col"
 	"github.com/sluice-data/sluice/transforms/internal/orderkey"
 )
@@ -181,7 +181,10 @@ func conform(t *rapid.T, v variant, typ arrow.DataType, text []string) {
 			}
 			whole := columns(mem, c, b, typ, batch)
 			if rapid.Bool().Draw(t, "with codes") {
-				withCodes(whole)
+				for c, a := range whole {
+					whole[c] = codestest.With(a, 0)
+					a.Release()
+				}
 			}
 			in := make([]arrow.Array, len(whole))
 			for i, a := range whole {
@@ -234,36 +237,6 @@ func conform(t *rapid.T, v variant, typ arrow.DataType, text []string) {
 	}
 	again.Release()
 	merged.Release()
-}
-
-// withCodes gives texts the codes of a dictionary, as a reader of Parquet does.
-func withCodes(cols []arrow.Array) {
-	for c, a := range cols {
-		texts, ok := a.(*array.String)
-		if !ok || texts.Len() == 0 {
-			continue
-		}
-		data, off, number, of := []byte(nil), []uint32{0}, map[string]uint32{}, make([]uint32, texts.Len())
-		for i := range of {
-			v := texts.Value(i)
-			k, ok := number[v]
-			if !ok && !texts.IsNull(i) {
-				k = uint32(len(off) - 1)
-				number[v] = k
-				data = append(data, v...)
-				off = append(off, uint32(len(data)))
-			}
-			of[i] = k
-		}
-		e := codes.NewEntries(texts.DataType(), off, data)
-		if e == nil { // all are null
-			continue
-		}
-		d := codes.Attach(texts.DataType(), texts.Len(), texts.Data().Buffers(), texts.NullN(), memory.NewBufferBytes(arrow.GetBytes(of)), e)
-		cols[c] = array.MakeFromData(d)
-		d.Release()
-		a.Release()
-	}
 }
 
 // mergeShuffled merges the states of parts in a random order into a fresh accumulator, whose groups come in another order.

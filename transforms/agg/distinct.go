@@ -18,16 +18,17 @@ func bindDistinct(arg arrow.Field) (Bound, error) {
 	if err != nil {
 		return Bound{}, unfit("count(distinct)", arg, "values that can be compared for equality")
 	}
-	numbers, err := newNumberPlan(arg.Type)
+	texts := keys.NewTextPlan(arg.Type)
+	pairs, err := newPairPlan(groupType)
 	if err != nil {
-		return Bound{}, unfit("count(distinct)", arg, "values that can be compared for equality")
+		return Bound{}, err
 	}
 	list := arrow.ListOfField(arrow.Field{Name: "element", Type: arg.Type, Nullable: true})
 	return Bound{
 		Result: arrow.Field{Type: int64s},
 		State:  []arrow.Field{{Type: list}},
 		New: func(mem memory.Allocator) Accumulator {
-			return &distinct{plan: plan, numbers: numbers, list: list, mem: mem, tab: plan.NewTable(), arg: arg.Type, disk: runs{tally: true}}
+			return &distinct{plan: plan, textPlan: texts, pairPlan: pairs, list: list, mem: mem, tab: plan.NewTable(), arg: arg.Type, disk: runs{tally: true}}
 		},
 	}, nil
 }
@@ -35,22 +36,22 @@ func bindDistinct(arg arrow.Field) (Bound, error) {
 // distinct counts different values exactly: one table of (group, value) pairs for all groups. Texts whose first ones come with the codes of a dictionary
 // are numbered, and the pairs are of a group and a number.
 type distinct struct {
-	plan    *pairPlan
-	numbers *numberPlan
-	texts   *numbered // nil where pairs are of values
-	list    *arrow.ListType
-	mem     memory.Allocator
-	tab     *keys.Table
-	n       []int64
-	arg     arrow.DataType
-	disk    runs
+	plan     *pairPlan // of groups and values
+	textPlan *keys.TextPlan
+	pairPlan *pairPlan   // of groups and numbers
+	texts    *keys.Texts // nil where pairs are of values
+	list     *arrow.ListType
+	mem      memory.Allocator
+	tab      *keys.Table
+	n        []int64
+	arg      arrow.DataType
+	disk     runs
 }
 
 func (d *distinct) Update(groups []uint32, n int, args []arrow.Array) error {
 	d.n = col.Grow(d.n, n)
-	if d.texts == nil && d.tab.Len() == 0 && d.numbers.worth(args[0], len(groups)) {
-		d.texts = &numbered{plan: d.numbers, tab: d.numbers.values.NewTable()}
-		d.tab = d.numbers.pairs.NewTable()
+	if d.texts == nil && d.tab.Len() == 0 && d.textPlan.Worth(args[0]) {
+		d.texts, d.tab = d.textPlan.New(), d.pairPlan.NewTable()
 	}
 	for lo := 0; lo < len(groups); lo += window {
 		hi := min(lo+window, len(groups))
@@ -92,12 +93,12 @@ func (d *distinct) intern(groups []uint32, arg arrow.Array, lo, hi int, ids []ui
 	if d.texts == nil {
 		return d.plan.intern(d.tab, groups, arg, lo, hi, ids)
 	}
-	if err := d.texts.intern(arg, lo, hi, ids); err != nil {
+	if err := d.texts.Intern(arg, lo, hi, ids); err != nil {
 		return err
 	}
 	of := col.New(groupType, ids, nil)
 	defer of.Release()
-	return d.numbers.pairs.intern(d.tab, groups, of, 0, hi-lo, ids)
+	return d.pairPlan.intern(d.tab, groups, of, 0, hi-lo, ids)
 }
 
 // pairs are the groups and values of the table.
@@ -107,7 +108,7 @@ func (d *distinct) pairs() (groups, values arrow.Array, err error) {
 		return cols[0], cols[1], err
 	}
 	defer cols[1].Release()
-	if values, err = d.texts.take(col.Fixed[uint32](cols[1]), d.mem); err != nil {
+	if values, err = d.texts.Take(col.Fixed[uint32](cols[1]), d.mem); err != nil {
 		cols[0].Release()
 		return nil, nil, err
 	}
@@ -208,7 +209,7 @@ func (d *distinct) State() ([]arrow.Array, error) {
 func (d *distinct) Size() int64 {
 	size := d.tab.Size() + int64(cap(d.n))*8
 	if d.texts != nil {
-		size += d.texts.size()
+		size += d.texts.Size()
 	}
 	return size
 }

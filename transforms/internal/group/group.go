@@ -45,6 +45,7 @@ type Measure struct {
 type Fold struct {
 	cfg         Config
 	keys        *keys.Plan
+	fronts      *fronts // nil where no key is a text
 	schema      *arrow.Schema
 	spill       *arrow.Schema // of a partition on disk: key columns, then the states of funcs
 	funcs       []function
@@ -56,6 +57,7 @@ type Fold struct {
 	peak        atomic.Int64 // the most that used has been
 	lanes       atomic.Int64 // made so far
 	partitionAt int          // groups; tests lower it
+	frontMost   int          // likewise
 	stash       bool         // lanes may keep rows as they are; tests turn it off
 }
 
@@ -70,7 +72,7 @@ type function struct {
 
 // New checks cfg. The error names a key that cannot be compared.
 func New(cfg Config) (*Fold, error) {
-	f := &Fold{cfg: cfg, limit: cfg.Budget, floor: 1 << 20, partitionAt: partitionAt, stash: true}
+	f := &Fold{cfg: cfg, limit: cfg.Budget, floor: 1 << 20, partitionAt: partitionAt, frontMost: frontMost, stash: true}
 	if f.limit <= 0 {
 		f.limit = 1 << 62
 	}
@@ -87,6 +89,7 @@ func New(cfg Config) (*Fold, error) {
 	if f.keys, err = keys.NewPlan(types); err != nil {
 		return nil, err
 	}
+	f.fronts = newFronts(types)
 	count, _ := agg.Lookup("count")
 	rows, err := count.Bind(agg.Call{Star: true})
 	if err != nil {
@@ -145,6 +148,9 @@ type part struct {
 	accs []agg.Accumulator
 	in   []arrow.Array // the arguments of one of accs
 	size int64         // as accounted for in the budget
+	// front finds groups of tab, while a lane fills it; worn out it is of no use any more.
+	front   *front
+	wornOut bool
 }
 
 func (f *Fold) newPart(mem memory.Allocator) *part {
@@ -238,7 +244,7 @@ func (f *Fold) states(p *part) ([]arrow.Array, error) {
 
 // account tells the budget what p holds now.
 func (f *Fold) account(p *part) {
-	size := p.tab.Size() + 64
+	size := p.tab.Size() + p.front.size() + 64
 	for _, a := range p.accs {
 		size += a.Size()
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/apache/arrow/go/v17/arrow/memory"
 	"pgregory.net/rapid"
 
+	"github.com/sluice-data/sluice/internal/codes/codestest"
 	"github.com/sluice-data/sluice/internal/fail"
 	"github.com/sluice-data/sluice/transforms/agg"
 	"github.com/sluice-data/sluice/transforms/internal/col"
@@ -171,6 +172,12 @@ func fold(t require, mem memory.Allocator, f *Fold, s shape, lanes, batch int, r
 	for i := 0; len(rows) > 0; i++ {
 		n := min(batch, len(rows))
 		c := makeColumns(mem, s, rows[:n])
+		if i%3 != 1 { // from a dictionary
+			for k, a := range c.keys {
+				c.keys[k] = codestest.With(a, i%2)
+				a.Release()
+			}
+		}
 		if err := ls[i%lanes].Add(context.Background(), c.keys, c.args, n); err != nil {
 			t.Fatal(err)
 		}
@@ -249,6 +256,7 @@ func TestFoldAgainstMap(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		f.frontMost = rapid.SampledFrom([]int{5, frontMost}).Draw(t, "front")
 		f.partitionAt = rapid.SampledFrom([]int{20, 1000, partitionAt}).Draw(t, "partition at")
 		f.stash = rapid.Bool().Draw(t, "stash")
 		f.floor = rapid.SampledFrom([]int64{4 << 10, 1 << 20}).Draw(t, "floor")

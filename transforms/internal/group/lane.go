@@ -76,6 +76,11 @@ func (l *Lane) addKeys(k, a []arrow.Array, n int) error {
 	if len(k) == 0 {
 		return l.addGlobal(a, n)
 	}
+	if found, err := l.ahead(k, n); err != nil {
+		return err
+	} else if found {
+		return l.fold(a, n)
+	}
 	rows, err := l.enc.Encode(k, n)
 	if err != nil {
 		return err
@@ -89,7 +94,29 @@ func (l *Lane) addKeys(k, a []arrow.Array, n int) error {
 		}
 		return l.scatter.add(rows, a)
 	}
-	if err := l.f.update(l.single, rows, l.ids[:n], a); err != nil {
+	l.single.tab.Intern(rows, l.ids[:n])
+	return l.fold(a, n)
+}
+
+// ahead finds the groups of n rows by the codes of their texts, if they have any, and there is room for what that takes.
+func (l *Lane) ahead(k []arrow.Array, n int) (bool, error) {
+	if l.parts != nil || l.single.wornOut || !l.f.fronts.worth(k) || !l.f.room(l.single.size+int64(n)*l.f.rowBytes()) {
+		return false, nil
+	}
+	p := l.single
+	if p.front == nil {
+		p.front = l.f.fronts.open()
+	}
+	if p.front.tab.Len() > l.f.frontMost {
+		p.front, p.wornOut = nil, true
+		return false, nil
+	}
+	return true, p.front.find(p, l.enc, k, n, l.ids[:n])
+}
+
+// fold folds n rows into the groups of the single table that ids are.
+func (l *Lane) fold(a []arrow.Array, n int) error {
+	if err := l.f.accumulate(l.single, l.ids[:n], a); err != nil {
 		return err
 	}
 	l.f.account(l.single)
@@ -279,6 +306,10 @@ func (l *Lane) Rows() int64 {
 
 // finish puts all rows where Drain looks for them.
 func (l *Lane) finish(ctx context.Context) error {
+	if l.single != nil && l.single.front != nil {
+		l.single.front = nil
+		l.f.account(l.single)
+	}
 	if l.err == nil && l.late {
 		if l.err = l.expand(ctx); l.err == nil && l.parts == nil && (l.single.tab.Len() > l.f.partitionAt || !l.f.room(0)) {
 			l.err = l.partition()
