@@ -26,6 +26,8 @@ type claim struct {
 	Renewed int `json:"renewed,omitempty"`
 	// Fence says that the attempt is at another run, and never commits this one.
 	Fence bool `json:"fence,omitempty"`
+	// Compact says that the run merges files: what it left uncommitted is to be deleted soon.
+	Compact bool `json:"compact,omitempty"`
 	// Manifest is set in the entry that commits: whoever finds it can write the manifest where it should be.
 	Manifest *Manifest `json:"manifest,omitempty"`
 }
@@ -158,7 +160,7 @@ func (c *committer) enter(ctx context.Context, n int, entry claim) (bool, error)
 func (c *committer) claim(ctx context.Context) error {
 	mine := 0 // the highest entry that is this attempt's
 	for n := 1; ; {
-		ours, err := c.enter(ctx, n, claim{Attempt: c.attempt, Fence: c.fence})
+		ours, err := c.enter(ctx, n, claim{Attempt: c.attempt, Fence: c.fence, Compact: c.merge != nil})
 		if err != nil {
 			return fmt.Errorf("claim the run: %w", err)
 		}
@@ -181,7 +183,9 @@ func (c *committer) claim(ctx context.Context) error {
 		}
 		if mine > 0 && mine == a.last {
 			c.claimed, c.account = mine, a
-			c.renewals = append(c.renewals, renewing(ctx, c.store, c.renew, a.claims[mine], func(times int) any { return claim{Attempt: c.attempt, Fence: c.fence, Renewed: times} }))
+			c.renewals = append(c.renewals, renewing(ctx, c.store, c.renew, a.claims[mine], func(times int) any {
+				return claim{Attempt: c.attempt, Fence: c.fence, Compact: c.merge != nil, Renewed: times}
+			}))
 			return nil
 		}
 		if a.last > 0 {

@@ -3,6 +3,7 @@ package job
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -132,9 +133,16 @@ func compact(ctx context.Context, opt Options, c Compaction, res *Compacted) err
 			return err
 		}
 	}
-	merges, err := out.merges(ctx, c)
+	merges, uncommitted, err := out.merges(ctx, c)
 	if err != nil {
 		return err
+	}
+	if !c.DryRun {
+		lease := cmp.Or(opt.test.patience, commitLease)
+		first := &committer{store: store, dir: dir, attempt: rand.Text(), mode: compactMode, lease: lease, dead: lease, renew: cmp.Or(opt.test.renew, commitLease/3), waiting: opt.test.waiting, log: opt.Log}
+		if _, err := first.giveUp(ctx, uncommitted); err != nil {
+			return err
+		}
 	}
 	if len(merges) > 0 {
 		res.Status = CompactedFiles
@@ -216,12 +224,13 @@ func (o *output) finish(ctx context.Context) error {
 	return nil
 }
 
-// merges are the folders that have small files to merge.
-func (o *output) merges(ctx context.Context, c Compaction) ([]*merge, error) {
+// merges are the folders that have small files to merge. uncommitted are the files of runs that have not committed, by run.
+func (o *output) merges(ctx context.Context, c Compaction) (out []*merge, uncommitted map[string][]string, err error) {
 	byRun, _, err := o.standing(ctx, scope{All: true})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
+	uncommitted = map[string][]string{}
 	var mu sync.Mutex
 	folders := map[string][]standingFile{}
 	g, gctx := errgroup.WithContext(ctx)
@@ -230,8 +239,14 @@ func (o *output) merges(ctx context.Context, c Compaction) ([]*merge, error) {
 		g.Go(func() error {
 			return fail.Guard("look for files to merge", func() error {
 				m, err := o.committed(gctx, id)
-				if err != nil || m == nil {
+				if err != nil {
 					return err
+				}
+				if m == nil {
+					mu.Lock()
+					defer mu.Unlock()
+					uncommitted[id] = keys
+					return nil
 				}
 				if target, err := o.owed(gctx, m); err != nil {
 					return err
@@ -256,9 +271,8 @@ func (o *output) merges(ctx context.Context, c Compaction) ([]*merge, error) {
 		})
 	}
 	if err := g.Wait(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	var out []*merge
 	matched := len(c.Partitions) == 0
 	for folder, files := range folders {
 		if len(c.Partitions) > 0 && !slices.ContainsFunc(c.Partitions, func(p string) bool { return strings.Contains("/"+folder, "/"+strings.Trim(p, "/")+"/") }) {
@@ -270,10 +284,10 @@ func (o *output) merges(ctx context.Context, c Compaction) ([]*merge, error) {
 		}
 	}
 	if !matched {
-		return nil, fail.Newf(fail.Usage, "no partition of the table is named %s: give it as its folder is named, such as day=2024-01-01", strings.Join(c.Partitions, " or ")).In(o.dir.String())
+		return nil, nil, fail.Newf(fail.Usage, "no partition of the table is named %s: give it as its folder is named, such as day=2024-01-01", strings.Join(c.Partitions, " or ")).In(o.dir.String())
 	}
 	slices.SortFunc(out, func(a, b *merge) int { return strings.Compare(a.folder, b.folder) })
-	return out, nil
+	return out, uncommitted, nil
 }
 
 // owed is a target that has not been given the files of m yet; "" if there is none.
@@ -466,10 +480,10 @@ var errMerged = fail.Newf(fail.Data, "the merge is committed, but its files are 
 
 var errMergedElsewhere = fail.Newf(fail.Temporary, "files that were to be merged are about to be replaced, or have been; nothing is merged, try again later")
 
-// takeTurnToCompact waits for the turn of a merge. It takes over nobody: rows that come back with merged files after another has replaced them would be worse than
+// takeTurnToCompact waits for the turn of a merge. It takes over none but merges that were killed: rows that come back with merged files after another has replaced them would be worse than
 // files that stay small for a day.
 func (c *committer) takeTurnToCompact(ctx context.Context) error {
-	t := turn{RunID: c.runID, Attempt: c.attempt, scope: (&Manifest{Files: c.merge.files}).scope(c.dir)}
+	t := turn{RunID: c.runID, Attempt: c.attempt, Compact: true, scope: (&Manifest{Files: c.merge.files}).scope(c.dir)}
 	out, err := c.table(), error(nil)
 	if err = c.enterTurn(ctx, t); err != nil {
 		return err
@@ -488,9 +502,18 @@ func (c *committer) takeTurnToCompact(ctx context.Context) error {
 		if e.n == c.turn || e.RunID == c.runID || e.Done || !e.overlaps(t.scope) {
 			continue
 		}
-		if m, err := out.committed(ctx, e.RunID); err != nil {
+		m, err := out.committed(ctx, e.RunID)
+		if err != nil {
 			return err
-		} else if m == nil || e.n > c.turn {
+		}
+		if m == nil {
+			if dead, err := c.giveUpTurn(ctx, e); err != nil {
+				return err
+			} else if dead {
+				continue
+			}
+		}
+		if m == nil || e.n > c.turn {
 			return fmt.Errorf("run %s: %w", e.RunID, errMergedElsewhere)
 		}
 	}
@@ -498,8 +521,12 @@ func (c *committer) takeTurnToCompact(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for id, left := range uncommitted {
-		out.stay(id, left)
+	alive, err := c.giveUp(ctx, uncommitted)
+	if err != nil {
+		return err
+	}
+	if len(alive) > 0 { // it would be the next compaction that takes its files away
+		return fmt.Errorf("run %s: %w", alive[0], errMergedElsewhere)
 	}
 	for _, r := range c.merge.sources {
 		i := slices.IndexFunc(found, func(f Replaced) bool { return f.RunID == r.RunID && f.CommittedAt.Equal(r.CommittedAt) })

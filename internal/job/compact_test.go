@@ -17,8 +17,14 @@ import (
 // compact merges what is small; wrap may be nil.
 func (s *tables) compact(t *testing.T, wrap func(objstore.Store) objstore.Store) (*Compacted, error) {
 	t.Helper()
+	return s.compactAfter(t, time.Nanosecond, wrap)
+}
+
+// compactAfter is compact that takes nobody for dead who has been heard of within patience.
+func (s *tables) compactAfter(t *testing.T, patience time.Duration, wrap func(objstore.Store) objstore.Store) (*Compacted, error) {
+	t.Helper()
 	res, err := Compact(context.WithoutCancel(t.Context()), Options{LocalRoot: s.dir, Lanes: 1, MemoryLimit: "1GiB", Version: "test", Log: slog.New(slog.DiscardHandler),
-		test: hooks{store: wrap, patience: time.Nanosecond}}, Compaction{URI: "s3://out/data", TargetFileSize: 1 << 20})
+		test: hooks{store: wrap, patience: patience}}, Compaction{URI: "s3://out/data", TargetFileSize: 1 << 20})
 	if (err != nil) != (res.Status == Failed) {
 		t.Fatalf("error %v beside %s", err, res.JSON())
 	}

@@ -289,17 +289,25 @@ func TestReplaceFaultAtEveryCall(t *testing.T) {
 func (s *tables) visible(t *testing.T) map[int64]bool {
 	t.Helper()
 	ids := map[int64]bool{}
+	for _, id := range s.visibleIDs(t) {
+		ids[id] = true
+	}
+	return ids
+}
+
+// visibleIDs are those, sorted, each as often as it stands.
+func (s *tables) visibleIDs(t *testing.T) (ids []int64) {
+	t.Helper()
 	err := filepath.WalkDir(filepath.Join(s.dir, "out/data"), func(path string, e fs.DirEntry, err error) error {
 		if err == nil && strings.HasPrefix(e.Name(), "part-") {
 			rel, _ := filepath.Rel(s.dir, path)
-			for _, id := range (&rig{dir: s.dir}).ids(t, "s3://"+rel) {
-				ids[id] = true
-			}
+			ids = append(ids, (&rig{dir: s.dir}).ids(t, "s3://"+rel)...)
 		}
 		return err
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
+	slices.Sort(ids)
 	return ids
 }

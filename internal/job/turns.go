@@ -21,6 +21,7 @@ type turn struct {
 	RunID   string `json:"run_id"`
 	Attempt string `json:"attempt"`
 	scope
+	Compact bool `json:"compact,omitempty"` // it is a merge's
 	Renewed int  `json:"renewed,omitempty"` // how often: who waits sees that it is alive
 	Done    bool `json:"done,omitempty"`    // the attempt has ended, or what its run replaces is gone
 }
