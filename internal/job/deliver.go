@@ -197,7 +197,7 @@ func (j *job) deliverTo(ctx context.Context, t delivery, c sinks.Commit, rec *Re
 				return nil
 			}
 			c.Again = true
-		} else if len(rec.ReplacedBy) > 0 && len(c.Files) == 0 {
+		} else if len(rec.ReplacedBy) > 0 && len(c.Files) == 0 && t.target.Rank < sinks.RankNotice { // who waits to hear of the run has to hear of it all the same
 			d.Status, d.Detail = Skipped, "run "+rec.ReplacedBy[0].RunID+" has replaced all files of this one"
 			return nil
 		}

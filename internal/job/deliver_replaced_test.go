@@ -16,11 +16,21 @@ import (
 // fakeTable is a place for one target, by name in the sink: block.
 func fakeTable(t *testing.T) (*fakePlace, string) {
 	t.Helper()
+	return fakeTargets(t, "fake_table")
+}
+
+// fakeTargets is a place for targets, by name in the sink: block.
+func fakeTargets(t *testing.T, names ...string) (*fakePlace, string) {
+	t.Helper()
 	p := &fakePlace{}
 	p.clear()
 	fakes.Store(t.Name(), p)
 	t.Cleanup(func() { fakes.Delete(t.Name()) })
-	return p, `, fake_table: {place: "` + t.Name() + `"}`
+	block := ""
+	for _, name := range names {
+		block += `, ` + name + `: {place: "` + t.Name() + `"}`
+	}
+	return p, block
 }
 
 // TestDeliveryOfAReplacedRun: a run whose files another has replaced before a target had them brings it those that stand, and none if none does.
@@ -52,6 +62,27 @@ func TestDeliveryOfAReplacedRun(t *testing.T) {
 				t.Errorf("%v, %s, held %v", err, again.JSON(), p.held)
 			}
 		})
+	}
+}
+
+// TestNoticeOfAReplacedRun: who waits to hear of a run hears of it also where another run has replaced its files before: a task that is never ended waits for good.
+func TestNoticeOfAReplacedRun(t *testing.T) {
+	s := newTables(t)
+	p, block := fakeTargets(t, "fake_table", "fake_notice")
+	p.enter = func(call string) (bool, bool) { return call != "fake_table put", call != "fake_table put" }
+	first, err := s.run(t, tableRun{input: "a", sink: "mode: replace" + block})
+	if err == nil || statuses(first) != "fake_table failed" || p.told != 0 {
+		t.Fatalf("%v, %s", err, first.JSON())
+	}
+	p.enter = func(string) (bool, bool) { return true, true }
+	if _, err := s.run(t, tableRun{input: "b", sink: "mode: replace" + block}); err != nil || p.told != 1 {
+		t.Fatalf("%v, told %d times", err, p.told)
+	}
+	for i, want := range []string{"fake_table skipped, fake_notice delivered", "fake_table skipped, fake_notice already_delivered"} {
+		again, err := s.run(t, tableRun{input: "a", sink: "mode: replace" + block})
+		if err != nil || statuses(again) != want || p.told != 2+i {
+			t.Errorf("%v, %s, told %d times", err, again.JSON(), p.told)
+		}
 	}
 }
 
