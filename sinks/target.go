@@ -84,7 +84,7 @@ type Delivery interface {
 	Close() error
 }
 
-// Commit is a run that is committed: its files stand and its manifest names them.
+// Commit is a run that is committed: its manifest names its files. A notice gets all of them; a load or a catalog those that stand.
 type Commit struct {
 	RunID string
 	// At is when it was committed. A run is committed anew only by --force: a target that holds an earlier commit of the run has to put this one in
@@ -98,10 +98,20 @@ type Commit struct {
 	Read func(ctx context.Context, emit func(arrow.Record) error) error
 	// Replaced says that the files took the place of those that stood in their folders (replace_partitions) or below Dir (replace).
 	Replaced bool
+	// ReplacedBy are runs that have taken the place of files of this one since, fifty at most.
+	ReplacedBy []Replacement
 	// Again says that the target was told of the commit before, of an Always target.
 	Again bool
 	// Receipt is the run's receipt so far as JSON: what a message about the commit may carry.
 	Receipt []byte
+}
+
+// Replacement is a run that has taken the place of files of another.
+type Replacement struct {
+	RunID string `json:"run_id"`
+	Mode  string `json:"mode"`  // replace, replace_partitions, or compact: then the rows are in its files
+	Files int    `json:"files"` // how many
+	Rows  int64  `json:"rows"`  // in those
 }
 
 // Superseded is what Deliver returns where it left the target as it was, since a later commit has taken the place there of all that this one would bring.

@@ -145,29 +145,14 @@ func (j *job) deliver(ctx context.Context, m *Manifest, rec *Receipt) error {
 			return err
 		}
 	}
-	files, err := committedFiles(m)
-	if err != nil {
-		return err
-	}
-	rows := m.Rows.Written
-	if len(rec.ReplacedBy) > 0 { // what others have taken the place of is theirs to deliver
-		files = slices.DeleteFunc(files, func(f sinks.File) bool {
-			return !slices.ContainsFunc(rec.Files, func(r FileRef) bool { return r.URI == f.URI })
-		})
-		rows = 0
-		for _, f := range files {
-			rows += f.Rows
-		}
-	}
 	for _, t := range j.targets {
-		c := sinks.Commit{RunID: m.RunID, At: m.CommittedAt, Manifest: manifestRef(j.dir, m.RunID), Files: slices.Clone(files), Rows: rows,
-			Replaced: m.Mode != "", Receipt: rec.JSON()}
-		c.Read = func(ctx context.Context, emit func(arrow.Record) error) error {
-			return j.readBack(ctx, files, t.schema, emit)
+		c, err := j.commitFor(t, m, rec)
+		if err != nil {
+			return err
 		}
 		started := time.Now()
 		d := DeliveryRef{Name: t.target.Name}
-		err := j.deliverTo(ctx, t, c, rec, &d)
+		err = j.deliverTo(ctx, t, c, rec, &d)
 		d.Seconds = time.Since(started).Seconds()
 		if err != nil {
 			d.Status, d.Detail = FailedDelivery, fail.Shorten(err.Error())
@@ -180,6 +165,33 @@ func (j *job) deliver(ctx context.Context, m *Manifest, rec *Receipt) error {
 		j.opt.Log.Info("delivered", "target", d.Name, "status", d.Status, "detail", d.Detail, "seconds", d.Seconds)
 	}
 	return nil
+}
+
+// mostReplaced is how many runs that have replaced a commit its targets are told: an event holds no more than 256 KB.
+const mostReplaced = 50
+
+// commitFor is the commit m as the target gets it. A notice says what was committed; a load and a catalog get what stands of it.
+func (j *job) commitFor(t delivery, m *Manifest, rec *Receipt) (sinks.Commit, error) {
+	files, err := committedFiles(m)
+	if err != nil {
+		return sinks.Commit{}, err
+	}
+	rows := m.Rows.Written
+	if len(rec.ReplacedBy) > 0 && t.target.Rank < sinks.RankNotice { // what others have taken the place of is theirs to deliver
+		files = slices.DeleteFunc(files, func(f sinks.File) bool {
+			return !slices.ContainsFunc(rec.Files, func(r FileRef) bool { return r.URI == f.URI })
+		})
+		rows = 0
+		for _, f := range files {
+			rows += f.Rows
+		}
+	}
+	c := sinks.Commit{RunID: m.RunID, At: m.CommittedAt, Manifest: manifestRef(j.dir, m.RunID), Files: files, Rows: rows, Replaced: m.Mode != "",
+		ReplacedBy: slices.Clone(rec.ReplacedBy[:min(len(rec.ReplacedBy), mostReplaced)]), Receipt: rec.JSON()}
+	c.Read = func(ctx context.Context, emit func(arrow.Record) error) error {
+		return j.readBack(ctx, files, t.schema, emit)
+	}
+	return c, nil
 }
 
 // deliverTo is deliver for one target.

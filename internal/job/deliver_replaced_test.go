@@ -1,6 +1,7 @@
 package job
 
 import (
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -83,6 +84,23 @@ func TestNoticeOfAReplacedRun(t *testing.T) {
 		if err != nil || statuses(again) != want || p.told != 2+i {
 			t.Errorf("%v, %s, told %d times", err, again.JSON(), p.told)
 		}
+		if want := fmt.Sprintf("2 rows, 1 files, %d bytes, replaced by [{%s replace 1 2}]", again.Bytes.Written, again.ReplacedBy[0].RunID); p.last != want { // what was committed, and what became of it
+			t.Errorf("told of %s, want %s", p.last, want)
+		}
+	}
+}
+
+// TestNoticeOfAMergedRun: a notice that is repeated after a compaction says what was committed, as the first one did.
+func TestNoticeOfAMergedRun(t *testing.T) {
+	s := newTables(t)
+	p, block := fakeTargets(t, "fake_notice")
+	s.commit(t, tableRun{input: "a", sink: "mode: append" + block})
+	want := p.last
+	s.commit(t, tableRun{input: "b", sink: "mode: append" + block})
+	k := s.merged(t, CompactedFiles, 2, 1)
+	rec, err := s.run(t, tableRun{input: "a", sink: "mode: append" + block})
+	if err != nil || rec.Status != AlreadyCommitted || p.again != 1 || p.last != strings.Replace(want, "[]", fmt.Sprintf("[{%s compact 1 2}]", strings.Split(k.Partitions[0].Manifest, "/")[5]), 1) {
+		t.Errorf("%v, %s, told of %s, want %s", err, rec.JSON(), p.last, want)
 	}
 }
 

@@ -31,6 +31,7 @@ type fakePlace struct {
 	written  int                   // commits that changed what is held
 	told     int                   // notices
 	again    int
+	last     string // what the last notice said
 	failures []string
 	enter    func(call string) (do, answer bool)
 	most     int // bytes of zone; 0 for any number
@@ -107,6 +108,11 @@ func (d *fakeDelivery) Deliver(ctx context.Context, c sinks.Commit) (string, err
 	if d.name != "fake_table" {
 		return "told", d.call("tell", func() {
 			d.p.told++
+			bytes := int64(0)
+			for _, f := range c.Files {
+				bytes += f.Size
+			}
+			d.p.last = fmt.Sprintf("%d rows, %d files, %d bytes, replaced by %v", c.Rows, len(c.Files), bytes, c.ReplacedBy)
 			if c.Again {
 				d.p.again++
 			}

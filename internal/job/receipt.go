@@ -10,6 +10,7 @@ import (
 	"github.com/sluice-data/sluice/internal/fail"
 	"github.com/sluice-data/sluice/internal/hive"
 	"github.com/sluice-data/sluice/pipeline"
+	"github.com/sluice-data/sluice/sinks"
 )
 
 // Status is how a run ended.
@@ -63,12 +64,7 @@ type FileRef struct {
 }
 
 // ReplacedBy is a run that has replaced files of another.
-type ReplacedBy struct {
-	RunID string `json:"run_id"`
-	Mode  string `json:"mode"`  // replace, replace_partitions, or compact: then the rows are in its files
-	Files int    `json:"files"` // how many
-	Rows  int64  `json:"rows"`  // in those
-}
+type ReplacedBy = sinks.Replacement
 
 // Rows is the row account: read + added = filtered + rejected + deduplicated + folded + what went on; with no aggregate, what
 // went on is what was written.

@@ -23,7 +23,7 @@ func init() {
 		Name: "events",
 		Doc: "Puts an event `" + detailType + "` on a bus of Amazon EventBridge once the run is committed and the other targets have it. `bus` is a name or an ARN (by default `default`), `source` " +
 			"the event's (by default `worker`), and `detail` has texts to add to its own: `run_id`, `dataset` (the pipeline's name), `status` (`committed` or `already_committed`), `manifest`, `rows`, " +
-			"`files`, `bytes`, `mode` and `committed_at`. A run that is found committed tells it once more, so the event comes once at least: `run_id` tells which are the same.",
+			"`files`, `bytes`, `mode` and `committed_at`, and `replaced_by` where other runs have taken the place of files of it since. A run that is found committed tells it once more, so the event comes once at least: `run_id` tells which are the same.",
 		Example: "sink:\n  uri: s3://curated/trips/\n  events: {bus: data, source: worker, detail: {team: mobility}}\n",
 		Rank:    sinks.RankNotice,
 		Always:  true,
@@ -49,7 +49,7 @@ type delivery struct {
 }
 
 // own are the keys of an event's detail that extra ones may not take.
-var own = []string{"run_id", "dataset", "status", "manifest", "rows", "files", "bytes", "mode", "committed_at"}
+var own = []string{"run_id", "dataset", "status", "manifest", "rows", "files", "bytes", "mode", "committed_at", "replaced_by"}
 
 func open(req sinks.TargetRequest) (sinks.Delivery, error) {
 	if _, err := req.At.Map("bus", "source", "detail"); err != nil {
@@ -111,6 +111,9 @@ func (d *delivery) entry(c sinks.Commit, status string) (types.PutEventsRequestE
 		bytes += f.Size
 	}
 	detail["bytes"] = bytes
+	if len(c.ReplacedBy) > 0 {
+		detail["replaced_by"] = c.ReplacedBy
+	}
 	for k, v := range d.extra {
 		detail[k] = v
 	}

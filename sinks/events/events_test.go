@@ -71,7 +71,7 @@ func TestEvent(t *testing.T) {
 		t.Fatal(detail, err)
 	}
 	again := commit
-	again.Again = true
+	again.Again, again.ReplacedBy = true, []sinks.Replacement{{RunID: "00000000000000b2", Mode: "compact", Files: 2, Rows: 120345}}
 	if detail, err := d.Deliver(t.Context(), again); err != nil || detail != "event e2 on bus data" {
 		t.Fatal(detail, err)
 	}
@@ -89,6 +89,9 @@ func TestEvent(t *testing.T) {
 		}
 		want := map[string]any{"run_id": "00000000000000a1", "dataset": "trips", "status": status, "manifest": "s3://b/t/_runs/00000000000000a1/manifest.json", "rows": 120345.0, "files": 2.0,
 			"bytes": 42.0, "mode": "append", "committed_at": "2026-11-28T01:02:03.000004Z", "team": "mobility", `a "b"`: "ü"}
+		if status == "already_committed" {
+			want["replaced_by"] = []any{map[string]any{"run_id": "00000000000000b2", "mode": "compact", "files": 2.0, "rows": 120345.0}}
+		}
 		if !reflect.DeepEqual(detail, want) {
 			t.Errorf("\n got %v\nwant %v", detail, want)
 		}

@@ -22,7 +22,7 @@ func init() {
 	sinks.RegisterTarget(sinks.Target{
 		Name: "step_functions",
 		Doc: "Ends the task of a Step Functions state machine that waits for the run (`.waitForTaskToken`): SendTaskSuccess once the run is committed and the other targets have it, with `run_id`, `dataset`, " +
-			"`status`, `manifest`, `rows`, `files`, `bytes` and `committed_at` as output; SendTaskFailure when it failed for good, not when another attempt may succeed (exit 75). The token is read from the " +
+			"`status`, `manifest`, `rows`, `files`, `bytes` and `committed_at` as output, and `replaced_by` where other runs have taken the place of files of it since; SendTaskFailure when it failed for good, not when another attempt may succeed (exit 75). The token is read from the " +
 			"environment variable that `token_env` names, by default `TASK_TOKEN`: in the pipeline file it would make each execution another run.",
 		Example: "sink:\n  uri: s3://curated/trips/\n  step_functions: {token_env: TASK_TOKEN}\n",
 		Rank:    sinks.RankNotice,
@@ -120,8 +120,12 @@ func (d *delivery) Deliver(ctx context.Context, c sinks.Commit) (string, error) 
 	for _, f := range c.Files {
 		bytes += f.Size
 	}
-	out, err := json.Marshal(map[string]any{"run_id": c.RunID, "dataset": d.name, "status": status, "manifest": c.Manifest.String(), "rows": c.Rows, "files": len(c.Files), "bytes": bytes,
-		"committed_at": c.At.UTC().Format(time.RFC3339Nano)})
+	said := map[string]any{"run_id": c.RunID, "dataset": d.name, "status": status, "manifest": c.Manifest.String(), "rows": c.Rows, "files": len(c.Files), "bytes": bytes,
+		"committed_at": c.At.UTC().Format(time.RFC3339Nano)}
+	if len(c.ReplacedBy) > 0 {
+		said["replaced_by"] = c.ReplacedBy
+	}
+	out, err := json.Marshal(said)
 	if err != nil {
 		return "", fail.Wrap(fail.Internal, err)
 	}

@@ -88,7 +88,8 @@ func TestSuccess(t *testing.T) {
 		t.Error(detail, err, log.String())
 	}
 	m.Open = true // another execution, whose event is a run that is committed
-	if _, err := d.Deliver(t.Context(), again); err != nil || !strings.Contains(m.Ended[1], `"status":"already_committed"`) {
+	again.ReplacedBy = []sinks.Replacement{{RunID: "00000000000000b2", Mode: "replace", Files: 2, Rows: 7}}
+	if _, err := d.Deliver(t.Context(), again); err != nil || !strings.Contains(m.Ended[1], `"status":"already_committed"`) || !strings.Contains(m.Ended[1], `"replaced_by":[{"run_id":"00000000000000b2","mode":"replace","files":2,"rows":7}]`) {
 		t.Error(m.Ended, err)
 	}
 	if len(m.Ended) != 2 {
