@@ -18,7 +18,7 @@ func TestRandomStatements(t *testing.T) {
 	wanted, seed := draws(t, 1000, 20261128)
 	d := newStatements(t)
 	g := &statements{grammar{rand.New(rand.NewPCG(seed, 4))}}
-	shapes := []func() statement{g.rows, g.groups, g.window, g.distinct, g.nested, g.join, g.groupedJoin, g.overGroups, g.union}
+	shapes := []func() statement{g.rows, g.groups, g.window, g.distinct, g.nested, g.join, g.groupedJoin, g.overGroups, g.union, g.elements}
 	seen := map[string]bool{}
 	filled := 0
 	for n := 0; len(seen) < wanted; n++ {
@@ -149,8 +149,11 @@ func (g *statements) measure() string {
 			m = strings.ReplaceAll(m, "{"+k+"}", g.expr(kind, 1))
 		}
 	}
-	if g.chance(4) {
+	switch e := g.expr("small", 1); g.r.IntN(8) {
+	case 0, 1:
 		m += " FILTER (WHERE " + g.expr("bool", 1) + ")"
+	case 2: // which stands before an argument that fails elsewhere
+		m = g.one("sum", "min", "count") + fmt.Sprintf("(100 %% (%s)) FILTER (WHERE (%[1]s) <> 0 AND %s)", e, g.expr("bool", 1))
 	}
 	return m
 }
@@ -210,7 +213,7 @@ func (g *statements) window() statement {
 	}
 	sql := fmt.Sprintf("SELECT k, %s AS v, %s AS w, %s AS x FROM input%s", column(), column(), g.any(), g.where())
 	if g.chance(3) {
-		sql += fmt.Sprintf(" QUALIFY row_number() OVER (%s) <= 2", over())
+		sql += fmt.Sprintf(" QUALIFY row_number() OVER (%s) <= 2", over()) + g.one("", " AND x IS NOT NULL", " OR w IS NULL AND k > 3")
 	}
 	return statement{sql, false}
 }
@@ -237,6 +240,21 @@ func (g *statements) join() statement {
 
 func (g *statements) groupedJoin() statement {
 	return statement{fmt.Sprintf("SELECT r.name AS name, count(*) AS n, sum(r.weight) AS w, %s AS m FROM input LEFT JOIN refs AS r ON r.id = i %% 7%s GROUP BY r.name", g.measure(), g.where()), false}
+}
+
+// elements are of a list of each row, whose columns are called as others are.
+func (g *statements) elements() statement {
+	kind := g.one("small", "text", "date")
+	list := fmt.Sprintf("ARRAY[%s, %s, %s]", g.expr(kind, 1), g.expr(kind, 1), g.expr(kind, 1))
+	name := g.one("k", "i", "s", "e", "n")
+	from := fmt.Sprintf("FROM input, UNNEST(%s) WITH ORDINALITY AS t(%s, place)%s", list, name, g.one("", " WHERE t."+name+" IS NOT NULL", " WHERE place < 3 AND input.k > 2"))
+	switch g.r.IntN(3) {
+	case 0:
+		return statement{fmt.Sprintf("SELECT input.*, t.%s AS x, place %s", name, from), false}
+	case 1:
+		return statement{fmt.Sprintf("SELECT t.%s AS x, count(*) AS c, max(input.k) AS m %s GROUP BY t.%[1]s", name, from), false}
+	}
+	return statement{fmt.Sprintf("SELECT input.k AS a, t.%s AS x, row_number() OVER (PARTITION BY t.%[1]s ORDER BY input.k, place) AS %[1]s %s", name, from), false}
 }
 
 // union is of the rows and the reference table, by place or by name.

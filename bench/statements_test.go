@@ -22,6 +22,7 @@ var statementsAlike = []string{
 	"SELECT k, k + 1 AS y, sum(k) OVER (PARTITION BY b ORDER BY k) / 2.0 AS half FROM input QUALIFY half > 3 AND -y < -4 AND row_number() OVER (PARTITION BY y % 3 ORDER BY k) < 3",
 	"SELECT k, lag(k) OVER (ORDER BY k) AS i FROM input QUALIFY i > 5",
 	"SELECT b, max(k) AS m, upper(b::text) AS z, rank() OVER (ORDER BY max(k)) + 1 AS r FROM input GROUP BY b QUALIFY r > 1 AND m > 2 AND z <> 'X'",
+	"SELECT k, lag(k) OVER (ORDER BY k) AS v, lag(k) OVER (ORDER BY k) AS w FROM input QUALIFY w > 2",
 	// HAVING makes one group where nothing else does.
 	"SELECT 1 AS one FROM input HAVING true",
 	"SELECT 'x' AS one, row_number() OVER () AS n FROM input WHERE k > 1000 HAVING 1 < 2",

@@ -47,10 +47,12 @@ func (b *block) windows() error {
 		w.columns = append(w.columns, named{name, call})
 		return name, nil
 	}
-	if err := b.aliases(); err != nil {
-		return err
-	}
 	err := b.each(func(f *expr.Fragment) error {
+		if f == b.qualify { // behind the items, which speak of the windows' columns by now
+			if err := b.aliases(f); err != nil {
+				return err
+			}
+		}
 		calls, err := f.Calls()
 		if err != nil {
 			return err
@@ -117,34 +119,21 @@ func (b *block) called(it *item, c expr.CallIn) bool {
 	return c.Pos == 0 && c.End == len(it.expr.Text()) && !b.mayHave(it.label) && !slices.Contains(b.hides, it.label)
 }
 
-// aliases puts into QUALIFY, in the places of their names, the expressions of columns of the result. A column of the rows comes first, as in DuckDB.
-func (b *block) aliases() error {
-	if b.qualify == nil {
-		return nil
-	}
+// aliases puts into f, in the places of their names, the expressions of columns of the result. A column of the rows comes first, as in DuckDB.
+func (b *block) aliases(f *expr.Fragment) (err error) {
 	var edits []expr.Edit
-	for _, n := range b.qualify.Names() {
+	for _, n := range f.Names() {
 		i := slices.IndexFunc(b.items, func(it item) bool { return !it.star && strings.EqualFold(it.label, n.Parts[0]) })
 		if i < 0 || b.has(n.Parts[0]) {
 			continue
 		}
-		f := b.items[i].expr
-		calls, err := f.Calls()
-		if err != nil {
-			return err
-		}
-		alone := len(calls) > 0 && calls[0].Pos == 0 && calls[0].End == len(f.Text())
-		if alone && calls[0].Over != nil && b.called(&b.items[i], calls[0]) {
-			continue // there is going to be a column of that name
-		}
-		text := f.Text()
-		if _, name := f.Name(); !name && !alone {
+		text := b.items[i].expr.Text()
+		if _, name := b.items[i].expr.Name(); !name {
 			text = "(" + text + ")"
 		}
 		edits = append(edits, expr.Edit{Pos: n.Pos, End: n.Ends[0], Text: text})
 	}
-	f, err := b.qualify.With(edits)
-	b.qualify = &f
+	*f, err = f.With(edits)
 	return err
 }
 
