@@ -146,13 +146,18 @@ func (j *job) deliver(ctx context.Context, m *Manifest, rec *Receipt) error {
 		}
 	}
 	for _, t := range j.targets {
-		c, err := j.commitFor(t, m, rec)
-		if err != nil {
-			return err
-		}
 		started := time.Now()
 		d := DeliveryRef{Name: t.target.Name}
-		err = j.deliverTo(ctx, t, c, rec, &d)
+		err := j.deliverTo(ctx, t, m, rec, &d)
+		for err != nil { // a run that replaces files takes them away whether they are just being read or not, and says so before
+			more, rerr := j.leaveOut(ctx, m, rec)
+			if rerr != nil || !more {
+				break
+			}
+			j.sayReplaced(m, rec)
+			j.opt.Log.Info("a delivery failed while files were replaced: it is tried again with those that stand", "target", d.Name, "error", err.Error())
+			err = j.deliverTo(ctx, t, m, rec, &d)
+		}
 		d.Seconds = time.Since(started).Seconds()
 		if err != nil {
 			d.Status, d.Detail = FailedDelivery, fail.Shorten(err.Error())
@@ -195,7 +200,11 @@ func (j *job) commitFor(t delivery, m *Manifest, rec *Receipt) (sinks.Commit, er
 }
 
 // deliverTo is deliver for one target.
-func (j *job) deliverTo(ctx context.Context, t delivery, c sinks.Commit, rec *Receipt, d *DeliveryRef) error {
+func (j *job) deliverTo(ctx context.Context, t delivery, m *Manifest, rec *Receipt, d *DeliveryRef) error {
+	c, err := j.commitFor(t, m, rec)
+	if err != nil {
+		return err
+	}
 	ref := noteRef(j.dir, c.RunID, t.target.Name)
 	d.Status = Delivered
 	if rec.Status == AlreadyCommitted { // an earlier attempt may have left a note
@@ -209,12 +218,13 @@ func (j *job) deliverTo(ctx context.Context, t delivery, c sinks.Commit, rec *Re
 				return nil
 			}
 			c.Again = true
-		} else if len(rec.ReplacedBy) > 0 && len(c.Files) == 0 && t.target.Rank < sinks.RankNotice { // who waits to hear of the run has to hear of it all the same
-			d.Status, d.Detail = Skipped, "run "+rec.ReplacedBy[0].RunID+" has replaced all files of this one"
-			return nil
 		}
 	}
-	err := fail.Guard("delivery to "+t.target.Name, func() (err error) {
+	if !c.Again && len(rec.ReplacedBy) > 0 && len(c.Files) == 0 && t.target.Rank < sinks.RankNotice { // who waits to hear of the run hears of it all the same
+		d.Status, d.Detail = Skipped, "run "+rec.ReplacedBy[0].RunID+" has replaced all files of this one"
+		return nil
+	}
+	err = fail.Guard("delivery to "+t.target.Name, func() (err error) {
 		d.Detail, err = t.Deliver(ctx, c)
 		return err
 	})

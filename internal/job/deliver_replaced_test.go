@@ -66,6 +66,65 @@ func TestDeliveryOfAReplacedRun(t *testing.T) {
 	}
 }
 
+// TestDeliveryBehindALaterTurn: a run may find right after its commit that one of a later turn has committed before it, and gives its files up: it delivers what stands of them.
+func TestDeliveryBehindALaterTurn(t *testing.T) {
+	for sink, want := range map[string]struct {
+		statuses string
+		ids      []int64
+	}{
+		"mode: replace_partitions, partition_by: [zone], on_conflict: last_wins": {"fake_table delivered, fake_notice delivered", []int64{11}},
+		"mode: replace, on_conflict: last_wins":                                  {"fake_table skipped, fake_notice delivered", nil},
+	} {
+		t.Run(sink, func(t *testing.T) {
+			s := newTables(t)
+			p, block := fakeTargets(t, "fake_table", "fake_notice")
+			var second *Receipt
+			first, err := s.run(t, tableRun{input: "a", sink: sink + block, patience: time.Hour, wrap: sealing(func() {
+				second = s.commit(t, tableRun{input: "b", sink: sink + block, patience: time.Hour})
+			})})
+			if err != nil || first.Status != Committed || statuses(first) != want.statuses || len(first.ReplacedBy) != 1 || first.ReplacedBy[0].RunID != second.RunID ||
+				!slices.Equal(p.held[first.RunID].ids, want.ids) || len(p.failures) != 0 || !strings.HasPrefix(p.last, "2 rows, ") {
+				t.Errorf("%v, %s, held %v, told of %s", err, first.JSON(), p.held, p.last)
+			}
+		})
+	}
+}
+
+// TestReplacedWhileItIsDelivered: a run that waited for this one's turn replaces its files while a target reads them. What stands is delivered then, and where nothing does the target is skipped.
+func TestReplacedWhileItIsDelivered(t *testing.T) {
+	for sink, want := range map[string]struct {
+		statuses string
+		ids      []int64
+	}{
+		"mode: replace_partitions, partition_by: [zone]": {"fake_table delivered, fake_notice delivered", []int64{11}},
+		"mode: replace": {"fake_table skipped, fake_notice delivered", nil},
+		"mode: append":  {"fake_table skipped, fake_notice delivered", nil},
+	} {
+		t.Run(sink, func(t *testing.T) {
+			s := newTables(t)
+			p, block := fakeTargets(t, "fake_table", "fake_notice")
+			other := sink
+			if sink == "mode: append" {
+				other = "mode: replace"
+			}
+			committed, came := false, false
+			first, err := s.run(t, tableRun{input: "a", sink: sink + block, wrap: func(under objstore.Store) objstore.Store {
+				return &faultStore{Store: under, kind: refused, fail: func(call string) bool {
+					committed = committed || puts(call, "manifest.json")
+					if committed && !came && strings.HasPrefix(call, "open data/") && strings.HasSuffix(call, ".parquet") {
+						came = true
+						s.commit(t, tableRun{input: "b", sink: other + block})
+					}
+					return false
+				}}
+			}})
+			if err != nil || !came || first.Status != Committed || statuses(first) != want.statuses || len(first.ReplacedBy) != 1 || !slices.Equal(p.held[first.RunID].ids, want.ids) || len(p.failures) != 0 {
+				t.Errorf("%v, %s, held %v, told of failures %v", err, first.JSON(), p.held, p.failures)
+			}
+		})
+	}
+}
+
 // TestNoticeOfAReplacedRun: who waits to hear of a run hears of it also where another run has replaced its files before: a task that is never ended waits for good.
 func TestNoticeOfAReplacedRun(t *testing.T) {
 	s := newTables(t)

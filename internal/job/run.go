@@ -152,7 +152,35 @@ func (j *job) run(ctx context.Context) (*Receipt, error) {
 	}
 	rec := m.receipt(ref)
 	rec.Status = Committed
+	if m.Turn > 0 || len(j.pipe.Sink.Targets) > 0 { // of a later turn another may have committed before this one, which then has given its files up
+		if _, err := j.leaveOut(ctx, m, rec); err != nil {
+			return rec, err
+		}
+		j.sayReplaced(m, rec)
+	}
 	return rec, j.deliver(ctx, m, rec)
+}
+
+// leaveOut takes the files out of rec that runs have replaced, and says whether these are more than it knew of.
+func (j *job) leaveOut(ctx context.Context, m *Manifest, rec *Receipt) (more bool, err error) {
+	by, err := (&output{store: j.store, dir: j.dir, log: j.opt.Log}).replacements(ctx, m)
+	if err != nil {
+		return false, err
+	}
+	before := len(rec.Files)
+	rec.leaveOut(m, by)
+	return len(rec.Files) < before, nil
+}
+
+// sayReplaced says in the log which runs have replaced files of m.
+func (j *job) sayReplaced(m *Manifest, rec *Receipt) {
+	for _, r := range rec.ReplacedBy {
+		if r.Mode == compactMode {
+			j.opt.Log.Info("files of this run were merged with others since", "run_id", m.RunID, "merged_by", r.RunID, "files", r.Files, "rows", r.Rows)
+			continue
+		}
+		j.opt.Log.Warn("another run has replaced files of this one since: its rows stand, and nothing is written", "run_id", m.RunID, "replaced_by", r.RunID, "files", r.Files, "rows", r.Rows)
+	}
 }
 
 // commitLease is what an attempt that has its data complete gets to commit, or to renew its claim, before others go on as if it were dead.
@@ -164,22 +192,20 @@ func (j *job) lease() time.Duration { return cmp.Or(j.opt.test.patience, commitL
 // and brings it to the targets that do not have it yet.
 func (j *job) already(ctx context.Context, m *Manifest) (*Receipt, error) {
 	rec := m.receipt(manifestRef(j.dir, j.runID))
-	out := &output{store: j.store, dir: j.dir, log: j.opt.Log}
-	if err := out.clear(ctx, m); err != nil {
+	if err := (&output{store: j.store, dir: j.dir, log: j.opt.Log}).clear(ctx, m); err != nil {
 		return rec, err
 	}
-	by, err := out.replacements(ctx, m)
+	_, err := j.leaveOut(ctx, m, rec)
 	for err == nil {
-		rec.leaveOut(m, by)
 		if err = verifyFiles(ctx, j.store, m.RunID, rec.Files); fail.KindOf(err) != fail.Data || err == nil {
 			break
 		}
 		// A run may be replacing them just now: it says so before it does.
-		now, rerr := out.replacements(ctx, m)
-		if rerr != nil || len(now) == len(by) {
+		more, rerr := j.leaveOut(ctx, m, rec)
+		if rerr != nil || !more {
 			break
 		}
-		by, err = now, nil
+		err = nil
 	}
 	if fail.KindOf(err) == fail.Data && err != nil {
 		if over, rerr := j.overwritten(ctx, m); rerr != nil || over != nil {
@@ -189,13 +215,7 @@ func (j *job) already(ctx context.Context, m *Manifest) (*Receipt, error) {
 			return j.already(ctx, over)
 		}
 	}
-	for _, r := range rec.ReplacedBy {
-		if r.Mode == compactMode {
-			j.opt.Log.Info("files of this run were merged with others since", "run_id", m.RunID, "merged_by", r.RunID, "files", r.Files, "rows", r.Rows)
-			continue
-		}
-		j.opt.Log.Warn("another run has replaced files of this one since: its rows stand, and nothing is written", "run_id", m.RunID, "replaced_by", r.RunID, "files", r.Files, "rows", r.Rows)
-	}
+	j.sayReplaced(m, rec)
 	if err != nil {
 		return rec, err
 	}
