@@ -32,6 +32,7 @@ const md5Most = 16 << 20
 // Names that begin with ".sluice-" are uploads in progress and are no objects.
 type dirStore struct {
 	root string
+	made newDirs
 }
 
 // NewDir is a store in a local directory: s3://bucket/key is root/bucket/key. Plain paths (no bucket) are themselves,

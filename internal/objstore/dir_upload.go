@@ -85,7 +85,7 @@ func (d *dirStore) newUpload(ref Ref, verb string) (*dirUpload, error) {
 	parent := filepath.Dir(path)
 	// Another upload's Abort may remove an empty folder right after we made it: make it again.
 	for range 100 {
-		if err = os.MkdirAll(parent, 0o777); err != nil {
+		if err = d.made.make(parent); err != nil {
 			break
 		}
 		u.temp = filepath.Join(parent, uploadName(path)+rand.Text())
@@ -258,10 +258,23 @@ func (u *dirUpload) Abort(context.Context) error {
 	return nil
 }
 
-// Put writes a file and then gives it its name: a hidden one by rename, and where the name must be free one without a name, or a hidden one where there are none
-// such, by link.
+// Put writes a file and then gives it its name, once the folders of all files before it last.
 func (d *dirStore) Put(ctx context.Context, ref Ref, body []byte, _ string, ifAbsent bool) (Info, error) {
 	const verb = "put object"
+	if err := d.made.sync(); err != nil {
+		return Info{}, dirError(ref, verb, err)
+	}
+	info, err := d.put(ctx, ref, verb, body, ifAbsent)
+	if err == nil {
+		if err = d.made.sync(); err != nil {
+			err = dirError(ref, verb, err)
+		}
+	}
+	return info, err
+}
+
+// put writes a hidden file that gets its name by rename, and where the name must be free one without a name, or a hidden one where there are none such, by link.
+func (d *dirStore) put(ctx context.Context, ref Ref, verb string, body []byte, ifAbsent bool) (Info, error) {
 	if err := cancelled(ctx, ref, verb); err != nil {
 		return Info{}, err
 	}
@@ -301,6 +314,9 @@ func (d *dirStore) putUnnamed(ref Ref, verb string, body []byte) (info Info, don
 	path, err := d.checkName(ref, verb)
 	if err != nil {
 		return Info{}, true, err
+	}
+	if err := d.made.make(filepath.Dir(path)); err != nil && !errors.Is(err, syscall.ENOTDIR) { // which is found out below
+		return Info{}, true, dirError(ref, verb, err)
 	}
 	st, done, err := putUnnamed(path, body)
 	switch {
