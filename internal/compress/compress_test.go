@@ -1,6 +1,7 @@
 package compress
 
 import (
+	"archive/tar"
 	"bytes"
 	"compress/flate"
 	"encoding/binary"
@@ -221,7 +222,6 @@ func TestMessages(t *testing.T) {
 		b[(at+len(b))%len(b)] ^= 0x10
 		return b
 	}
-	join := func(parts ...[]byte) []byte { return bytes.Join(parts, nil) }
 	bigDict := bytes.Clone(by["cli.xz"]) // the block header is at 12: size, flags, filter id, size of properties, dictionary, padding, CRC
 	bigDict[16] = 40
 	binary.LittleEndian.PutUint32(bigDict[20:], crc32.ChecksumIEEE(bigDict[12:20]))
@@ -252,7 +252,7 @@ func TestMessages(t *testing.T) {
 		{"zip", "auto", []byte("PK\x03\x04\x14\x00"), fail.Input, "s3://b/k: the object is a zip archive (or an xlsx, docx or jar file), not a table"},
 		{"pdf as none", "none", []byte("%PDF-1.7\n"), fail.Input, "the object is a PDF document"},
 		{"web page", "auto", []byte("\n <!DOCTYPE HTML><html>"), fail.Input, "the object is an HTML page"},
-		{"tar in gzip", "auto", gz(append(make([]byte, 257), "ustar\x0000"...)), fail.Input, "the object is a tar archive"},
+		{"tar in gzip", "auto", gz(tarred()), fail.Input, "the object is a tar archive"},
 		{"old compress", "auto", []byte("\x1f\x9d\x90"), fail.Input, "the object is compressed by the old compress program (.Z)"},
 	} {
 		_, err := decode(c.codec, c.data)
@@ -264,7 +264,7 @@ func TestMessages(t *testing.T) {
 
 // TestForeignSmallReads: what the object is, is found before a byte is handed out, however few are asked for.
 func TestForeignSmallReads(t *testing.T) {
-	for _, text := range []string{"<?xml version='1.0'?>", "PK\x03\x04", string(append(make([]byte, 257), "ustar\x0000"...))} {
+	for _, text := range []string{"<?xml version='1.0'?>", "PK\x03\x04", string(tarred())} {
 		for _, data := range []string{text, string(gz([]byte(text)))} {
 			r, _, err := Open("auto", "u", iotest.OneByteReader(strings.NewReader(data)))
 			if err != nil {
@@ -277,6 +277,62 @@ func TestForeignSmallReads(t *testing.T) {
 		}
 	}
 }
+
+// TestMustard: a text may have what marks a tar archive at its place.
+func TestMustard(t *testing.T) {
+	text := "name,price\n" + strings.Repeat("salt,1\n", 34) + "smooth mustard,2\n" + strings.Repeat("salt,1\n", 60)
+	text = text[strings.Index(text, "ustar")-257:]
+	if got, err := decode("auto", []byte(text)); err != nil || string(got) != text {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestEmptyXZBlocks: blocks without data are let through, but not without end.
+func TestEmptyXZBlocks(t *testing.T) {
+	for _, c := range []struct {
+		blocks int
+		ok     bool
+	}{{0, true}, {mostIdle, true}, {mostIdle + 1, false}} {
+		got, err := decode("xz", emptyBlocks(c.blocks))
+		if (err == nil) != c.ok || len(got) > 0 {
+			t.Errorf("%d empty blocks: %d bytes, %v", c.blocks, len(got), err)
+		}
+	}
+}
+
+// emptyBlocks is an xz stream of blocks without data and without checks (the .xz file format, 1.2.1, sections 2 to 4).
+func emptyBlocks(n int) []byte {
+	sum := func(b []byte) []byte { return binary.LittleEndian.AppendUint32(nil, crc32.ChecksumIEEE(b)) }
+	flags := []byte{0, 0}
+	out := join([]byte("\xfd7zXZ\x00"), flags, sum(flags))
+	header := []byte{2, 0, 0x21, 1, 16, 0, 0, 0} // 12 bytes with its CRC; LZMA2 with a dictionary of 1 MiB
+	index := []byte{0}
+	index = binary.AppendUvarint(index, uint64(n))
+	for range n {
+		out = join(out, header, sum(header), []byte{0, 0, 0, 0}) // the end of LZMA2's chunks, and padding
+		index = binary.AppendUvarint(index, 13)
+		index = binary.AppendUvarint(index, 0)
+	}
+	for len(index)%4 != 0 {
+		index = append(index, 0)
+	}
+	index = append(index, sum(index)...)
+	size := binary.LittleEndian.AppendUint32(nil, uint32(len(index)/4-1))
+	tail := join(size, flags)
+	return join(out, index, sum(tail), tail, []byte("YZ"))
+}
+
+// tarred is an archive of one file.
+func tarred() []byte {
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	_ = w.WriteHeader(&tar.Header{Name: "table.csv", Size: 4, Mode: 0o644})
+	_, _ = w.Write([]byte("a,b\n"))
+	_ = w.Close()
+	return b.Bytes()
+}
+
+func join(parts ...[]byte) []byte { return bytes.Join(parts, nil) }
 
 func gz(data []byte) []byte {
 	var b bytes.Buffer

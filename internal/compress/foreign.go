@@ -2,6 +2,7 @@ package compress
 
 import (
 	"bytes"
+	"strconv"
 	"strings"
 )
 
@@ -31,7 +32,7 @@ func Foreign(head []byte) string {
 			return f.what
 		}
 	}
-	if len(head) >= 262 && (string(head[257:262]) == "ustar") {
+	if isTar(head) {
 		return "a tar archive"
 	}
 	text := bytes.ToLower(bytes.TrimLeft(head[:min(len(head), 64)], "\uFEFF \t\r\n"))
@@ -42,4 +43,20 @@ func Foreign(head []byte) string {
 		return "an XML document"
 	}
 	return ""
+}
+
+// isTar reports whether head is the header of a tar archive: its mark alone is in texts ("mustard"), so its checksum has to be right, too (POSIX.1-2017, pax, "ustar
+// Interchange Format").
+func isTar(head []byte) bool {
+	if len(head) < 512 || string(head[257:262]) != "ustar" {
+		return false
+	}
+	sum := int64(8 * ' ') // what stands for the checksum itself
+	for i, c := range head[:512] {
+		if i < 148 || i >= 156 {
+			sum += int64(c)
+		}
+	}
+	said, err := strconv.ParseInt(string(bytes.Trim(head[148:156], " \x00")), 8, 64)
+	return err == nil && said == sum
 }

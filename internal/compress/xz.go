@@ -29,7 +29,10 @@ type unxz struct {
 	most  int64
 	check byte // check type of the stream
 	block *xzBlock
-	index [][2]uint64 // unpadded size and uncompressed size of the stream's blocks so far
+	// The stream's blocks so far: how many, how many in a row gave nothing, and a hash of unpadded and uncompressed sizes (as xz keeps them: there may be a
+	// block for every few bytes).
+	blocks, idle uint64
+	index        hash.Hash
 }
 
 type xzBlock struct {
@@ -62,7 +65,10 @@ func (c *countReader) ReadByte() (byte, error) {
 	return b, err
 }
 
-var errXZ = errors.New("header, index or footer is not valid")
+var (
+	errXZ    = errors.New("header, index or footer is not valid")
+	errIndex = errors.New("the index does not name the blocks there are")
+)
 
 func openXZ(src *source, o Options) (io.ReadCloser, error) {
 	u := &unxz{src: src, most: o.MaxWindow}
@@ -81,7 +87,7 @@ func (u *unxz) startStream() error {
 	if crc32.ChecksumIEEE(h[6:8]) != binary.LittleEndian.Uint32(h[8:]) {
 		return fmt.Errorf("stream header: %w", errChecksum)
 	}
-	u.check, u.index = h[7], u.index[:0]
+	u.check, u.blocks, u.idle, u.index = h[7], 0, 0, sha256.New()
 	if u.check != 0 && u.check != 1 && u.check != 4 && u.check != 10 {
 		return fmt.Errorf("check type %d is not supported", u.check)
 	}
@@ -235,8 +241,26 @@ func (u *unxz) endBlock(b *xzBlock) error {
 			return errChecksum
 		}
 	}
-	u.index = append(u.index, [2]uint64{uint64(b.header + b.in.n + int64(sumLen)), b.out})
+	if u.idle++; b.out > 0 {
+		u.idle = 0
+	}
+	if u.idle > mostIdle {
+		return fmt.Errorf("%d blocks in a row have no data", u.idle)
+	}
+	u.blocks++
+	hashRecord(u.index, uint64(b.header+b.in.n+int64(sumLen)), b.out)
 	return nil
+}
+
+// mostIdle is the empty blocks in a row that are let through: each costs a dictionary.
+const mostIdle = 100
+
+// hashRecord adds a record of the index to h.
+func hashRecord(h hash.Hash, unpadded, uncompressed uint64) {
+	var b [16]byte
+	binary.LittleEndian.PutUint64(b[:], unpadded)
+	binary.LittleEndian.PutUint64(b[8:], uncompressed)
+	h.Write(b[:])
 }
 
 // endStream reads the index, whose indicator byte has been read, and the footer (sections 4 and 2.1.2).
@@ -249,19 +273,23 @@ func (u *unxz) endStream() error {
 	if err != nil {
 		return err
 	}
-	if n != uint64(len(u.index)) {
-		return errors.New("the index does not name the blocks there are")
+	if n != u.blocks {
+		return errIndex
 	}
-	for _, rec := range u.index {
-		for _, want := range rec {
-			v, err := binary.ReadUvarint(tee)
-			if err != nil {
-				return err
-			}
-			if v != want {
-				return errors.New("the index does not name the blocks there are")
-			}
+	said := sha256.New()
+	for range n {
+		unpadded, err := binary.ReadUvarint(tee)
+		if err != nil {
+			return err
 		}
+		uncompressed, err := binary.ReadUvarint(tee)
+		if err != nil {
+			return err
+		}
+		hashRecord(said, unpadded, uncompressed)
+	}
+	if !bytes.Equal(said.Sum(nil), u.index.Sum(nil)) {
+		return errIndex
 	}
 	for in.n&3 != 0 {
 		c, err := tee.ReadByte()
