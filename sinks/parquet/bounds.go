@@ -121,10 +121,11 @@ func extremes[T uint8 | int32 | uint32 | int64 | uint64](v []T) (lo, hi T) {
 	return min(lo, lo1, lo2, lo3), max(hi, hi1, hi2, hi3)
 }
 
-// floatExtremes leaves NaN out and gives a zero the sign that covers both zeros, as parquet.thrift demands; !ok if there
-// are only NaNs.
+// floatExtremes gives a zero the sign that covers both zeros, as parquet.thrift demands; !ok if there is a NaN. The format has bounds leave NaN out, but readers
+// to which NaN is greater than all numbers (Spark, DuckDB) then pass over pages and row groups that have one.
 func floatExtremes[T float32 | float64](v []T) (lo, hi T, ok bool) {
 	lo, hi = T(math.Inf(1)), T(math.Inf(-1))
+	nan := T(0)
 	for _, x := range v {
 		// A comparison with NaN is false.
 		if x < lo {
@@ -133,8 +134,9 @@ func floatExtremes[T float32 | float64](v []T) (lo, hi T, ok bool) {
 		if x > hi {
 			hi = x
 		}
+		nan += x - x // is NaN from the first NaN on, or infinity
 	}
-	if lo > hi {
+	if nan != nan && slices.ContainsFunc(v, func(x T) bool { return x != x }) {
 		return 0, 0, false
 	}
 	if lo == 0 {
@@ -151,8 +153,8 @@ func float16Bounds(data []byte) bounds {
 	var lo, hi float32
 	for i := 0; i < len(data); i += 2 {
 		bits := binary.LittleEndian.Uint16(data[i:])
-		if bits&0x7FFF > 0x7C00 {
-			continue // NaN
+		if bits&0x7FFF > 0x7C00 { // NaN
+			return bounds{}
 		}
 		x := halfOrder(bits)
 		if b.min == nil || x < lo {
@@ -255,7 +257,7 @@ func (b *bounds) widen(by bounds, o order) {
 	}
 }
 
-// everything bounds a page of nothing but NaN: the index must have an entry, and this one rules nothing out.
+// everything bounds a page with a NaN: the index must have an entry, and this one rules nothing out.
 func (o order) everything() bounds {
 	switch o {
 	case orderFloat16:

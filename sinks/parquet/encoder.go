@@ -443,10 +443,15 @@ func (e *encoder) describe(body *blockBody, ch *chunk, k int) error {
 	l := e.col.leaf
 	e.index.reset(l.order)
 	var whole bounds
+	nan := false
 	for _, p := range e.pages {
 		b := e.pageBounds(&p, k)
 		whole.widen(b, l.order)
+		nan = nan || b.min == nil && p.values > 0
 		e.index.page(b, p.slots-p.values, p.values == 0)
+	}
+	if nan { // or a type without an order
+		whole = bounds{}
 	}
 	e.index.finish()
 	if ch.cut = len(whole.min) > chunkBytes || len(whole.max) > chunkBytes; !ch.cut && whole.min != nil {
