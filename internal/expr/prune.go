@@ -135,7 +135,10 @@ func (b *pruneBinder) verdict(n syntax) verdict {
 		if n.not {
 			return nil
 		}
-		return b.and(b.compare(">=", n.x, n.lo), b.compare("<=", n.x, n.hi))
+		if n.symmetric {
+			return or(b.within(n.x, n.lo, n.hi), b.within(n.x, n.hi, n.lo))
+		}
+		return b.within(n.x, n.lo, n.hi)
 	case *inList:
 		if n.not || len(n.list) > maxPruned {
 			return nil
@@ -158,17 +161,20 @@ func (b *pruneBinder) binary(n *binaryOp) verdict {
 	case "AND":
 		return b.and(b.verdict(n.x), b.verdict(n.y))
 	case "OR":
-		x, y := b.verdict(n.x), b.verdict(n.y)
-		if x == nil || y == nil {
-			return nil
-		}
-		return anyOf{x, y}
+		return or(b.verdict(n.x), b.verdict(n.y))
 	case "=":
 		return b.equal(n.x, n.y)
 	case "<", "<=", ">", ">=":
 		return b.compare(n.op, n.x, n.y)
 	}
 	return nil
+}
+
+func or(x, y verdict) verdict {
+	if x == nil || y == nil {
+		return nil
+	}
+	return anyOf{x, y}
 }
 
 // and leaves out what nothing can be told of.
@@ -183,6 +189,10 @@ func (*pruneBinder) and(parts ...verdict) verdict {
 		return nil
 	}
 	return out
+}
+
+func (b *pruneBinder) within(x, lo, hi syntax) verdict {
+	return b.and(b.compare(">=", x, lo), b.compare("<=", x, hi))
 }
 
 func (b *pruneBinder) equal(x, y syntax) verdict {

@@ -3,6 +3,7 @@ package expr
 import (
 	"fmt"
 	"math"
+	"strconv"
 	"testing"
 
 	"github.com/apache/arrow/go/v17/arrow"
@@ -62,6 +63,9 @@ func TestPrunerExcludes(t *testing.T) {
 		{"n = 9", true}, {"n = 15", false}, {"21 = n", true}, {"n <> 15", false}, {"n = NULL", true},
 		{"N > 20", true}, {`"n" > 10 + 10`, true}, {"n > 19.5", false}, {"n > 20.5", true},
 		{"n BETWEEN 1 AND 9", true}, {"n BETWEEN 1 AND 10", false}, {"n BETWEEN 21 AND 30", true}, {"n NOT BETWEEN 1 AND 30", false},
+		{"n BETWEEN SYMMETRIC 20 AND 10", false}, {"n BETWEEN SYMMETRIC 30 AND 1", false}, {"n BETWEEN SYMMETRIC 12 AND 18", false},
+		{"n BETWEEN SYMMETRIC 9 AND 1", true}, {"n BETWEEN SYMMETRIC 21 AND 30", true}, {"n NOT BETWEEN SYMMETRIC 30 AND 1", false},
+		{"n BETWEEN SYMMETRIC 30 AND NULL", true}, {"n BETWEEN SYMMETRIC 30 AND n", false},
 		{"n IN (1, 2, 30)", true}, {"n IN (1, 12)", false}, {"n NOT IN (1)", false}, {"n IN (1, NULL)", true},
 		{"n IS NULL", true}, {"n IS NOT NULL", false}, {"s IS NULL", false},
 		{"t IS NOT NULL", true}, {"t IS NULL", false}, {"t > timestamp '2024-01-01'", true}, {"t = '2024-01-01'", true},
@@ -112,13 +116,17 @@ func TestPrunerNeverLosesARow(t *testing.T) {
 			}
 			col := rapid.SampledFrom([]string{"n", "x"}).Draw(t, "column")
 			a, b := small.Draw(t, "a"), small.Draw(t, "b")
-			switch rapid.IntRange(0, 5).Draw(t, "form") {
+			switch rapid.IntRange(0, 7).Draw(t, "form") {
 			case 0:
-				return fmt.Sprintf("%s BETWEEN %d AND %d", col, a, b)
+				return fmt.Sprintf("%s %s %d AND %d", col, rapid.SampledFrom([]string{"BETWEEN", "BETWEEN SYMMETRIC", "NOT BETWEEN", "NOT BETWEEN SYMMETRIC"}).Draw(t, "range"), a, b)
 			case 1:
-				return fmt.Sprintf("%s IN (%d, %d)", col, a, b)
+				return fmt.Sprintf("%s %s (%d, %s)", col, rapid.SampledFrom([]string{"IN", "NOT IN"}).Draw(t, "in"), a, rapid.SampledFrom([]string{strconv.FormatInt(b, 10), "NULL", "n", "1.5"}).Draw(t, "item"))
 			case 2:
 				return col + rapid.SampledFrom([]string{" IS NULL", " IS NOT NULL"}).Draw(t, "test")
+			case 4:
+				return fmt.Sprintf("NOT %s %s %d", col, rapid.SampledFrom([]string{"=", "<", "IS DISTINCT FROM", "IS NOT DISTINCT FROM"}).Draw(t, "op"), a)
+			case 5:
+				return fmt.Sprintf("%s %s ARRAY[%d, %d])", col, rapid.SampledFrom([]string{"= ANY (", "< ALL (", ">= SOME (", "<> ALL ("}).Draw(t, "op"), a, b)
 			case 3:
 				return fmt.Sprintf("%d %s %s", a, rapid.SampledFrom([]string{"=", "<", ">="}).Draw(t, "op"), col)
 			}
