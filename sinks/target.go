@@ -84,7 +84,8 @@ type Delivery interface {
 	Close() error
 }
 
-// Commit is a run that is committed: its manifest names its files. A notice gets all of them; a load or a catalog those that stand.
+// Commit is a run that is committed: its manifest names its files. A notice gets all of them, a load those that stand, a catalog also those that were merged
+// with others since, whose rows stand in the same folders.
 type Commit struct {
 	RunID string
 	// At is when it was committed. A run is committed anew only by --force: a target that holds an earlier commit of the run has to put this one in

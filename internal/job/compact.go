@@ -458,8 +458,11 @@ func (o *output) mergedInto(ctx context.Context, m *Manifest) (string, error) {
 		}
 		seen[r.By] = true
 		k, err := o.committed(ctx, r.By)
-		if err != nil || k == nil {
+		if err != nil {
 			return "", err
+		}
+		if k == nil { // somebody has taken its manifest away: its files may be there
+			return r.By, nil
 		}
 		gone, err := o.replacements(ctx, k)
 		if err != nil {

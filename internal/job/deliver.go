@@ -175,7 +175,8 @@ func (j *job) deliver(ctx context.Context, m *Manifest, rec *Receipt) error {
 // mostReplaced is how many runs that have replaced a commit its targets are told: an event holds no more than 256 KB.
 const mostReplaced = 50
 
-// commitFor is the commit m as the target gets it. A notice says what was committed; a load and a catalog get what stands of it.
+// commitFor is the commit m as the target gets it. A notice says what was committed; a load and a catalog get what stands of it, and a catalog also files that were merged: others with their rows stand in
+// the same folders.
 func (j *job) commitFor(t delivery, m *Manifest, rec *Receipt) (sinks.Commit, error) {
 	files, err := committedFiles(m)
 	if err != nil {
@@ -183,9 +184,16 @@ func (j *job) commitFor(t delivery, m *Manifest, rec *Receipt) (sinks.Commit, er
 	}
 	rows := m.Rows.Written
 	if len(rec.ReplacedBy) > 0 && t.target.Rank < sinks.RankNotice { // what others have taken the place of is theirs to deliver
-		files = slices.DeleteFunc(files, func(f sinks.File) bool {
-			return !slices.ContainsFunc(rec.Files, func(r FileRef) bool { return r.URI == f.URI })
-		})
+		stand := map[string]bool{}
+		for _, f := range rec.Files {
+			stand[f.URI] = true
+		}
+		if t.target.Rank == sinks.RankCatalog {
+			for _, f := range rec.merged {
+				stand[f.URI] = true
+			}
+		}
+		files = slices.DeleteFunc(files, func(f sinks.File) bool { return !stand[f.URI] })
 		rows = 0
 		for _, f := range files {
 			rows += f.Rows
@@ -199,6 +207,21 @@ func (j *job) commitFor(t delivery, m *Manifest, rec *Receipt) (sinks.Commit, er
 	return c, nil
 }
 
+// refuseMerged is the error for a run that can be loaded only in part: rows of it are in files of a compaction, among those of other runs. What a compaction merged had been loaded before, so somebody
+// wants that done again.
+func (j *job) refuseMerged(ctx context.Context, m *Manifest, rec *Receipt) error {
+	into, err := (&output{store: j.store, dir: j.dir, log: j.opt.Log}).mergedInto(ctx, m)
+	if err != nil || into == "" { // the merged ones have been replaced since, and these rows with them
+		return err
+	}
+	rows := int64(0)
+	for _, f := range rec.merged {
+		rows += f.Rows
+	}
+	return fail.Newf(fail.Data, "run %s cannot be loaded again: %d of its %d files, with %d of its %d rows, were merged with those of other runs (compaction %s), and the rest alone is not loaded; run its input with another --output, which is loaded as another run, or load the table by hand from all of its files",
+		m.RunID, len(rec.merged), len(m.Files), rows, m.Rows.Written, into).In(manifestRef(j.dir, into).String())
+}
+
 // deliverTo is deliver for one target.
 func (j *job) deliverTo(ctx context.Context, t delivery, m *Manifest, rec *Receipt, d *DeliveryRef) error {
 	c, err := j.commitFor(t, m, rec)
@@ -207,12 +230,15 @@ func (j *job) deliverTo(ctx context.Context, t delivery, m *Manifest, rec *Recei
 	}
 	ref := noteRef(j.dir, c.RunID, t.target.Name)
 	d.Status = Delivered
+	var note *delivered
 	if rec.Status == AlreadyCommitted { // an earlier attempt may have left a note
-		note, err := readNote(ctx, j.store, ref)
-		if err != nil {
+		if note, err = readNote(ctx, j.store, ref); err != nil {
 			return err
 		}
-		if note != nil && note.CommittedAt.Equal(c.At) && !note.Superseded {
+		if note != nil && !note.CommittedAt.Equal(c.At) {
+			note = nil
+		}
+		if note != nil && !note.Superseded {
 			d.Status, d.Detail = AlreadyDelivered, note.Detail
 			if !t.target.Always {
 				return nil
@@ -220,8 +246,20 @@ func (j *job) deliverTo(ctx context.Context, t delivery, m *Manifest, rec *Recei
 			c.Again = true
 		}
 	}
+	if t.target.Rank == sinks.RankLoad && len(rec.merged) > 0 {
+		if err := j.refuseMerged(ctx, m, rec); err != nil {
+			if note == nil || fail.KindOf(err) != fail.Data {
+				return err
+			}
+			d.Status, d.Detail = Skipped, note.Detail // it was superseded when it was still whole
+			return nil
+		}
+	}
 	if !c.Again && len(rec.ReplacedBy) > 0 && len(c.Files) == 0 && t.target.Rank < sinks.RankNotice { // who waits to hear of the run hears of it all the same
 		d.Status, d.Detail = Skipped, "run "+rec.ReplacedBy[0].RunID+" has replaced all files of this one"
+		if rec.ReplacedBy[0].Mode == compactMode {
+			d.Detail = "the files of this run were merged with others (compaction " + rec.ReplacedBy[0].RunID + "), and have been replaced since"
+		}
 		return nil
 	}
 	err = fail.Guard("delivery to "+t.target.Name, func() (err error) {

@@ -33,6 +33,7 @@ type Receipt struct {
 	Files  []FileRef  `json:"files"`
 	// ReplacedBy are the runs that have taken the place of files of this one since, which are not among Files any more.
 	ReplacedBy []ReplacedBy  `json:"replaced_by,omitempty"`
+	merged     []FileRef     // those of them whose rows a compaction has put into files of its own
 	Quarantine []FileRef     `json:"quarantine,omitempty"`
 	Manifest   string        `json:"manifest,omitempty"`
 	Deliveries []DeliveryRef `json:"deliveries,omitempty"` // as far as it came
@@ -114,7 +115,7 @@ func (r *Receipt) JSON() []byte {
 
 // leaveOut takes the files out that runs have replaced since, by the key of each, and says which runs.
 func (r *Receipt) leaveOut(m *Manifest, by map[string]replacement) {
-	r.Files, r.ReplacedBy = nil, nil
+	r.Files, r.ReplacedBy, r.merged = nil, nil, nil
 	for _, f := range m.Files {
 		id := by[f.Key].By
 		if id == "" {
@@ -125,6 +126,9 @@ func (r *Receipt) leaveOut(m *Manifest, by map[string]replacement) {
 		if i < 0 {
 			i = len(r.ReplacedBy)
 			r.ReplacedBy = append(r.ReplacedBy, ReplacedBy{RunID: id, Mode: by[f.Key].Mode})
+		}
+		if r.ReplacedBy[i].Mode == compactMode {
+			r.merged = append(r.merged, f)
 		}
 		r.ReplacedBy[i].Files++
 		r.ReplacedBy[i].Rows += f.Rows
