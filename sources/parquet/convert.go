@@ -297,7 +297,7 @@ func decimals128(k kind, prec, from, to int32) func(*pageValues, []decimal128.Nu
 	unsigned := k.base == intBase && !k.signed
 	isInt := k.base == intBase
 	put := func(dst []decimal128.Num, i int, v decimal128.Num, c *conversion) {
-		if !isInt && !v.FitsInPrecision(prec) {
+		if !isInt && (!v.FitsInPrecision(prec) || v.Abs().Sign() < 0) { // the lowest number has no absolute value
 			c.refuse(i, v.ToString(from), fmt.Sprintf("has more than the %d digits that the column says it has", prec))
 			v = decimal128.Num{}
 		}
@@ -358,7 +358,7 @@ func decimals256(k kind, to int32) func(*pageValues, []decimal256.Num, *conversi
 		factor = decimal256.GetScaleMultiplier(int(to - from))
 	}
 	put := func(dst []decimal256.Num, i int, v decimal256.Num, c *conversion) {
-		if k.base != intBase && !v.FitsInPrecision(prec) {
+		if k.base != intBase && (!v.FitsInPrecision(prec) || v.Abs().Sign() < 0) { // the lowest number has no absolute value
 			c.refuse(i, v.ToString(from), fmt.Sprintf("has more than the %d digits that the column says it has", prec))
 			v = decimal256.Num{}
 		}

@@ -41,6 +41,11 @@ func fixedDecimal(n int, s string) pq.Value {
 	return pq.FixedLenByteArrayValue(v.FillBytes(make([]byte, n)))
 }
 
+// lowest is the lowest number of so many bits: it has no opposite.
+func lowest(bits uint) string {
+	return new(big.Int).Neg(new(big.Int).Lsh(big.NewInt(1), bits-1)).String()
+}
+
 func bytesDecimal(b ...byte) pq.Value { return pq.ByteArrayValue(b) }
 
 func TestDecimals(t *testing.T) {
@@ -63,6 +68,11 @@ func TestDecimals(t *testing.T) {
 			bytesDecimal(append([]byte{1}, make([]byte, 40)...)...), bytesDecimal(0x01, 0x86, 0xa0)), "", "decimal(5,2)",
 			[]string{`{"v":0.00}`, `{"v":1.27}`, `{"v":-0.01}`, `{"v":0.01}`, `{"v":-0.02}`}, []string{"has more than the 5 digits", "has more than the 5 digits"}},
 		{"widened", oneColumn(t, narrow, bytesDecimal(0x7f), bytesDecimal(0x80)), "decimal(38,20)", "decimal(38,20)", []string{`{"v":1.27000000000000000000}`, `{"v":-1.28000000000000000000}`}, nil},
+		{"the lowest number of 128 bits, widened", oneColumn(t, pq.Decimal(2, 5, pq.FixedLenByteArrayType(16)), fixedDecimal(16, "-12345"), fixedDecimal(16, lowest(128))), "decimal(7,4)", "decimal(7,4)",
+			[]string{`{"v":-123.4500}`}, []string{"has more than the 5 digits"}},
+		{"the lowest number of 128 bits", oneColumn(t, pq.Decimal(2, 38, pq.FixedLenByteArrayType(16)), fixedDecimal(16, lowest(128))), "", "decimal(38,2)", nil, []string{"has more than the 38 digits"}},
+		{"the lowest number of 256 bits", oneColumn(t, pq.Decimal(2, 50, pq.FixedLenByteArrayType(32)), fixedDecimal(32, "-12345"), fixedDecimal(32, lowest(256))), "", "decimal(50,2)",
+			[]string{`{"v":-123.45}`}, []string{"has more than the 50 digits"}},
 		{"in 32 bits", oneColumn(t, pq.Decimal(1, 4, pq.Int32Type), pq.Int32Value(-9999), pq.Int32Value(10000)), "", "decimal(4,1)", []string{`{"v":-999.9}`}, []string{"has more than the 4 digits"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
