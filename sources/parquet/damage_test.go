@@ -12,6 +12,7 @@ import (
 
 	pq "github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/compress"
+	"github.com/parquet-go/parquet-go/format"
 
 	"github.com/apache/arrow/go/v17/arrow/memory"
 
@@ -247,4 +248,20 @@ func FuzzOpen(f *testing.F) {
 		}
 		mem.AssertSize(t, 0)
 	})
+}
+
+// Sizes of chunks without rows do not matter, whatever their sum: every byte is accounted for once.
+func TestSizesOfNoRows(t *testing.T) {
+	data := refoot(t, smallFile(t, &pq.Snappy, 1), func(md *format.FileMetaData) {
+		g := md.RowGroups[0]
+		g.NumRows, g.Columns = 0, slices.Clone(g.Columns)
+		for i := range g.Columns {
+			g.Columns[i].MetaData.TotalCompressedSize, g.Columns[i].MetaData.NumValues = 0, 0
+			if i < 2 { // more than can be counted
+				g.Columns[i].MetaData.TotalCompressedSize = 1 << 62
+			}
+		}
+		md.RowGroups = append([]format.RowGroup{g}, md.RowGroups...)
+	})
+	mustRead(t, data)
 }

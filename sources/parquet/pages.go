@@ -8,6 +8,7 @@ import (
 
 	"github.com/parquet-go/parquet-go/format"
 
+	"github.com/sluice-data/sluice/internal/fail"
 	"github.com/sluice-data/sluice/sources/parquet/internal/meta"
 )
 
@@ -97,7 +98,7 @@ func (s *source) readIndexes(ctx context.Context, f *file, g *group, read *segme
 	var all span
 	for i := range g.chunks {
 		r := of(&g.chunks[i])
-		if r.N <= 0 || r.Off < 0 || r.Off+int64(r.N) > f.in.Info.Size {
+		if r.N <= 0 || r.Off < 0 || r.Off > f.in.Info.Size-int64(r.N) {
 			continue
 		}
 		if all.end == 0 {
@@ -123,7 +124,7 @@ func (s *source) readIndexes(ctx context.Context, f *file, g *group, read *segme
 	}
 	buf := read.data[all.off-read.off:]
 	for i := range g.chunks {
-		if r := of(&g.chunks[i]); r.N > 0 && r.Off >= all.off && r.Off+int64(r.N) <= all.end {
+		if r := of(&g.chunks[i]); r.N > 0 && r.Off >= all.off && r.Off <= all.end-int64(r.N) {
 			out[i] = buf[r.Off-all.off:][:r.N]
 		}
 	}
@@ -218,16 +219,20 @@ type piece struct {
 	step     int // -1: to be decoded
 }
 
-// pieces cuts a row group where pages are excluded, and where parts for several lanes end.
-func (s *source) pieces(ctx context.Context, f *file, g *group) ([]piece, []*pages, error) {
+// pieces cuts a row group where pages are excluded, and where parts for several lanes end. A panic is taken for damage that no check foresaw.
+func (s *source) pieces(ctx context.Context, f *file, g *group) (cut []piece, at []*pages, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fail.Newf(fail.Data, "look for the pages of the row group at row %d: panicked: %v", g.first, r).In(f.in.URI)
+		}
+	}()
 	whole := []piece{{0, g.rows, s.groupExcluded(f, g)}}
 	byPage := whole[0].step < 0 && len(s.filters) > 0 && f.skips(g) && g.indexed()
 	split := whole[0].step < 0 && s.fewGroups && g.rows >= 2*s.splitRows
 	if !byPage && !split {
 		return whole, nil, nil
 	}
-	at, err := s.pagesOf(ctx, f, g)
-	if err != nil || at == nil {
+	if at, err = s.pagesOf(ctx, f, g); err != nil || at == nil {
 		return whole, nil, err
 	}
 	if byPage {

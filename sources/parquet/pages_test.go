@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -268,5 +269,28 @@ func TestLyingOffsetIndex(t *testing.T) {
 				t.Errorf("%d rows, %v", row, err)
 			}
 		})
+	}
+}
+
+// Page indexes that are said to lie where no file reaches, or anywhere in numbers that overflow, are not used; the rows are what they are.
+func TestIndexesBeyondTheFile(t *testing.T) {
+	data := write(t, pagedRows(5000), pq.PageBufferSize(3000))
+	want := mustRead(t, data).rows
+	for _, off := range []int64{math.MaxInt64, math.MaxInt64 - 8, int64(len(data)) - 8, -8} {
+		for name, change := range map[string]func(*format.ColumnChunk){
+			"column index": func(c *format.ColumnChunk) { c.ColumnIndexOffset = off },
+			"offset index": func(c *format.ColumnChunk) { c.OffsetIndexOffset = off },
+		} {
+			t.Run(fmt.Sprint(name, " at ", off), func(t *testing.T) {
+				req := request(refoot(t, data, func(md *format.FileMetaData) { change(&md.RowGroups[0].Columns[1]) }))
+				req.Lanes = 3
+				rows, skipped, _ := readSkipping(t, req, atLeast("ID", 1e9))
+				if int(skipped)+len(rows) != len(want) {
+					t.Errorf("%d rows and %d skipped of %d", len(rows), skipped, len(want))
+				}
+				rows, _, _ = readSkipping(t, req, atLeast("ID", 0))
+				wantRows(t, rows, want...)
+			})
+		}
 	}
 }

@@ -194,7 +194,7 @@ func (s *source) account(file int, n int64, groups int) {
 	defer s.mu.Unlock()
 	a := &s.accounts[file]
 	a.groups -= groups
-	if n = min(n, a.bytes); a.groups == 0 {
+	if n = max(min(n, a.bytes), 0); a.groups == 0 { // sizes of chunks without rows may add up to anything
 		n = a.bytes
 	}
 	a.bytes -= n
