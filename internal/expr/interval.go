@@ -1,7 +1,9 @@
 package expr
 
 import (
+	"bytes"
 	"math"
+	"slices"
 	"strconv"
 
 	"github.com/sluice-data/sluice/internal/textval"
@@ -27,6 +29,10 @@ func intervalNode(v interval) *constNode {
 	values[interval](c.v)[0] = v
 	return c
 }
+
+// intervalFields are the fields of an interval that a text may have once each, as the interval of one of each.
+var intervalFields = []interval{{micros: 1}, {micros: 1000}, {micros: microsPerSecond}, {micros: microsPerMinute}, {micros: microsPerHour}, {days: 1}, {days: 7},
+	{months: 1}, {months: 3}, {months: 12}, {months: 120}, {months: 1200}, {months: 12000}}
 
 // intervalUnits are PostgreSQL's names (and DuckDB's quarter): months, days or µs each.
 var intervalUnits = func() map[string]interval {
@@ -107,10 +113,7 @@ func parseInterval(b []byte) (interval, bool) {
 			p.b = p.b[1:]
 			continue
 		}
-		if p.word() == "ago" && parts > 0 {
-			if p.space(); len(p.b) > 0 {
-				return interval{}, false
-			}
+		if parts > 0 && bytes.EqualFold(p.b, []byte("ago")) { // b has no spaces at its end
 			ago = true
 			break
 		}
@@ -128,8 +131,32 @@ func parseInterval(b []byte) (interval, bool) {
 
 // intervalText is what is left of an interval's text.
 type intervalText struct {
-	b []byte
+	b    []byte
+	seen uint // the fields so far, a bit each
 }
+
+// field takes whole and millionths of a unit, and false where the text has had that field: as in PostgreSQL 1 day 1 day is a mistake.
+// A fraction of a second is in milliseconds and µs, too.
+func (p *intervalText) field(sum *intervalSum, whole, millionths int64, unit interval) bool {
+	fields := uint(1) << slices.Index(intervalFields, unit)
+	if unit.micros == microsPerSecond && millionths != 0 {
+		fields |= fractionsOfSeconds
+	}
+	return p.first(fields) && sum.add(whole, millionths, unit)
+}
+
+func (p *intervalText) first(fields uint) bool {
+	ok := p.seen&fields == 0
+	p.seen |= fields
+	return ok
+}
+
+// Fields of intervalFields that a part may have beside its own.
+const (
+	fractionsOfSeconds = 1<<0 | 1<<1
+	fieldsOfClock      = 1<<5 - 1
+	fieldOfMonths      = 1 << 7
+)
 
 func (p *intervalText) space() {
 	for len(p.b) > 0 && (p.b[0] == ' ' || p.b[0] >= '\t' && p.b[0] <= '\r') {
@@ -196,25 +223,28 @@ func (p *intervalText) part(sum *intervalSum) bool {
 		if negative {
 			months = -months
 		}
-		return ok && frac == 0 && months > -12 && months < 12 && sum.add(whole, 0, interval{months: 12}) && sum.add(months, 0, interval{months: 1})
+		return ok && frac == 0 && months > -12 && months < 12 && p.first(fieldOfMonths) && sum.add(whole, 0, interval{months: 12}) && sum.add(months, 0, interval{months: 1})
 	}
 	p.space()
 	if len(p.b) == 0 {
-		return sum.add(whole, frac, interval{micros: microsPerSecond})
+		return p.field(sum, whole, frac, interval{micros: microsPerSecond})
 	}
 	if c := p.b[0]; isDigit(c) || c == '-' || c == '+' { // days before a time of day
 		q := *p
 		if _, _, _, ok := q.number(); ok && len(q.b) > 0 && q.b[0] == ':' {
-			return sum.add(whole, frac, interval{days: 1})
+			return p.field(sum, whole, frac, interval{days: 1})
 		}
 		return false
 	}
 	unit, ok := intervalUnits[p.word()]
-	return ok && sum.add(whole, frac, unit)
+	return ok && p.field(sum, whole, frac, unit)
 }
 
 // clock takes :mm[:ss[.ffffff]] behind the hours.
 func (p *intervalText) clock(sum *intervalSum, hours int64, negative bool) bool {
+	if !p.first(fieldsOfClock) {
+		return false
+	}
 	us, sign := int64(0), int64(1)
 	if negative {
 		sign = -1
