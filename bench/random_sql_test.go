@@ -149,11 +149,11 @@ func (g *statements) measure() string {
 			m = strings.ReplaceAll(m, "{"+k+"}", g.expr(kind, 1))
 		}
 	}
-	switch e := g.expr("small", 1); g.r.IntN(8) {
+	switch e := "nullif(" + g.expr("small", 1) + ", k + 1000)"; g.r.IntN(8) { // no constant, which fails for all
 	case 0, 1:
 		m += " FILTER (WHERE " + g.expr("bool", 1) + ")"
 	case 2: // which stands before an argument that fails elsewhere
-		m = g.one("sum", "min", "count") + fmt.Sprintf("(100 %% (%s)) FILTER (WHERE (%[1]s) <> 0 AND %s)", e, g.expr("bool", 1))
+		m = g.one("sum", "min", "count") + fmt.Sprintf("(100 %% (%s)) FILTER (WHERE (%[1]s) <> 0 AND (%s))", e, g.expr("bool", 1))
 	}
 	return m
 }
