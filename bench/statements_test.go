@@ -13,6 +13,8 @@ var statementsAlike = []string{
 	"SELECT t.k, max(input.k) AS m, count(*) AS n FROM input, UNNEST(ARRAY[i % 3, i % 2]) AS t(k) GROUP BY t.k",
 	"SELECT input.k AS a, p.k AS b, row_number() OVER (PARTITION BY input.k ORDER BY o.k, p.k DESC NULLS LAST) AS n FROM input, UNNEST(ARRAY[1, 2]) AS o(k), UNNEST(ARRAY[o.k, o.k * 2, 7]) AS p(k)",
 	"SELECT * FROM (SELECT k, e FROM input, UNNEST(ARRAY[i, 1]) AS t(e)) q, UNNEST(ARRAY[q.e, 3]) AS u(f) WHERE e = 1",
+	"SELECT k AS id, s AS name FROM input UNION ALL SELECT refs.id, t.name FROM refs, UNNEST(string_to_array(refs.name, 'e')) AS t(name) WHERE t.name <> 'n'",
+	"SELECT k AS id, s AS name FROM input UNION ALL SELECT id, piece FROM refs, UNNEST(string_to_array(name, 'e')) AS t(piece) WHERE piece <> refs.name",
 	// A join by a column that another one brings.
 	"SELECT k, b.name AS next FROM input LEFT JOIN refs AS a ON a.id = i % 7 JOIN refs AS b ON b.id = a.id + 1",
 	// A window's column may be called as one of the rows.
