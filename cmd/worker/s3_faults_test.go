@@ -300,3 +300,41 @@ func TestS3Encryption(t *testing.T) {
 		t.Errorf("calls: %v, want 5 uploads and log, manifest and report", made)
 	}
 }
+
+// TestS3CompactKeeps: what a compaction writes is encrypted, and in the storage class, as the files were that it takes the place of, with nobody to tell it.
+func TestS3CompactKeeps(t *testing.T) {
+	r := newS3Rig(t)
+	front := r.srv.Front(t)
+	r.endpoint = front.Endpoint
+	r.srv.Put(t, r.bucket, "a.csv", rides(20))
+	r.srv.Put(t, r.bucket, "b.csv", rides(30))
+	r.pipeline(t, "version: 1\nname: kept\nsource: {format: csv}\nsink:\n  uri: s3://BUCKET/out/\n  s3: {sse: aws:kms, kms_key_id: alias/lake, storage_class: STANDARD_IA}\n")
+	for _, key := range []string{"a.csv", "b.csv"} {
+		if code, rec := finish(t, r.worker(t.Context(), r.event(key, "", ""))); code != 0 {
+			t.Fatalf("exit %d, %+v", code, rec.Error)
+		}
+	}
+	front.Answer(nil)
+	cmd := r.worker(t.Context(), "")
+	cmd.Args = []string{cmd.Args[0], "compact", "s3://" + r.bucket + "/out/", "--endpoint-url", r.endpoint, "--path-style"}
+	if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), `"status":"compacted"`) {
+		t.Fatalf("%v: %s", err, out)
+	}
+	made := 0
+	for _, c := range front.Calls() {
+		h := c.Header
+		encrypted := h.Get("X-Amz-Server-Side-Encryption") == "aws:kms" && h.Get("X-Amz-Server-Side-Encryption-Aws-Kms-Key-Id") == "alias/lake"
+		switch {
+		case c.Op == "CreateMultipartUpload":
+			made++
+			if !encrypted || h.Get("X-Amz-Storage-Class") != "STANDARD_IA" {
+				t.Errorf("%s is written with %q, %q, %q", c.Key, h.Get("X-Amz-Server-Side-Encryption"), h.Get("X-Amz-Server-Side-Encryption-Aws-Kms-Key-Id"), h.Get("X-Amz-Storage-Class"))
+			}
+		case c.Op == "PutObject" && !encrypted:
+			t.Errorf("%s is not encrypted by the key", c.Key)
+		}
+	}
+	if made != 1 {
+		t.Errorf("%d uploads", made)
+	}
+}

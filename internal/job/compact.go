@@ -353,6 +353,11 @@ func (m *merge) run(ctx context.Context, opt Options, store objstore.Store, c Co
 	if j.infos, err = stat(ctx, store, refs, pins, j.req.head); err != nil {
 		return nil, elsewhere(err)
 	}
+	kept, differ := keepAs(j.infos)
+	if differ {
+		opt.Log.Warn("files to merge are kept in different ways: what is merged is encrypted as the strongest of them is, and has the storage class of the last", "folder", m.folder, "sse", kept.SSE, "kms_key_id", kept.KMSKeyID, "storage_class", kept.StorageClass)
+	}
+	j.pipe.Sink.Writes = spec.Writes(kept)
 	if err := j.findReferences(ctx); err != nil {
 		return nil, err
 	}
@@ -371,6 +376,19 @@ func (m *merge) run(ctx context.Context, opt Options, store objstore.Store, c Co
 		return nil, fmt.Errorf("%w: %w", errMerged, err)
 	}
 	return rec, nil
+}
+
+// keepAs is how files are to be kept that are made of others, in the order of their commits: as those are. Where they differ it is encrypted as the strongest is, of several by the key of the
+// last one, and has the storage class of the last.
+func keepAs(infos []objstore.Info) (as objstore.Writes, differ bool) {
+	for i, info := range infos {
+		if !as.Stronger(info.Kept) {
+			as.SSE, as.KMSKeyID = info.Kept.SSE, info.Kept.KMSKeyID
+		}
+		as.StorageClass = info.Kept.StorageClass
+		differ = differ || info.Kept != infos[max(0, i-1)].Kept
+	}
+	return as, differ
 }
 
 // elsewhere is err, or errMergedElsewhere where a file that was to be merged is not there as it was.

@@ -253,3 +253,31 @@ func TestCompactBesideOthers(t *testing.T) {
 		}
 	}
 }
+
+// Of files that are kept in different ways no row is encrypted by a weaker one than before.
+func TestKeepAs(t *testing.T) {
+	aes, none, old := objstore.Writes{SSE: "AES256"}, objstore.Writes{}, objstore.Writes{SSE: "aws:kms", KMSKeyID: "old"}
+	lake, dual := objstore.Writes{SSE: "aws:kms", KMSKeyID: "lake", StorageClass: "STANDARD_IA"}, objstore.Writes{SSE: "aws:kms:dsse", KMSKeyID: "dual", StorageClass: "GLACIER_IR"}
+	for _, c := range []struct {
+		files  []objstore.Writes
+		want   objstore.Writes
+		differ bool
+	}{
+		{nil, none, false},
+		{[]objstore.Writes{none, none}, none, false},
+		{[]objstore.Writes{lake, lake, lake}, lake, false},
+		{[]objstore.Writes{lake, aes}, objstore.Writes{SSE: "aws:kms", KMSKeyID: "lake"}, true},
+		{[]objstore.Writes{aes, lake}, lake, true},
+		{[]objstore.Writes{old, lake}, lake, true},
+		{[]objstore.Writes{dual, lake, none}, objstore.Writes{SSE: "aws:kms:dsse", KMSKeyID: "dual"}, true},
+		{[]objstore.Writes{none, aes, none}, objstore.Writes{SSE: "AES256"}, true},
+	} {
+		var infos []objstore.Info
+		for _, w := range c.files {
+			infos = append(infos, objstore.Info{Kept: w})
+		}
+		if got, differ := keepAs(infos); got != c.want || differ != c.differ {
+			t.Errorf("%v: %v, %v; want %v, %v", c.files, got, differ, c.want, c.differ)
+		}
+	}
+}

@@ -27,6 +27,8 @@ type Info struct {
 	ETag      string // without quotes; in a directory: MD5 of the content up to 16 MiB, else of size and mtime
 	VersionID string // "" where the store has none
 	ModTime   time.Time
+	// Kept is how S3 keeps the object, where Stat was asked: a list does not say it. An empty StorageClass is STANDARD.
+	Kept Writes
 }
 
 // Pin is the version that an event names; zero fields are not pinned.

@@ -165,7 +165,8 @@ func (s *s3Store) statHead(ctx context.Context, ref Ref, pin Pin, n int64) (Info
 		info, err := s.Stat(ctx, ref, pin)
 		return info, nil, err
 	}
-	info := Info{Ref: ref, Size: total, ETag: etag, VersionID: cmp.Or(pin.VersionID, aws.ToString(out.VersionId)), ModTime: aws.ToTime(out.LastModified)}
+	info := Info{Ref: ref, Size: total, ETag: etag, VersionID: cmp.Or(pin.VersionID, aws.ToString(out.VersionId)), ModTime: aws.ToTime(out.LastModified),
+		Kept: kept(out.ServerSideEncryption, out.SSEKMSKeyId, out.StorageClass)}
 	head := make([]byte, last+1)
 	if _, err := io.ReadFull(out.Body, head); err != nil {
 		return info, nil, cancelled(ctx, ref, "read object") // the connection broke: the reader asks again
@@ -184,7 +185,7 @@ func (s *s3Store) head(ctx context.Context, ref Ref, version string) (Info, erro
 	}
 	info := Info{
 		Ref: ref, Size: aws.ToInt64(out.ContentLength), ETag: etag(out.ETag),
-		VersionID: aws.ToString(out.VersionId), ModTime: aws.ToTime(out.LastModified),
+		VersionID: aws.ToString(out.VersionId), ModTime: aws.ToTime(out.LastModified), Kept: kept(out.ServerSideEncryption, out.SSEKMSKeyId, out.StorageClass),
 	}
 	if version != "" {
 		info.VersionID = version

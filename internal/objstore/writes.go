@@ -1,6 +1,9 @@
 package objstore
 
 import (
+	"slices"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
@@ -13,6 +16,19 @@ type Writes struct {
 	KMSKeyID     string // key id, alias or ARN; "" is the account's aws/s3
 	StorageClass string // of what is uploaded; small objects that are put (manifest, log) stay in STANDARD
 }
+
+// kept is what an answer about an object says.
+func kept(sse types.ServerSideEncryption, key *string, class types.StorageClass) Writes {
+	return Writes{SSE: string(sse), KMSKeyID: aws.ToString(key), StorageClass: string(class)}
+}
+
+// Stronger reports whether w encrypts by a stronger way than o.
+func (w Writes) Stronger(o Writes) bool {
+	return slices.Index(strength, w.SSE) > slices.Index(strength, o.SSE)
+}
+
+// strength are the ways of encryption, the strongest last. "" is a store that has none.
+var strength = []string{"", "AES256", "aws:kms", "aws:kms:dsse"}
 
 // WithWrites is a view of the store whose writes to S3 are as w says. It shares the store's connections. Stores other than
 // S3 and a router to it are returned as they are.

@@ -31,6 +31,7 @@ type Front struct {
 	mu     sync.Mutex
 	rule   func(Call) *Answer
 	calls  []Call
+	kept   map[string]http.Header // what objects were written with, by bucket and key
 }
 
 // Call is a request by the name that it has in S3's API.
@@ -63,7 +64,7 @@ func (s *Server) Front(t testing.TB) *Front {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &Front{server: s}
+	f := &Front{server: s, kept: map[string]http.Header{}}
 	forward := &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(target)
@@ -74,10 +75,8 @@ func (s *Server) Front(t testing.TB) *Front {
 		},
 		ModifyResponse: func(resp *http.Response) error {
 			if sent, ok := resp.Request.Context().Value(f).(http.Header); ok && !f.Deaf.Load() && resp.StatusCode < 300 {
-				for _, h := range asked[:2] {
-					if v := sent.Get(h); v != "" {
-						resp.Header.Set(h, v)
-					}
+				for h, v := range f.keep(callOf(resp.Request), sent) {
+					resp.Header[h] = v
 				}
 			}
 			return nil
@@ -101,6 +100,28 @@ func (s *Server) Front(t testing.TB) *Front {
 	t.Cleanup(srv.Close)
 	f.Endpoint = srv.URL
 	return f
+}
+
+// keep is what the answer to a call says of encryption and storage class: that of a write says what it was sent with, and that of a read what the object was written with.
+func (f *Front) keep(c Call, sent http.Header) http.Header {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	at := c.Bucket + "/" + c.Key
+	says := http.Header{}
+	switch c.Op {
+	case "CreateMultipartUpload", "PutObject":
+		f.kept[at] = http.Header{}
+		for _, h := range asked {
+			if v := sent.Get(h); v != "" {
+				f.kept[at].Set(h, v)
+			}
+		}
+		says = f.kept[at].Clone()
+		says.Del("X-Amz-Storage-Class")
+	case "HeadObject", "GetObject":
+		says = f.kept[at].Clone()
+	}
+	return says
 }
 
 // Answer makes rule decide about calls from now on: nil is the server's own answer. What was called before is forgotten.
