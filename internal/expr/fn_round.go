@@ -41,7 +41,9 @@ func bindRound(b *binder, c *call, args []node) (node, *Error) {
 				return nil, err
 			}
 		}
-		return b.call(simple(kFloat64), roundPlaces(c.name == "trunc"), false, c.span, x, places), nil
+		n, known := constInt(places)
+		mayFail := c.name == "round" && (!known || n < firstOverflow)
+		return b.call(simple(kFloat64), roundPlaces(c.name == "trunc"), mayFail, c.span, x, places), nil
 	case t.kind == kFloat32:
 		compute := roundFloat[c.name]
 		return b.call(t, mapFixed(func(x float32) float32 { return float32(compute(float64(x))) }), false, c.span, x), nil
@@ -49,9 +51,9 @@ func bindRound(b *binder, c *call, args []node) (node, *Error) {
 	return b.call(t, mapFixed(roundFloat[c.name]), false, c.span, x), nil
 }
 
-// roundPlaces rounds floats half away from zero at a decimal place. A float that has no digits there stays as it is.
+// roundPlaces rounds floats half away from zero at a decimal place, or cuts them there. A float that has no digits there stays as it is.
 func roundPlaces(cut bool) kernel {
-	return func(f *function, r *run, _ []byte, args []*vector) *vector {
+	return func(f *function, r *run, sel []byte, args []*vector) *vector {
 		x, mx := values[float64](args[0]), args[0].mask()
 		p, mp := values[int64](args[1]), args[1].mask()
 		out := r.fixed(f.t)
@@ -60,31 +62,72 @@ func roundPlaces(cut bool) kernel {
 		for i := range dst {
 			dst[i] = roundAt(x[i&mx], p[i&mp], cut)
 		}
+		if f.mayFail && anyNotFinite(dst) {
+			f.recheck(r, out, sel, func(i int) (string, string) {
+				if isInf(dst[i]) && !isInf(x[i&mx]) {
+					return formatFloat(x[i&mx]), "float overflow"
+				}
+				return "", ""
+			})
+		}
 		return out
 	}
 }
 
+// firstOverflow is the least place from the left at which rounding may give more than a float holds: nearer to the point, the
+// largest floats have no digits.
+const firstOverflow = -292
+
+// roundAt is infinite if the result is too large for a float.
 func roundAt(x float64, places int64, cut bool) float64 {
-	if places > 340 || x != x || math.IsInf(x, 0) {
+	switch {
+	case places > 340 || x != x || math.IsInf(x, 0):
 		return x
-	}
-	if places < -310 {
+	case places < -308:
 		return 0
 	}
-	round := math.Round
-	if cut {
-		round = math.Trunc
+	n := int(places)
+	y := x * math.Pow10(n)
+	if n < 0 {
+		y = x / math.Pow10(-n)
 	}
-	if places < 0 {
-		s := math.Pow10(int(-places))
-		return round(x/s) * s
-	}
-	s := math.Pow10(int(places))
-	y := x * s
 	if math.IsInf(y, 0) || math.Abs(y) >= 1<<53 {
 		return x
 	}
-	return round(y) / s
+	one := math.Copysign(1, y)
+	if !cut {
+		k := math.Round(y)
+		v := unitsAt(k, n)
+		if math.Abs(y) < 1<<48 {
+			return v
+		}
+		for _, k := range []float64{k - one, k + one} { // with 15 digits and more it counts that y was rounded
+			if w := unitsAt(k, n); math.Abs(w-x) < math.Abs(v-x) {
+				v = w
+			}
+		}
+		return v
+	}
+	// the whole number below a rounded y may be one too few (4.35 * 100 is 434.99999999999994), or too many
+	k := math.Trunc(y)
+	for _, k := range []float64{k + one, k} {
+		if v := unitsAt(k, n); math.Abs(v) <= math.Abs(x) {
+			return v
+		}
+	}
+	return unitsAt(k-one, n)
+}
+
+// unitsAt is the float nearest to k units of the n-th decimal place, for whole k below 2^53.
+func unitsAt(k float64, n int) float64 {
+	switch {
+	case n < -22 || n > 22: // powers of ten are not exact beyond
+		v, _ := strconv.ParseFloat(strconv.FormatFloat(k, 'f', 0, 64)+"e"+strconv.Itoa(-n), 64)
+		return v
+	case n < 0:
+		return k * math.Pow10(-n)
+	}
+	return k / math.Pow10(n)
 }
 
 // constInt is the value of a constant int64 argument.
