@@ -10,7 +10,7 @@ import (
 	"github.com/sluice-data/sluice/internal/fail"
 )
 
-// compileRegexp reads a pattern in RE2's syntax with PostgreSQL's flags and meaning of newlines: unless flag n is given . takes
+// compileRegexp reads a pattern in RE2's syntax with PostgreSQL's flags and meaning of newlines: unless flag n is given . and [^…] take
 // them and ^ and $ are the ends of the text. g (all matches) is the caller's.
 func compileRegexp(pattern, flags string) (re *regexp.Regexp, global bool, reason string) {
 	fold, mode := false, "s"
@@ -39,50 +39,47 @@ func compileRegexp(pattern, flags string) (re *regexp.Regexp, global bool, reaso
 	if fold {
 		mode += "i"
 	}
-	pattern = postgresEscapes(pattern)
+	pattern, marks := postgresEscapes(pattern)
 	if mode != "" {
 		pattern = "(?" + mode + ")" + pattern
 	}
-	re, reason = parseRegexp(pattern)
+	if strings.Contains(mode, "s") && marks == 0 {
+		re, reason = parseRegexp(pattern)
+		return re, global, reason
+	}
+	syntax := resyntax.Perl
+	if !strings.Contains(mode, "s") {
+		syntax &^= resyntax.ClassNL // nor do [^…] take newlines where . does not
+	}
+	tree, err := resyntax.Parse(pattern, syntax)
+	if err != nil {
+		return nil, false, patternFault(pattern, err)
+	}
+	if !placeWordEnds(tree, false, false) {
+		return nil, false, `there is \m only before a character of a word (\mfoo, \m\w+), and \M only behind one: there is no look-around`
+	}
+	re, reason = parseRegexp(tree.String())
 	return re, global, reason
 }
 
-// parseRegexp gives a reason that names the part at fault, but not a whole pattern, to which flags were added here.
 func parseRegexp(pattern string) (*regexp.Regexp, string) {
 	re, err := regexp.Compile(pattern)
-	var bad *resyntax.Error
-	switch {
-	case errors.As(err, &bad) && bad.Expr == pattern:
-		return nil, bad.Code.String()
-	case errors.As(err, &bad):
-		return nil, bad.Code.String() + " " + bad.Expr
-	case err != nil:
-		return nil, err.Error()
+	if err != nil {
+		return nil, patternFault(pattern, err)
 	}
 	return re, ""
 }
 
-var escapeNames = map[byte]string{'y': `\b`, 'Y': `\B`, 'm': `\b`, 'M': `\b`, 'Z': `\z`}
-
-// postgresEscapes writes PostgreSQL's \y \Y \m \M \Z as RE2 has them.
-func postgresEscapes(p string) string {
-	if !strings.ContainsAny(p, "yYmMZ") {
-		return p
+// patternFault gives a reason that names the part at fault, but not a whole pattern, to which flags were added here.
+func patternFault(pattern string, err error) string {
+	var bad *resyntax.Error
+	switch {
+	case errors.As(err, &bad) && bad.Expr == pattern:
+		return bad.Code.String()
+	case errors.As(err, &bad):
+		return bad.Code.String() + " " + bad.Expr
 	}
-	var b strings.Builder
-	for i := 0; i < len(p); i++ {
-		if p[i] != '\\' || i+1 == len(p) {
-			b.WriteByte(p[i])
-			continue
-		}
-		i++
-		if to, ok := escapeNames[p[i]]; ok {
-			b.WriteString(to)
-		} else {
-			b.WriteString(p[i-1 : i+1])
-		}
-	}
-	return b.String()
+	return err.Error()
 }
 
 // similarPattern writes a pattern of SIMILAR TO as a regular expression for the whole text.
@@ -104,6 +101,13 @@ func similarPattern(p []byte, escape rune) (string, bool) {
 		case bracket:
 			if r == '\\' {
 				b.WriteByte('\\')
+			}
+			if r == '[' {
+				if name := className(p[i-1:]); name > 0 {
+					b.Write(p[i-1 : i-1+name])
+					i += name - 1
+					continue
+				}
 			}
 			bracket = r != ']'
 			b.WriteRune(r)
@@ -267,7 +271,7 @@ type replacePart struct {
 	group int // -1 for none behind the text
 }
 
-// parseReplacement reads \1 to \9, \& for the whole match and \\ for a backslash.
+// parseReplacement reads \1 to \9, \& for the whole match (\0 as well, as in DuckDB) and \\ for a backslash.
 func parseReplacement(s []byte) replacement {
 	var out replacement
 	var text []byte
