@@ -8,12 +8,12 @@ import (
 
 func init() {
 	register(definition{Function{Name: "regexp_like", Aliases: []string{"regexp_matches"}, Signature: "regexp_like(string, pattern string [, flags string]) → bool",
-		Doc:     "Whether a regular expression (RE2's syntax: no look-around, no back references) matches anywhere in the string; the same as string ~ pattern. Flags: i for any letter case, n to have . stop at line ends and ^ and $ match there.",
+		Doc:     "Whether a regular expression (RE2's syntax: no look-around, no back references) matches anywhere in the string; the same as string ~ pattern. Flags: i for any letter case, n to have . and [^…] stop at line ends and ^ and $ match there.",
 		Example: "regexp_like('Route 66', 'route \\d+', 'i')", Result: "true"}, bindRegexpLike})
 	register(definition{Function{Name: "regexp_full_match", Signature: "regexp_full_match(string, pattern string [, flags string]) → bool", Doc: "Whether a regular expression matches the whole string.",
 		Example: "regexp_full_match('a12', '[a-z]\\d')", Result: "false"}, bindRegexpLike})
 	register(definition{Function{Name: "regexp_replace", Signature: "regexp_replace(string, pattern string, replacement string [, flags string]) → string",
-		Doc: "The first match, with flag g each, replaced; \\1 to \\9 in the replacement are the groups, \\& the match.", Example: "regexp_replace('2026-11-22', '(\\d+)-(\\d+)', '\\2/\\1')", Result: "11/2026-22"}, bindRegexpReplace})
+		Doc: "The first match, with flag g each, replaced; \\1 to \\9 in the replacement are the groups, \\& and \\0 the match.", Example: "regexp_replace('2026-11-22', '(\\d+)-(\\d+)', '\\2/\\1')", Result: "11/2026-22"}, bindRegexpReplace})
 	register(definition{Function{Name: "regexp_substr", Signature: "regexp_substr(string, pattern string [, start int [, n int [, flags string [, group int]]]]) → string",
 		Doc: "The n-th match from a character on, or a group of it; null if there is none.", Example: "regexp_substr('tel 030/123', '\\d+', 1, 2)", Result: "123"}, bindRegexpSubstr})
 	register(definition{Function{Name: "regexp_extract", Signature: "regexp_extract(string, pattern string [, group int [, flags string]]) → string",
