@@ -90,7 +90,7 @@ func fileRows(files []FileRef) [][]string {
 	return out
 }
 
-// tabulate writes a heading and a table; nothing if there are no rows. Cells that begin with a digit stand to the right.
+// tabulate writes a heading and a table; nothing if there are no rows. Numbers stand to the right. What cells say may be of anybody: it is data.
 func tabulate(b *strings.Builder, title string, heads []string, rows [][]string) {
 	if len(rows) == 0 {
 		return
@@ -102,11 +102,11 @@ func tabulate(b *strings.Builder, title string, heads []string, rows [][]string)
 	for _, r := range rows {
 		b.WriteString("\n<tr>")
 		for i, c := range r {
-			if i > 0 && heads[i] != "ETag" && heads[i] != "version" && c != "" && c[0] >= '0' && c[0] <= '9' && heads[i] != "of which" {
-				fmt.Fprintf(b, "<td class=n>%s", c)
-			} else {
-				fmt.Fprintf(b, "<td>%s", html.EscapeString(c))
+			class := ""
+			if i > 0 && c != "" && strings.Trim(c, "0123456789,.") == "" {
+				class = " class=n"
 			}
+			fmt.Fprintf(b, "<td%s>%s", class, html.EscapeString(c))
 		}
 	}
 	b.WriteString("\n</table>\n")

@@ -263,3 +263,21 @@ func TestParseSize(t *testing.T) {
 		}
 	}
 }
+
+// The line that an error shows goes to logs: what may be a password in it does not.
+func TestExcerptHidesPasswords(t *testing.T) {
+	for _, line := range []string{
+		`  postgres: {uri: "postgres://loader:S3cret@db/dwh", tabel: x}`, `  postgres: {dsn: postgres://S3cret-user:S3cret@db/dwh, tabel: x}`, `  postgres: {dsn: "host=db password=S3cret user=x", tabel: x}`,
+		`  postgres: {password: S3cret, tabel: x}`, `  postgres: {Password: "S3cret", tabel: x}`,
+	} {
+		d := &document{src: line + "\n", lines: []int32{0}}
+		at := int32(strings.Index(line, "tabel"))
+		x := d.excerpt(at, at+5)
+		if strings.Contains(strings.ReplaceAll(x, "S3cret-user", ""), "S3cret") || !strings.HasSuffix(strings.TrimRight(x, " "), "^^^^^") || !strings.Contains(x, "tabel: x") {
+			t.Errorf("%s\nshows %s", line, x)
+		}
+	}
+	if text := `uri: https://host:8080/a, "s3://bucket/k@y:z"`; masked(text) != text {
+		t.Errorf("%s\nis shown as %s", text, masked(text))
+	}
+}

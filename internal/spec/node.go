@@ -2,9 +2,11 @@ package spec
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/sluice-data/sluice/internal/fail"
@@ -74,6 +76,7 @@ func (d *document) excerpt(off, end int32) string {
 	const around = 100 // characters of a long line on both sides
 	line, col := d.place(off)
 	text, _, _ := strings.Cut(d.src[d.lines[line-1]:], "\n")
+	text = masked(text)
 	from := int(off - d.lines[line-1])
 	if from > len(text) {
 		return ""
@@ -90,6 +93,27 @@ func (d *document) excerpt(off, end int32) string {
 	}
 	number := fmt.Sprintf("%d | ", line)
 	return number + before + string(runes) + after + "\n" + strings.Repeat(" ", len(number)+utf8.RuneCountInString(before)+col-1) + strings.Repeat("^", marks)
+}
+
+// secrets finds what may be a password in a line of a file: that of a URL, or a setting of that name. No run without an error pays for it.
+var secrets = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?i)://[^\s:/@"']*:([^\s"']+)@|password["']?\s*[=:]\s*["']?([^\s"',}]+)`)
+})
+
+// masked is text with stars in the place of what may be passwords, as many as they have bytes: errors go to logs.
+func masked(text string) string {
+	if !strings.Contains(text, "://") && !strings.Contains(strings.ToLower(text), "password") {
+		return text
+	}
+	b := []byte(text)
+	for _, m := range secrets().FindAllSubmatchIndex(b, -1) {
+		for g := 2; g < len(m); g += 2 {
+			for i := m[g]; i >= 0 && i < m[g+1]; i++ {
+				b[i] = '*'
+			}
+		}
+	}
+	return string(b)
 }
 
 // Lines is the 1-based line and column (in characters) where the value starts.
