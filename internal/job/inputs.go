@@ -29,7 +29,7 @@ type head struct{ bytes []byte }
 const headBytes = 256 << 10
 
 // readRequest takes the first of --input, --event or WORKER_EVENT, and INPUT_* that is set.
-func readRequest(o *Options) (request, error) {
+func readRequest(ctx context.Context, o *Options) (request, error) {
 	r := request{head: &head{}}
 	var err error
 	for _, u := range o.Inputs {
@@ -37,7 +37,7 @@ func readRequest(o *Options) (request, error) {
 			r.uris = append(r.uris, u)
 		}
 	}
-	if text, from, rerr := eventText(o); rerr != nil {
+	if text, from, rerr := eventText(ctx, o); rerr != nil {
 		return r, rerr
 	} else if text != nil {
 		if r.ev, err = event.Parse(text); err != nil && len(r.uris) > 0 {
@@ -84,17 +84,13 @@ func readRequest(o *Options) (request, error) {
 }
 
 // eventText is the event's JSON and where it came from, or nil if none is given.
-func eventText(o *Options) ([]byte, string, error) {
+func eventText(ctx context.Context, o *Options) ([]byte, string, error) {
 	v := strings.TrimSpace(o.Event)
 	switch {
 	case event.Unset(v):
 		return nil, "", nil
 	case v == "-":
-		b, err := io.ReadAll(io.LimitReader(o.Stdin, maxEvent))
-		if err != nil {
-			return nil, "", fail.Newf(fail.Usage, "read event from standard input: %w", err)
-		}
-		return b, "from standard input", nil
+		return readStdin(ctx, o.Stdin)
 	case v[0] == '{' || v[0] == '[' || v[0] == '"':
 		return []byte(v), "from --event", nil
 	}
@@ -103,6 +99,28 @@ func eventText(o *Options) ([]byte, string, error) {
 		return nil, "", fail.Newf(fail.Usage, "read event file: %w", err)
 	}
 	return b, v, nil
+}
+
+// readStdin reads the event that somebody may never send: ctx ends the wait, not the read, which the process' end does.
+func readStdin(ctx context.Context, stdin io.Reader) ([]byte, string, error) {
+	type answer struct {
+		text []byte
+		err  error
+	}
+	got := make(chan answer, 1)
+	go func() {
+		b, err := io.ReadAll(io.LimitReader(stdin, maxEvent))
+		got <- answer{b, err}
+	}()
+	select {
+	case a := <-got:
+		if a.err != nil {
+			return nil, "", fail.Newf(fail.Usage, "read event from standard input: %w", a.err)
+		}
+		return a.text, "from standard input", nil
+	case <-ctx.Done():
+		return nil, "", context.Cause(ctx)
+	}
 }
 
 // maxEvent is far above what EventBridge delivers (256 KiB, 1 MiB lately).

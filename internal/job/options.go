@@ -100,6 +100,9 @@ func settle(o *Options) (sizes, error) {
 	if o.MemoryLimit != "" && s.limit.Bytes < leastMemory {
 		return s, fail.Newf(fail.Usage, "--memory-limit %s: the least is %d MiB", o.MemoryLimit, leastMemory>>20)
 	}
+	if s.limit.Cgroup > 0 && s.limit.Bytes > s.limit.Cgroup {
+		o.Log.Warn("the memory limit is more than the container has, which ends a process that goes beyond: set it lower, or not at all", "memory_limit", s.limit.Bytes, "from", s.limit.Source, "container", s.limit.Cgroup)
+	}
 	limit := s.limit.Bytes
 	if limit <= 0 {
 		limit = assumedLimit

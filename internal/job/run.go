@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -255,7 +256,7 @@ func (j *job) prepare(ctx context.Context) (err error) {
 		return err
 	}
 	memlimit.Apply(j.sizes.limit)
-	if err := checkTmp(o.TmpDir); err != nil {
+	if err := checkTmp(o.TmpDir, o.Log); err != nil {
 		return err
 	}
 	if j.store, err = openStore(ctx, o); err != nil {
@@ -264,7 +265,7 @@ func (j *job) prepare(ctx context.Context) (err error) {
 	if o.test.store != nil {
 		j.store = o.test.store(j.store)
 	}
-	if j.req, err = readRequest(o); err != nil {
+	if j.req, err = readRequest(ctx, o); err != nil {
 		return err
 	}
 	text := j.text
@@ -342,12 +343,13 @@ func (j *job) pipelineText(ctx context.Context) ([]byte, error) {
 	return readObject(ctx, j.store, info)
 }
 
-// checkTmp finds out before the run whether it can spill.
-func checkTmp(dir string) error {
-	if dir == "" {
+// checkTmp finds out before the run whether it can spill. A run may not have to: without --tmp-dir it goes on.
+func checkTmp(dir string, log *slog.Logger) error {
+	f, err := os.CreateTemp(dir, ".sluice-*")
+	if err != nil && dir == "" {
+		log.Warn("steps that need more than memory will fail: nothing can be written to the directory for temporary files; set --tmp-dir or TMPDIR", "dir", os.TempDir(), "error", err.Error())
 		return nil
 	}
-	f, err := os.CreateTemp(dir, ".sluice-*")
 	if err != nil {
 		return fail.Newf(fail.Usage, "--tmp-dir is not writable: %w", err)
 	}

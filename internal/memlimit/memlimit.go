@@ -22,6 +22,8 @@ import (
 type Limit struct {
 	Bytes  int64
 	Source string // "--memory-limit", "GOMEMLIMIT", "cgroup", "ECS task metadata" or "none"
+	// Cgroup is what the container's cgroup allows, 0 if it says nothing: who goes by more is killed.
+	Cgroup int64
 }
 
 const (
@@ -49,27 +51,29 @@ func Detect(flag string) (Limit, error) {
 }
 
 func (p probes) detect(flag string) (Limit, error) {
+	group := int64(0)
+	if n, err := p.cgroup(); err == nil && n < math.MaxInt64 {
+		group = int64(n)
+	}
 	if flag != "" {
 		n, err := spec.ParseSize(flag)
 		if err != nil {
 			return Limit{}, fail.Newf(fail.Usage, "%s: %w", fromFlag, err)
 		}
-		return Limit{n, fromFlag}, nil
+		return Limit{n, fromFlag, group}, nil
 	}
 	if v := p.getenv(fromEnv); v != "" && v != "off" {
 		if n, err := spec.ParseSize(v); err == nil && n < math.MaxInt64 {
-			return Limit{n, fromEnv}, nil
+			return Limit{n, fromEnv, group}, nil
 		}
 	}
-	best := Limit{0, "none"}
+	best := Limit{0, "none", group}
 	take := func(n int64, source string) {
 		if n > 0 && (best.Bytes == 0 || n < best.Bytes) {
-			best = Limit{n, source}
+			best = Limit{n, source, group}
 		}
 	}
-	if n, err := p.cgroup(); err == nil && n < math.MaxInt64 {
-		take(int64(n), "cgroup")
-	}
+	take(group, "cgroup")
 	if uri := p.getenv("ECS_CONTAINER_METADATA_URI_V4"); strings.HasPrefix(uri, "http://") {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()

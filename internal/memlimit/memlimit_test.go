@@ -41,18 +41,18 @@ func TestDetect(t *testing.T) {
 		container, task        string
 		want                   Limit
 	}{
-		{"nothing", "", "", none, "", "", Limit{0, "none"}},
-		{"flag beats all", "2GiB", "1GiB", gib(4), "", fargate, Limit{2 << 30, "--memory-limit"}},
-		{"GOMEMLIMIT", "", "1GiB", gib(4), "", "", Limit{1 << 30, "GOMEMLIMIT"}},
-		{"GOMEMLIMIT off", "", "off", gib(4), "", "", Limit{4 << 30, "cgroup"}},
-		{"cgroup", "", "", gib(4), "", "", Limit{4 << 30, "cgroup"}},
-		{"cgroup without limit", "", "", func() (uint64, error) { return math.MaxUint64, nil }, "", "", Limit{0, "none"}},
-		{"task limit on Fargate", "", "", none, `{"Limits":{"CPU":2}}`, fargate, Limit{1 << 30, "ECS task metadata"}},
-		{"container under task", "", "", none, `{"Limits":{"CPU":2,"Memory":512}}`, fargate, Limit{512 << 20, "ECS task metadata"}},
-		{"the smaller of cgroup and task", "", "", gib(4), "", fargate, Limit{1 << 30, "ECS task metadata"}},
-		{"the smaller of task and cgroup", "", "", gib(1), "", `{"Limits":{"Memory":8192}}`, Limit{1 << 30, "cgroup"}},
-		{"answer that is no JSON", "", "", gib(1), "<html>", "[]", Limit{1 << 30, "cgroup"}},
-		{"answer with a limit of no sense", "", "", none, `{"Limits":{"Memory":-5}}`, `{"Limits":{"Memory":1e300}}`, Limit{0, "none"}},
+		{"nothing", "", "", none, "", "", Limit{0, "none", 0}},
+		{"flag beats all", "2GiB", "1GiB", gib(4), "", fargate, Limit{2 << 30, "--memory-limit", 4 << 30}},
+		{"GOMEMLIMIT", "", "1GiB", gib(4), "", "", Limit{1 << 30, "GOMEMLIMIT", 4 << 30}},
+		{"GOMEMLIMIT off", "", "off", gib(4), "", "", Limit{4 << 30, "cgroup", 4 << 30}},
+		{"cgroup", "", "", gib(4), "", "", Limit{4 << 30, "cgroup", 4 << 30}},
+		{"cgroup without limit", "", "", func() (uint64, error) { return math.MaxUint64, nil }, "", "", Limit{0, "none", 0}},
+		{"task limit on Fargate", "", "", none, `{"Limits":{"CPU":2}}`, fargate, Limit{1 << 30, "ECS task metadata", 0}},
+		{"container under task", "", "", none, `{"Limits":{"CPU":2,"Memory":512}}`, fargate, Limit{512 << 20, "ECS task metadata", 0}},
+		{"the smaller of cgroup and task", "", "", gib(4), "", fargate, Limit{1 << 30, "ECS task metadata", 4 << 30}},
+		{"the smaller of task and cgroup", "", "", gib(1), "", `{"Limits":{"Memory":8192}}`, Limit{1 << 30, "cgroup", 1 << 30}},
+		{"answer that is no JSON", "", "", gib(1), "<html>", "[]", Limit{1 << 30, "cgroup", 1 << 30}},
+		{"answer with a limit of no sense", "", "", none, `{"Limits":{"Memory":-5}}`, `{"Limits":{"Memory":1e300}}`, Limit{0, "none", 0}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			env := map[string]string{"GOMEMLIMIT": c.gomemlimit}
@@ -98,10 +98,10 @@ func TestApply(t *testing.T) {
 		l          Limit
 		want, real int64
 	}{
-		{Limit{0, "none"}, 0, before},
-		{Limit{1 << 30, "GOMEMLIMIT"}, 1 << 30, before}, // the runtime has read it already
-		{Limit{128 << 20, "cgroup"}, Share(128 << 20), Share(128 << 20)},
-		{Limit{256 << 20, "cgroup"}, Share(256 << 20), Share(256<<20) + ballastBytes},
+		{Limit{Bytes: 0, Source: "none"}, 0, before},
+		{Limit{Bytes: 1 << 30, Source: "GOMEMLIMIT"}, 1 << 30, before}, // the runtime has read it already
+		{Limit{Bytes: 128 << 20, Source: "cgroup"}, Share(128 << 20), Share(128 << 20)},
+		{Limit{Bytes: 256 << 20, Source: "cgroup"}, Share(256 << 20), Share(256<<20) + ballastBytes},
 	} {
 		debug.SetMemoryLimit(before)
 		if got := Apply(c.l); got != c.want || debug.SetMemoryLimit(-1) != c.real {

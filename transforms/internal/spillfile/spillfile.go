@@ -5,6 +5,7 @@ package spillfile
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"syscall"
 
@@ -24,11 +25,14 @@ func New(dir string) (*os.File, error) {
 	return f, nil
 }
 
-// Error is err, of making, reading or writing a step's file, with its kind: Temporary, but Usage where the disk is full, which it stays
-// for another attempt; advice says what would help then.
+// Error is err, of making, reading or writing a step's file, with its kind: Temporary, but Usage where the disk is full, or takes no files, which it stays
+// for another attempt; advice says what would help where it is full.
 func Error(step string, err error, advice string) error {
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
 		return fail.Newf(fail.Usage, "%s: %w: %s", step, err, advice)
+	}
+	if errors.Is(err, fs.ErrPermission) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.EROFS) {
+		return fail.Newf(fail.Usage, "%s: %w: give --tmp-dir (or TMPDIR) a directory that the worker may write to", step, err)
 	}
 	return fail.Newf(fail.Temporary, "%s: %w", step, err)
 }

@@ -34,9 +34,9 @@ func TestNew(t *testing.T) {
 }
 
 func TestError(t *testing.T) {
-	for err, want := range map[error]fail.Kind{syscall.ENOSPC: fail.Usage, syscall.EDQUOT: fail.Usage, syscall.EIO: fail.Temporary} {
+	for err, want := range map[error]fail.Kind{syscall.ENOSPC: fail.Usage, syscall.EDQUOT: fail.Usage, syscall.EIO: fail.Temporary, syscall.EACCES: fail.Usage, syscall.EROFS: fail.Usage, syscall.ENOENT: fail.Usage} {
 		got := Error("sort", err, "buy a disk")
-		if fail.KindOf(got) != want || !strings.HasPrefix(got.Error(), "sort: ") || strings.Contains(got.Error(), "buy a disk") != (want == fail.Usage) {
+		if fail.KindOf(got) != want || !strings.HasPrefix(got.Error(), "sort: ") || strings.Contains(got.Error(), "buy a disk") != (err == syscall.ENOSPC || err == syscall.EDQUOT) || strings.Contains(got.Error(), "--tmp-dir") != (err == syscall.EACCES || err == syscall.EROFS || err == syscall.ENOENT) {
 			t.Errorf("%v became %v of kind %v", err, got, fail.KindOf(got))
 		}
 	}
