@@ -65,7 +65,7 @@ func denied(ref Ref, verb, code string, short awsconf.Short) error {
 	case r.writes:
 		hint = ", with a key of KMS also kms:GenerateDataKey and kms:Decrypt"
 	case r.action == "s3:GetObject":
-		hint = ", with a key of KMS also kms:Decrypt; S3 answers the same for a missing object if s3:ListBucket is not granted"
+		hint = " (and s3:GetObjectVersion in a bucket with versions), with a key of KMS also kms:Decrypt; S3 answers the same for a missing object if s3:ListBucket is not granted"
 	}
 	return failf(fail.Permission, ref, "%s: access denied: %w: it takes %s%s", verb, short, r.action, hint)
 }

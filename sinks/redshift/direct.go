@@ -32,7 +32,11 @@ func newDirect(dsn string) (*direct, error) {
 		return nil, fail.Newf(fail.Usage, "dsn cannot be read")
 	}
 	if !strings.Contains(dsn, "sslmode") && os.Getenv("PGSSLMODE") == "" { // pgconn's default falls back to no encryption without a word
-		conf.TLSConfig, conf.Fallbacks = &tls.Config{ServerName: conf.Host, MinVersion: tls.VersionTLS12}, nil
+		verified := &tls.Config{ServerName: conf.Host, MinVersion: tls.VersionTLS12}
+		if given := conf.TLSConfig; given != nil { // sslrootcert, sslcert
+			verified.RootCAs, verified.Certificates = given.RootCAs, given.Certificates
+		}
+		conf.TLSConfig, conf.Fallbacks = verified, nil
 	}
 	if conf.Port == 5432 && !strings.Contains(dsn, "5432") && os.Getenv("PGPORT") == "" {
 		conf.Port = 5439 // Redshift's own
@@ -87,7 +91,12 @@ func (d *direct) open(ctx context.Context) error {
 	if errors.As(err, &dns) && dns.IsNotFound {
 		return fail.Newf(fail.Temporary, "%s: host %s is unknown: %w", where, dns.Name, dns)
 	}
-	return fail.Newf(fail.Temporary, "%s: %w", where, errors.Unwrap(err))
+	kind := fail.Temporary
+	var untrusted *tls.CertificateVerificationError
+	if errors.As(err, &untrusted) {
+		kind = fail.Permission
+	}
+	return fail.Newf(kind, "%s: %w", where, errors.Unwrap(err))
 }
 
 // run sends one statement.

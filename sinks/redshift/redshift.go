@@ -278,7 +278,9 @@ func (r *reader) dsn(c *config) {
 		}
 	}
 	if strings.Contains(c.dsn, "password") || passwordInURL(c.dsn) {
-		r.fail(at.Errorf("a password does not belong into the pipeline file: set PGPASSWORD, for example from the secrets of the job definition"))
+		e := at.Errorf("a password does not belong into the pipeline file: set PGPASSWORD, for example from the secrets of the job definition")
+		e.Excerpt = "" // it is in the line
+		r.fail(e)
 		return
 	}
 	if _, err := pgconn.ParseConfig(c.dsn); err != nil {
