@@ -99,7 +99,7 @@ func (j *job) look(ctx context.Context) (*plan, *binder, error) {
 
 // comesWithEvent reports whether err is no more than a variable in source.uri or sink.uri that the event of a run sets, and there is none.
 func (j *job) comesWithEvent(err error) bool {
-	return err != nil && (err == j.pipe.Source.URIErr || err == j.pipe.Sink.URIErr) && len(j.req.uris) == 0 && len(j.req.ev.Objects) == 0
+	return err != nil && (errors.Is(err, j.pipe.Source.URIErr) || errors.Is(err, j.pipe.Sink.URIErr)) && len(j.req.uris) == 0 && len(j.req.ev.Objects) == 0
 }
 
 // checkSink holds the plan's schema against the destination, which writes nothing before its first row, and opens the targets.
