@@ -7,8 +7,8 @@ import (
 
 func init() {
 	register(definition{Function{Name: "timezone", Signature: "timezone(zone, timestamp), timestamp AT TIME ZONE zone → timestamptz or timestamp",
-		Doc: "The instant at which the clocks of a zone show a timestamp; of a timestamptz, the timestamp that they show then. The zone is an IANA name, an interval east of UTC, or an offset " +
-			"as text, where PostgreSQL counts + to the west. A time that the clocks skip is taken to be later by as much, of one that they show twice the second counts.",
+		Doc: "The instant at which the clocks of a zone show a timestamp; of a timestamptz, the timestamp that they show then. The zone is an IANA name, an abbreviation (CET is an hour east of UTC in summer, too), " +
+			"an interval east of UTC, or an offset as text, where PostgreSQL counts + to the west. A time that the clocks skip is taken to be later by as much, of one that they show twice the second counts.",
 		Example: "TIMESTAMP '2026-07-01 12:00:00' AT TIME ZONE 'Europe/Berlin'", Result: "2026-07-01 10:00:00"}, bindTimezone})
 	register(definition{Function{Name: "convert_timezone", Signature: "convert_timezone([from_zone,] to_zone, timestamp) → timestamp",
 		Doc:     "What clocks in to_zone show when those in from_zone (UTC) show a timestamp; Redshift's form of AT TIME ZONE twice.",

@@ -328,14 +328,19 @@ func (r *readTime) word(name string, s []byte) (int, bool) {
 	return best, r.set(fMonth, int64(at+1))
 }
 
-// zone reads UTC, another zone's abbreviation, or an offset.
+// zone reads UTC, another abbreviation, or an offset. A zone's name is none: its offset depends on the time.
 func (r *readTime) zone(s []byte) (int, bool) {
 	n := 0
 	for n < len(s) && !blank(s[n]) {
 		n++
 	}
-	z, err := textval.NewZone(string(s[:n]))
-	if err != nil || n == 0 || strings.ContainsRune(string(s[:n]), '/') {
+	name := string(s[:n])
+	if seconds, ok := textval.Abbreviation(name); ok {
+		r.east = int64(seconds)
+		return n, true
+	}
+	z, err := textval.NewZone(name)
+	if err != nil || strings.Contains(name, "/") || !strings.ContainsAny(name, "+-") {
 		return 0, false
 	}
 	r.east = z.Offset(0)

@@ -17,22 +17,30 @@ type Zone struct {
 // zones are the named zones in use: there are some 600 names.
 var zones sync.Map
 
-// abbreviations are those of PostgreSQL's default set that are no IANA names and mean one offset, in hours.
-var abbreviations = map[string]int{"Z": 0, "EDT": -4, "CST": -6, "CDT": -5, "MDT": -6, "PST": -8, "PDT": -7, "AKST": -9, "AKDT": -8, "BST": 1, "WEST": 1, "CEST": 2,
-	"EEST": 3, "MSK": 3, "JST": 9, "KST": 9, "AEST": 10, "AEDT": 11, "NZST": 12, "NZDT": 13}
+// abbreviations are those of PostgreSQL's default set that mean one offset, in hours. Some are IANA names, too, of zones that have had
+// other offsets.
+var abbreviations = map[string]int{"UTC": 0, "UCT": 0, "UT": 0, "GMT": 0, "ZULU": 0, "Z": 0, "EST": -5, "EDT": -4, "CST": -6, "CDT": -5, "MST": -7, "MDT": -6, "PST": -8, "PDT": -7,
+	"AKST": -9, "AKDT": -8, "HST": -10, "BST": 1, "WET": 0, "WEST": 1, "CET": 1, "CEST": 2, "MET": 1, "MEST": 2, "EET": 2, "EEST": 3, "MSK": 3, "JST": 9, "KST": 9, "AEST": 10, "AEDT": 11,
+	"NZST": 12, "NZDT": 13}
 
-// NewZone finds a zone by its IANA name, an abbreviation such as PST or CEST, or an offset as AT TIME ZONE takes it: [name]±hh[:mm],
+// Abbreviation is the offset that an abbreviation such as CET or pst stands for all year, in seconds to the east.
+func Abbreviation(name string) (seconds int, ok bool) {
+	h, ok := abbreviations[strings.ToUpper(name)]
+	return h * 3600, ok
+}
+
+// NewZone finds a zone by an abbreviation such as PST or CEST, its IANA name, or an offset as AT TIME ZONE takes it: [name]±hh[:mm],
 // where + is west of Greenwich (POSIX, and PostgreSQL's rule).
 func NewZone(name string) (*Zone, error) {
 	if z, ok := zones.Load(name); ok {
 		return z.(*Zone), nil
 	}
+	if seconds, ok := Abbreviation(name); ok { // before IANA's names, as in PostgreSQL: CET has no summer time
+		return FixedZone(seconds), nil
+	}
 	if loc, err := time.LoadLocation(name); err == nil && name != "" && name != "Local" {
 		z, _ := zones.LoadOrStore(name, &Zone{zone: zone{loc: loc}})
 		return z.(*Zone), nil
-	}
-	if h, ok := abbreviations[strings.ToUpper(name)]; ok {
-		return FixedZone(h * 3600), nil
 	}
 	if i := strings.IndexAny(name, "+-"); i >= 0 && strings.Trim(strings.ToUpper(name[:i]), "ABCDEFGHIJKLMNOPQRSTUVWXYZ") == "" {
 		offset := name[i:]
