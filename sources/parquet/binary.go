@@ -119,13 +119,12 @@ func (t *text) dictionary(p *pageValues, n int) error {
 	t.forget()
 	t.dictOff = append(resize(t.dictOff, 0), 0)
 	if p.phys == format.FixedLenByteArray || p.phys == format.Int96 {
-		t.fix = resize(t.fix, n*p.width)
-		if err := p.fixed(t.fix, n); err != nil {
-			return err
-		}
-		for i := range n {
-			t.dictData = t.append(t.dictData, t.fix[i*p.width:][:p.width])
+		var err error
+		if t.fix, err = p.eachFixed(n, t.fix, func(_ int, v []byte) {
+			t.dictData = t.append(t.dictData, v)
 			t.dictOff = append(t.dictOff, uint32(len(t.dictData)))
+		}); err != nil {
+			return err
 		}
 	} else {
 		for range n {
@@ -194,6 +193,7 @@ func (t *text) take(p *pageValues, n int, soft bool) (int, error) {
 			}
 			err = t.takeIndexes(p, k)
 		case p.phys != format.ByteArray:
+			k = min(k, max(fixedBlock/p.width, 1))
 			err = t.takeFixed(p, k)
 		case p.enc == format.Plain:
 			err = t.takePlain(p, k)

@@ -212,8 +212,8 @@ func (c *columnReader) dictionary(h *meta.Page, raw []byte) error {
 		return fmt.Errorf("dictionary page: %w", err)
 	}
 	c.keep(b)
-	if h.NumValues > len(b) {
-		return fmt.Errorf("dictionary of %d values in %d bytes", h.NumValues, len(b))
+	if least := max(c.leaf.width, 1); h.NumValues > len(b)/least {
+		return fmt.Errorf("dictionary of %d values of at least %d bytes in %d bytes", h.NumValues, least, len(b))
 	}
 	p := pageValues{phys: c.leaf.phys, width: c.leaf.width}
 	if err := p.reset(format.Plain, b); err != nil {

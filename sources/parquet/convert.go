@@ -394,14 +394,9 @@ func decimals256(k kind, to int32) func(*pageValues, []decimal256.Num, *conversi
 // bigEndian calls f with the bytes of each of the next n values.
 func bigEndian(p *pageValues, n int, c *conversion, f func(i int, b []byte)) error {
 	if p.phys == format.FixedLenByteArray {
-		c.fix = resize(c.fix, n*p.width)
-		if err := p.fixed(c.fix, n); err != nil {
-			return err
-		}
-		for i := range n {
-			f(i, c.fix[i*p.width:][:p.width])
-		}
-		return nil
+		var err error
+		c.fix, err = p.eachFixed(n, c.fix, f)
+		return err
 	}
 	for i := range n {
 		var v []byte

@@ -176,6 +176,25 @@ func (p *pageValues) fixed(dst []byte, n int) error {
 	return p.split(dst, n)
 }
 
+// fixedBlock is how many bytes of fixed-width values are decoded at a time, if there is room for one: a page may promise many wide ones.
+const fixedBlock = 1 << 20
+
+// eachFixed calls f with each of the next n values of FIXED_LEN_BYTE_ARRAY or INT96, and returns buf, which they are decoded into.
+func (p *pageValues) eachFixed(n int, buf []byte, f func(i int, v []byte)) ([]byte, error) {
+	for done := 0; done < n; {
+		k := min(n-done, max(fixedBlock/p.width, 1))
+		buf = resize(buf, k*p.width)
+		if err := p.fixed(buf, k); err != nil {
+			return buf, err
+		}
+		for i := range k {
+			f(done+i, buf[i*p.width:][:p.width])
+		}
+		done += k
+	}
+	return buf, nil
+}
+
 // bools decodes booleans to 0 and 1.
 func (p *pageValues) bools(dst []uint8) error {
 	if p.enc == format.RLE {
