@@ -74,18 +74,20 @@ func bind(n *node, to arrow.Field, partial bool) (*plan, error) {
 		return nil, n.err
 	}
 	p := &plan{node: n, field: to}
-	drift := fmt.Errorf("%q is %s in the file, but %s is wanted", n.path, schema.TypeName(n.field), schema.TypeName(to))
+	drift := func() error {
+		return fmt.Errorf("%q is %s in the file, but %s is wanted", n.path, schema.TypeName(n.field), schema.TypeName(to))
+	}
 	switch n.shape {
 	case leafShape:
 		if !canRead(n, to) {
-			return nil, drift
+			return nil, drift()
 		}
 		p.leaf = n.leaf
 		p.leaves = []*leaf{n.leaf}
 	case listShape:
 		t, ok := to.Type.(*arrow.ListType)
 		if !ok {
-			return nil, drift
+			return nil, drift()
 		}
 		elem, err := bind(n.elem, t.ElemField(), partial)
 		if err != nil {
@@ -95,7 +97,7 @@ func bind(n *node, to arrow.Field, partial bool) (*plan, error) {
 	case structShape:
 		t, ok := to.Type.(*arrow.StructType)
 		if !ok {
-			return nil, drift
+			return nil, drift()
 		}
 		byName := map[string]*node{}
 		for _, c := range n.children {
@@ -124,7 +126,7 @@ func bind(n *node, to arrow.Field, partial bool) (*plan, error) {
 			}
 		}
 		if len(p.leaves) == 0 {
-			return nil, drift
+			return nil, drift()
 		}
 	}
 	return p, nil

@@ -168,19 +168,19 @@ func (d *decoder) damaged(f *file, group, col int, err error) error {
 		return e
 	}
 	var at errorAt
-	path := ""
+	name := ""
 	if errors.As(err, &at) {
-		path = at.path
+		name = at.path.String()
 	} else if col >= 0 {
-		path = d.src.schema.Field(col).Name
+		name = d.src.schema.Field(col).Name
 	}
 	off := int64(-1)
 	for _, r := range d.readers {
-		if r.leaf.path == path && r.in != nil {
+		if r.in != nil && (r.leaf.path == at.path || at.path == nil && r.leaf.path.String() == name) {
 			off = r.in.pos
 		}
 	}
-	return fail.Newf(fail.Data, "read row group %d: %w", group, err).In(f.in.URI).At(0, off).Of(path, "")
+	return fail.Newf(fail.Data, "read row group %d: %w", group, err).In(f.in.URI).At(0, off).Of(name, "")
 }
 
 // emit hands on the next n rows of all columns, without those that are refused.

@@ -153,7 +153,7 @@ func (c *columnReader) rowsWithin(ctx context.Context, left int64) (int, error) 
 
 // errorAt is an error with the path of the leaf it happened in.
 type errorAt struct {
-	path string
+	path *path
 	err  error
 }
 
@@ -268,8 +268,8 @@ func sameBits(a, b *memory.Buffer, n int) bool {
 	return bytes.Equal(a.Bytes()[:k], b.Bytes()[:k])
 }
 
-func disagree(path string, got, want int) error {
-	return errorAt{path, fmt.Errorf("levels give %d values where another column of the group gives %d, or the nulls differ", got, want)}
+func disagree(at *path, got, want int) error {
+	return errorAt{at, fmt.Errorf("levels give %d values where another column of the group gives %d, or the nulls differ", got, want)}
 }
 
 // slots are the validity, nulls and number of the slots that r's levels give to a node that is not null from level

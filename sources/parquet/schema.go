@@ -29,7 +29,7 @@ const (
 type node struct {
 	shape shape
 	field arrow.Field // its own type; Null stands for a column that the file types as null
-	path  string      // dotted, as the file spells it, for messages
+	path  *path       // for messages
 	def   uint8       // definition level from which on it is not null
 	// lists
 	elem    *node
@@ -44,7 +44,7 @@ type node struct {
 // leaf is a column chunk's column.
 type leaf struct {
 	index  int // among the column chunks of a row group
-	path   string
+	path   *path
 	phys   format.Type
 	width  int // bytes of a fixed-width value; 0 for BYTE_ARRAY and BOOLEAN
 	maxDef uint8
@@ -53,6 +53,29 @@ type leaf struct {
 	// typeOrder: min_value and max_value are by the order of its type
 	typeOrder bool
 }
+
+// path is where a column is in the schema. Its text is made when a message needs it: as text, the paths of all columns of a group would hold the
+// group's name as often.
+type path struct {
+	up   *path // nil at the top
+	name string
+}
+
+// String is the dotted path, as the file spells it.
+func (p *path) String() string {
+	if p == nil {
+		return ""
+	}
+	if p.up == nil {
+		return p.name
+	}
+	return p.up.String() + "." + p.name
+}
+
+// later is an error whose text is made when it is asked for: for most columns that cannot be read it never is.
+type later func() string
+
+func (l later) Error() string { return l() }
 
 // tree builds nodes from the footer's flat schema.
 type tree struct {
@@ -71,7 +94,7 @@ func parseSchema(elems []meta.Element) ([]*node, []*leaf, error) {
 	var cols []*node
 	seen := map[string]bool{}
 	for range root.NumChildren {
-		n, err := t.read("", 0, 0, 1)
+		n, err := t.read(nil, 0, 0, 1)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -88,7 +111,7 @@ func parseSchema(elems []meta.Element) ([]*node, []*leaf, error) {
 }
 
 // read takes the next element and its subtree. def and rep are the levels of what encloses it.
-func (t *tree) read(parent string, def, rep uint8, depth int) (*node, error) {
+func (t *tree) read(parent *path, def, rep uint8, depth int) (*node, error) {
 	if t.next >= len(t.elems) {
 		return nil, errors.New("schema ends within a group")
 	}
@@ -96,53 +119,54 @@ func (t *tree) read(parent string, def, rep uint8, depth int) (*node, error) {
 		return nil, fmt.Errorf("column %q is nested more than %d deep", parent, maxNesting)
 	}
 	e := &t.elems[t.next]
-	path := e.Name
-	if parent != "" {
-		path = parent + "." + e.Name
-	}
+	at := &path{parent, e.Name}
 	switch e.Repetition {
 	case format.Required:
-		return t.value(e, path, def, rep, depth)
+		return t.value(e, at, def, rep, depth)
 	case format.Optional:
-		return t.value(e, path, def+1, rep, depth)
+		return t.value(e, at, def+1, rep, depth)
 	case format.Repeated: // not in a LIST or MAP: a required list of required elements
-		elem, err := t.value(e, path, def+1, rep+1, depth)
+		elem, err := t.value(e, at, def+1, rep+1, depth)
 		if err != nil {
 			return nil, err
 		}
-		return listOf(e.Name, path, def, def+1, elem), nil
+		return listOf(e.Name, at, def, def+1, elem), nil
 	}
-	return nil, fmt.Errorf("column %q is neither required nor optional nor repeated", path)
+	return nil, fmt.Errorf("column %q is neither required nor optional nor repeated", at)
 }
 
 // value reads the element and its subtree, present from level def on; its own repetition is accounted for.
-func (t *tree) value(e *meta.Element, path string, def, rep uint8, depth int) (*node, error) {
+func (t *tree) value(e *meta.Element, at *path, def, rep uint8, depth int) (*node, error) {
 	t.next++
 	if e.Type != meta.None {
 		if e.NumChildren > 0 {
-			return nil, fmt.Errorf("column %q has both a type and children", path)
+			return nil, fmt.Errorf("column %q has both a type and children", at)
 		}
-		return t.leafOf(e, path, def, rep)
+		return t.leafOf(e, at, def, rep)
 	}
 	if e.NumChildren <= 0 {
-		return nil, fmt.Errorf("column %q is a group of no columns", path)
+		return nil, fmt.Errorf("column %q is a group of no columns", at)
 	}
-	n := &node{shape: structShape, path: path, def: def}
+	n := &node{shape: structShape, path: at, def: def}
 	log := logicalOf(e)
 	switch log.Kind {
 	case meta.List, meta.Map:
 		if e.NumChildren == 1 && t.next < len(t.elems) && t.elems[t.next].Repetition == format.Repeated {
-			return t.list(e, log.Kind == meta.Map, path, def, rep, depth)
+			return t.list(e, log.Kind == meta.Map, at, def, rep, depth)
 		}
-		n.err = fmt.Errorf("column %q says it is a %s but is not built like one", path, kindName(log.Kind))
+		n.err = later(func() string {
+			return fmt.Sprintf("column %q says it is a %s but is not built like one", at, kindName(log.Kind))
+		})
 	case meta.NoLogical:
 	default:
-		n.err = fmt.Errorf("column %q has logical type %s, which is not supported: select the other columns", path, kindName(log.Kind))
+		n.err = later(func() string {
+			return fmt.Sprintf("column %q has logical type %s, which is not supported: select the other columns", at, kindName(log.Kind))
+		})
 	}
 	seen := map[string]bool{}
 	var fields []arrow.Field
 	for range e.NumChildren {
-		c, err := t.read(path, def, rep, depth+1)
+		c, err := t.read(at, def, rep, depth+1)
 		if err != nil {
 			return nil, err
 		}
@@ -152,7 +176,9 @@ func (t *tree) value(e *meta.Element, path string, def, rep uint8, depth int) (*
 		seen[c.field.Name] = true
 		n.children = append(n.children, c)
 		fields = append(fields, c.field)
-		n.err = errors.Join(n.err, c.err)
+		if n.err == nil { // one is enough for a message
+			n.err = c.err
+		}
 	}
 	n.field = arrow.Field{Name: e.Name, Type: arrow.StructOf(fields...), Nullable: true}
 	return n, nil
@@ -160,9 +186,9 @@ func (t *tree) value(e *meta.Element, path string, def, rep uint8, depth int) (*
 
 // list reads the repeated child of a LIST or MAP group, by the rules for old writers too.
 // Source: https://github.com/apache/parquet-format/blob/master/LogicalTypes.md#lists
-func (t *tree) list(outer *meta.Element, isMap bool, path string, def, rep uint8, depth int) (*node, error) {
+func (t *tree) list(outer *meta.Element, isMap bool, at *path, def, rep uint8, depth int) (*node, error) {
 	r := &t.elems[t.next]
-	inner := path + "." + r.Name
+	inner := &path{at, r.Name}
 	itself := r.Type != meta.None || r.NumChildren != 1 || r.Name == "array" || r.Name == outer.Name+"_tuple" ||
 		t.next+1 < len(t.elems) && t.elems[t.next+1].Repetition == format.Repeated
 	if isMap {
@@ -186,7 +212,8 @@ func (t *tree) list(outer *meta.Element, isMap bool, path string, def, rep uint8
 	if isMap && elem.shape == structShape && elem.err == nil {
 		names := [2]string{"key", "value"}
 		if len(elem.children) > 2 {
-			elem.err = fmt.Errorf("column %q is a map with %d columns", path, len(elem.children))
+			n := len(elem.children)
+			elem.err = later(func() string { return fmt.Sprintf("column %q is a map with %d columns", at, n) })
 		} else {
 			fields := make([]arrow.Field, len(elem.children))
 			for i, c := range elem.children {
@@ -196,18 +223,18 @@ func (t *tree) list(outer *meta.Element, isMap bool, path string, def, rep uint8
 			elem.field.Type = arrow.StructOf(fields...)
 		}
 	}
-	return listOf(outer.Name, path, def, def+1, elem), nil
+	return listOf(outer.Name, at, def, def+1, elem), nil
 }
 
-func listOf(name, path string, def, elemDef uint8, elem *node) *node {
+func listOf(name string, at *path, def, elemDef uint8, elem *node) *node {
 	elem.field.Name = "element"
 	elem.field.Nullable = true
-	return &node{shape: listShape, path: path, def: def, elemDef: elemDef, elem: elem, err: elem.err,
+	return &node{shape: listShape, path: at, def: def, elemDef: elemDef, elem: elem, err: elem.err,
 		field: arrow.Field{Name: name, Type: arrow.ListOfField(elem.field), Nullable: true}}
 }
 
-func (t *tree) leafOf(e *meta.Element, path string, def, rep uint8) (*node, error) {
-	l := &leaf{index: len(t.leaves), path: path, phys: e.Type, maxDef: def, maxRep: rep}
+func (t *tree) leafOf(e *meta.Element, at *path, def, rep uint8) (*node, error) {
+	l := &leaf{index: len(t.leaves), path: at, phys: e.Type, maxDef: def, maxRep: rep}
 	t.leaves = append(t.leaves, l)
 	switch e.Type {
 	case format.Boolean, format.ByteArray:
@@ -219,16 +246,16 @@ func (t *tree) leafOf(e *meta.Element, path string, def, rep uint8) (*node, erro
 		l.width = 12
 	case format.FixedLenByteArray:
 		if e.TypeLength <= 0 || e.TypeLength > 1<<20 {
-			return nil, fmt.Errorf("column %q has values of %d bytes", path, e.TypeLength)
+			return nil, fmt.Errorf("column %q has values of %d bytes", at, e.TypeLength)
 		}
 		l.width = int(e.TypeLength)
 	default:
-		return nil, fmt.Errorf("column %q has unknown physical type %d", path, e.Type)
+		return nil, fmt.Errorf("column %q has unknown physical type %d", at, e.Type)
 	}
-	n := &node{shape: leafShape, path: path, def: def, leaf: l, field: arrow.Field{Name: e.Name, Nullable: true}}
+	n := &node{shape: leafShape, path: at, def: def, leaf: l, field: arrow.Field{Name: e.Name, Nullable: true}}
 	var err error
 	if l.kind, err = kindOf(e); err != nil {
-		n.err = fmt.Errorf("column %q: %w", path, err)
+		n.err = later(func() string { return fmt.Sprintf("column %q: %v", at, err) })
 		n.field.Type = arrow.Null
 		return n, nil
 	}

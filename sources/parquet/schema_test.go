@@ -1,14 +1,18 @@
 package parquet
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
 	pq "github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/deprecated"
+	"github.com/parquet-go/parquet-go/format"
 
 	"github.com/sluice-data/sluice/internal/fail"
 	"github.com/sluice-data/sluice/sources"
+	"github.com/sluice-data/sluice/sources/parquet/internal/meta"
 )
 
 type order struct {
@@ -177,4 +181,32 @@ func TestRejects(t *testing.T) {
 		`s3://b/a.parquet:4: column "D": not valid UTF-8 (value "\xc3")`, `{"ID":3,"S":"é","D":"\ufffd","TS":"2024-01-01T00:00:00.000000001","J":1,"L":[{"S":"a"},{"S":"b"}]}`,
 		`s3://b/a.parquet:6: column "J": not valid JSON (value "{")`, `{"ID":5,"S":"é","D":"d","TS":"2024-01-01T00:00:00Z","J":"{","L":[{"S":"a"},{"S":"b"}]}`,
 		`s3://b/a.parquet:7: column "L": not valid UTF-8 (value "\x80")`, `{"ID":6,"S":"é","D":"d","TS":"2024-01-01T00:00:00Z","J":1,"L":[{"S":"a"},{"S":"\ufffd"}]}`)
+}
+
+// A long name is not copied for each of the columns below it, sound or not.
+func TestLongNames(t *testing.T) {
+	const name, columns = 32 << 10, 500
+	for _, kind := range []meta.Logical{{}, {Kind: meta.Interval}} {
+		elems := []meta.Element{{Name: "root", Type: meta.None, NumChildren: 1, Converted: meta.None},
+			{Name: strings.Repeat("n", name), Type: meta.None, NumChildren: columns, Converted: meta.None}}
+		for i := range columns {
+			elems = append(elems, meta.Element{Name: fmt.Sprint("c", i), Type: format.Int32, Converted: meta.None, Logical: kind})
+		}
+		var cols []*node
+		var err error
+		n := allocated(func() {
+			if cols, _, err = parseSchema(elems); err == nil && cols[0].err == nil {
+				_, err = bind(cols[0], cols[0].field, true)
+			}
+		})
+		if err != nil || len(cols) != 1 || (cols[0].err != nil) != (kind.Kind == meta.Interval) {
+			t.Fatalf("%d columns, %v", len(cols), err)
+		}
+		if n > 32*name {
+			t.Errorf("a name of %d bytes with %d columns below took %d MiB", name, columns, n>>20)
+		}
+		if err := cols[0].err; err != nil && (!strings.HasPrefix(err.Error(), `column "nnn`) || !strings.Contains(err.Error(), `n.c0": logical type`)) {
+			t.Errorf("%.100s", err)
+		}
+	}
 }
