@@ -164,9 +164,9 @@ func castFloat[S float](to kind) kernel {
 		return func(f *function, r *run, sel []byte, args []*vector) *vector {
 			out := toFloat[S, float32](f, r, sel, args)
 			src, dst := values[S](args[0]), values[float32](out)
-			if anyNotFinite(dst) {
+			if anyNotFinite(dst) || anyLost(src, dst) {
 				f.recheck(r, out, sel, func(i int) (string, string) {
-					if isInf(dst[i]) && !isInf(src[i]) {
+					if isInf(dst[i]) && !isInf(src[i]) || dst[i] == 0 && src[i] != 0 {
 						return formatFloat(src[i]), f.outOfRange()
 					}
 					return "", ""
@@ -176,6 +176,16 @@ func castFloat[S float](to kind) kernel {
 		}
 	}
 	return toFloat[S, float64]
+}
+
+// anyLost reports whether a number that is not 0 has become 0.
+func anyLost[S float](src []S, dst []float32) bool {
+	for i, y := range dst {
+		if y == 0 && src[i] != 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // floatToInt rounds half to even; what is not in [lo, hi) then is an error.
