@@ -1,6 +1,7 @@
 package expr
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/hex"
 	"strconv"
@@ -46,7 +47,7 @@ func init() {
 		parseBytes("not hexadecimal", appendHex), 0, aString)
 	strict(Function{Name: "strtol", Signature: "strtol(string, base int) → int64", Doc: "The integer that a text writes in a base from 2 to 36.", Example: "strtol('ff', 16)", Result: "255"}, true, simple(kInt64), strtolKernel, 0, aString, anInt)
 	strict(Function{Name: "url_encode", Signature: "url_encode(string) → string", Doc: "Percent-encoded by RFC 3986: all but letters, digits, - . _ and ~.", Example: "url_encode('a b/ü')", Result: "a%20b%2F%C3%BC"}, false, stringType, mapText(appendURL), 0, aString)
-	strict(Function{Name: "url_decode", Signature: "url_decode(string) → string", Doc: "Percent-encoding undone. Percent signs without two hexadecimal digits, and +, stay; what is no UTF-8 then rejects the row.",
+	strict(Function{Name: "url_decode", Signature: "url_decode(string) → string", Doc: "Percent-encoding undone. Percent signs without two hexadecimal digits, and +, stay; what is no UTF-8 then, or has a zero byte, rejects the row.",
 		Example: "url_decode('a%20b%2F%C3%BC')", Result: "a b/ü"}, true, stringType, parseBytes("not percent-encoded UTF-8", appendUnescapedURL), 0, aString)
 	register(definition{Function{Name: "convert_from", Signature: "convert_from(binary, encoding string) → string", Doc: "Bytes as a text; the encoding must be UTF8. What is no UTF-8 rejects the row.",
 		Example: "convert_from('\\x616263'::binary, 'UTF8')", Result: "abc"}, func(b *binder, c *call, args []node) (node, *Error) {
@@ -248,7 +249,20 @@ func appendUnescapedURL(dst, s []byte) ([]byte, bool) {
 		}
 		dst = append(dst, s[i])
 	}
-	return dst, utf8.Valid(dst[from:])
+	return dst, utf8.Valid(dst[from:]) && bytes.IndexByte(dst[from:], 0) < 0
+}
+
+// withoutHexPrefix drops 0x at the start, or behind a sign there. Of what has a sign behind it s stays, which is no number.
+func withoutHexPrefix(s string) string {
+	sign := 0
+	if s != "" && (s[0] == '-' || s[0] == '+') {
+		sign = 1
+	}
+	digits, ok := strings.CutPrefix(strings.ToLower(s[sign:]), "0x")
+	if !ok || strings.HasPrefix(digits, "-") || strings.HasPrefix(digits, "+") {
+		return s
+	}
+	return s[:sign] + digits
 }
 
 func strtolKernel(f *function, r *run, sel []byte, args []*vector) *vector {
@@ -268,7 +282,7 @@ func strtolKernel(f *function, r *run, sel []byte, args []*vector) *vector {
 		}
 		digits := s
 		if n == 16 {
-			digits = strings.Replace(strings.Replace(s, "0x", "", 1), "0X", "", 1)
+			digits = withoutHexPrefix(s)
 		}
 		v, err := strconv.ParseInt(digits, int(n), 64)
 		if err != nil || strings.Contains(s, "_") {

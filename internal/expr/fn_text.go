@@ -377,13 +377,18 @@ func bindFormat(b *binder, c *call, args []node) (node, *Error) {
 			return nil, errAt(c.args[i].place(), "%s cannot print %s", c.name, x.typ())
 		}
 	}
-	return fold(&function{t: stringType, args: args[1:], lenient: true, never: true, src: b.text(c.span), run: func(f *function, r *run, _ []byte, args []*vector) *vector {
+	mayFail := false
+	for _, p := range parts {
+		mayFail = mayFail || p.verb == 'I' && p.arg >= 0 && args[1:][p.arg].nullable()
+	}
+	return fold(&function{t: stringType, args: args[1:], lenient: true, never: true, mayFail: mayFail, src: b.text(c.span), run: func(f *function, r *run, sel []byte, args []*vector) *vector {
 		put := make([]func([]byte, int) []byte, len(args))
 		for i, a := range args {
 			put[i] = appender(a)
 		}
 		out := r.newText(f.t, r.n*16)
 		var value []byte
+		var nameless []int
 		for i := range r.n {
 			for _, p := range parts {
 				out.buf = append(out.buf, p.text...)
@@ -401,6 +406,10 @@ func bindFormat(b *binder, c *call, args []node) (node, *Error) {
 					out.buf = append(out.buf, "NULL"...)
 				case p.verb == 'L':
 					out.buf = appendLiteral(out.buf, value)
+				case p.verb == 'I' && null:
+					if active(sel, nil, i) && (len(nameless) == 0 || nameless[len(nameless)-1] != i) {
+						nameless = append(nameless, i)
+					}
 				case p.verb == 'I':
 					out.buf = appendIdent(out.buf, value)
 				default:
@@ -410,7 +419,11 @@ func bindFormat(b *binder, c *call, args []node) (node, *Error) {
 			}
 			out.end(i)
 		}
-		return out.finish(r, nil)
+		v := out.finish(r, nil)
+		for _, i := range nameless {
+			f.fail(r, v, i, "NULL", "%I of format takes no null")
+		}
+		return v
 	}}), nil
 }
 
