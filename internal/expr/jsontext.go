@@ -125,8 +125,10 @@ func jsonField(b []byte, i int, key []byte) (val, end int, ok bool) {
 	for at < len(b) && b[at] == '"' {
 		keyEnd := jsonString(b, at)
 		name := b[at+1 : max(at+1, keyEnd-1)]
-		hit := string(name) == string(key)
-		if !hit && bytes.IndexByte(name, '\\') >= 0 {
+		var hit bool
+		if bytes.IndexByte(name, '\\') < 0 {
+			hit = string(name) == string(key)
+		} else {
 			text, valid := appendUnescapedJSON(nil, name)
 			hit = valid && string(text) == string(key)
 		}
