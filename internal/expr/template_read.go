@@ -399,6 +399,10 @@ func (r *readTime) date() (int64, bool) {
 	}
 	y, cc := v[fYear], v[fCentury]
 	switch {
+	case cc == 0 && r.has[fCentury] && (!r.has[fYear] || r.short):
+		return 0, false
+	case r.has[fCentury] && !r.has[fYear] && r.bc: // years before Christ count down: 100 to 1
+		y = cc * 100
 	case r.has[fCentury] && !r.has[fYear]:
 		y = (cc-1)*100 + 1
 	case r.has[fCentury] && r.short:
