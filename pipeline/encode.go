@@ -94,7 +94,7 @@ func (g *gatherer) full() bool {
 func (g *gatherer) measure(rec arrow.Record) {
 	g.sizes = g.sizes[:0]
 	for _, col := range rec.Columns() {
-		g.sizes = append(g.sizes, columnBytes(col.Data()))
+		g.sizes = append(g.sizes, ColumnBytes(col.Data()))
 	}
 	if len(g.cols) < len(g.sizes) {
 		g.cols = make([]int64, len(g.sizes))
@@ -138,13 +138,13 @@ func releaseAll(recs []arrow.Record) {
 func RecordBytes(rec arrow.Record) int64 {
 	var n int64
 	for _, col := range rec.Columns() {
-		n += columnBytes(col.Data())
+		n += ColumnBytes(col.Data())
 	}
 	return n
 }
 
-// columnBytes is what d's values take in its buffers.
-func columnBytes(d arrow.ArrayData) int64 {
+// ColumnBytes is what d's values take in its buffers, of which they may be a slice.
+func ColumnBytes(d arrow.ArrayData) int64 {
 	rows, from := int64(d.Len()), d.Offset()
 	if rows == 0 {
 		return 0
@@ -183,9 +183,9 @@ func columnBytes(d arrow.ArrayData) int64 {
 // share is the part of d's bytes that so many of its rows take, on the mean.
 func share(d arrow.ArrayData, rows int64) int64 {
 	if all := int64(d.Len()); all > 0 && rows < all {
-		return columnBytes(d) * rows / all
+		return ColumnBytes(d) * rows / all
 	}
-	return columnBytes(d)
+	return ColumnBytes(d)
 }
 
 // span is the first and the last of n values' offsets, from the given one on.

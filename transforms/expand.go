@@ -41,7 +41,7 @@ func pieceRows(n int, cols []arrow.Array) int {
 				continue
 			}
 		}
-		width += int(a.Data().SizeInBytes())/n + 1 // of lists and structs the mean
+		width += int(pipeline.ColumnBytes(a.Data()))/n + 1 // of lists and structs the mean
 	}
 	return max(1, min(expandRows, expandBytes/max(width, 1)))
 }

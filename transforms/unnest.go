@@ -199,8 +199,23 @@ func (s *unnestStage) Expand(_ context.Context, b pipeline.Batch, _ *pipeline.Re
 	valid, vo := col.Valid(list)
 	none := int32(values.Len()) // stands for the null beside a row without elements
 	misses := false
+	var longer arrow.Array // values and the null behind them, made once for all pieces
+	defer func() {
+		if longer != nil {
+			longer.Release()
+		}
+	}()
 	flush := func() error {
-		err := s.give(b, values, misses, emit)
+		from := values
+		if misses {
+			if longer == nil {
+				if longer, err = s.withNull(values); err != nil {
+					return err
+				}
+			}
+			from = longer
+		}
+		err := s.give(b, from, misses, emit)
 		misses = false
 		return err
 	}
@@ -241,16 +256,6 @@ func (s *unnestStage) give(b pipeline.Batch, values arrow.Array, misses bool, em
 		return nil
 	}
 	defer s.p.reset()
-	if misses {
-		null := array.MakeArrayOfNull(s.mem, values.DataType(), 1)
-		longer, err := array.Concatenate([]arrow.Array{values, null}, s.mem)
-		null.Release()
-		if err != nil {
-			return err
-		}
-		defer longer.Release()
-		values = longer
-	}
 	return s.p.emit(b, s.u.schema, s.mem, func(i int) (int, arrow.Array, error) {
 		switch from := s.u.out[i].from; from {
 		case theElement:
@@ -262,6 +267,13 @@ func (s *unnestStage) give(b pipeline.Batch, values arrow.Array, misses bool, em
 			return from, nil, nil
 		}
 	}, emit)
+}
+
+// withNull is values and a null behind them, owned by the caller.
+func (s *unnestStage) withNull(values arrow.Array) (arrow.Array, error) {
+	null := array.MakeArrayOfNull(s.mem, values.DataType(), 1)
+	defer null.Release()
+	return array.Concatenate([]arrow.Array{values, null}, s.mem)
 }
 
 // ordinality is the numbers of the elements; of a row without any it is null.

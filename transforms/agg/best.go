@@ -172,7 +172,7 @@ func (b *best) offer(groups []uint32, rows []int32, value, place arrow.Array) er
 	if err := b.place.add(place, b.win); err != nil {
 		return err
 	}
-	if b.value.n > 2*len(b.at)+1024 {
+	if b.value.stale(len(b.at)) {
 		b.pack()
 	}
 	return nil

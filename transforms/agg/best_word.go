@@ -139,7 +139,7 @@ func (b *bestWord) offer(groups []uint32, rows []int32, value arrow.Array, words
 	if err := b.value.add(value, b.win); err != nil {
 		return err
 	}
-	if b.value.n > 2*len(b.at)+1024 {
+	if b.value.stale(len(b.at)) {
 		b.pack()
 	}
 	return nil

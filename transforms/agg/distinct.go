@@ -104,8 +104,11 @@ func (d *distinct) intern(groups []uint32, arg arrow.Array, lo, hi int, ids []ui
 // pairs are the groups and values of the table.
 func (d *distinct) pairs() (groups, values arrow.Array, err error) {
 	cols, err := d.tab.Columns(d.mem, 0, d.tab.Len())
-	if err != nil || d.texts == nil {
-		return cols[0], cols[1], err
+	if err != nil {
+		return nil, nil, err
+	}
+	if d.texts == nil {
+		return cols[0], cols[1], nil
 	}
 	defer cols[1].Release()
 	if values, err = d.texts.Take(col.Fixed[uint32](cols[1]), d.mem); err != nil {

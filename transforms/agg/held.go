@@ -11,6 +11,7 @@ import (
 	"github.com/apache/arrow/go/v17/arrow/bitutil"
 	"github.com/apache/arrow/go/v17/arrow/memory"
 
+	"github.com/sluice-data/sluice/internal/fail"
 	"github.com/sluice-data/sluice/transforms/internal/col"
 )
 
@@ -22,6 +23,12 @@ type held struct {
 	data  []byte // values, or the bytes of texts
 	end   []int  // of texts in data
 	has   []uint8
+	kept  int // bytes of texts when only some were kept last
+}
+
+// stale reports whether so many values, or bytes of texts, have been bettered by others, of which there is one a group, that it is worth it to keep these alone.
+func (h *held) stale(groups int) bool {
+	return h.n > 2*groups+1024 || h.n > groups && h.text() && len(h.data) > 2*h.kept+64<<10
 }
 
 // holds reports whether columns of type t can be held: all but lists and structs.
@@ -203,7 +210,7 @@ func takeRows[T any](dst, src []T, at []int32) {
 	}
 }
 
-var errHugeGroups = fmt.Errorf("more than 2 GiB of values in the groups that are put out together")
+var errHugeGroups = fail.Newf(fail.Usage, "more than 2 GiB of values in the groups that are put out together: with a smaller --memory-limit there are fewer of them")
 
 // keep makes h the values at, in that order.
 func (h *held) keep(at []int32) {
@@ -218,7 +225,7 @@ func (h *held) keep(at []int32) {
 		for _, r := range at {
 			total += len(old.bytesOf(int(r)))
 		}
-		h.data = make([]byte, 0, total+total/2)
+		h.data, h.kept = make([]byte, 0, total+total/2), total
 		for i, r := range at {
 			h.data = append(h.data, old.bytesOf(int(r))...)
 			h.end[i] = len(h.data)

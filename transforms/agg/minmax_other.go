@@ -3,13 +3,13 @@ package agg
 import (
 	"bytes"
 	"cmp"
-	"errors"
 	"math"
 
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/bitutil"
 	"github.com/apache/arrow/go/v17/arrow/memory"
 
+	"github.com/sluice-data/sluice/internal/fail"
 	"github.com/sluice-data/sluice/transforms/internal/col"
 )
 
@@ -155,7 +155,7 @@ func (e *extremeText) Merge(groups []uint32, n int, state []arrow.Array) error {
 	return e.Update(groups, n, state)
 }
 
-var errHuge = errors.New("aggregate: more than 2 GiB of text in one column of a batch")
+var errHuge = fail.Newf(fail.Usage, "aggregate: more than 2 GiB of text in one column of a batch: with a smaller --memory-limit batches are smaller")
 
 func (e *extremeText) Result(mem memory.Allocator) (arrow.Array, error) {
 	total := 0

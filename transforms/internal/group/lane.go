@@ -168,7 +168,7 @@ func (l *Lane) addGlobal(args []arrow.Array, n int) error {
 		defer l.f.drop(p)
 		return l.toDisk(0, p)
 	}
-	if !l.f.room(0) && l.single.size > l.f.limit/16 {
+	if !l.f.room(0) && l.single.size > l.f.limit/max(16, 2*l.f.lanes.Load()) {
 		return l.f.noRoom()
 	}
 	return nil

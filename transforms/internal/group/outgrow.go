@@ -7,7 +7,7 @@ import (
 
 const (
 	// outgrown is the share of the budget, one in so many, from which a lane puts a few groups that hold many values each on disk, so that no run is more
-	// than a drain has room for.
+	// than a drain has room for. Where there are many lanes it is a quarter of what each may have.
 	outgrown = 8
 	// fewGroups are those that are large because of their values, not because there are many.
 	fewGroups = 16
@@ -15,7 +15,7 @@ const (
 
 // outgrows reports whether the groups of p are to go to disk though they are few. While three quarters of a large budget are free they may grow.
 func (f *Fold) outgrows(p *part) bool {
-	return p.size > f.limit/outgrown && p.tab.Len() <= fewGroups && (f.limit < shedBelow || !f.room(f.limit/4*3)) && f.spills(p)
+	return p.size > f.limit/max(outgrown, 4*f.lanes.Load()) && p.tab.Len() <= fewGroups && (f.limit < shedBelow || !f.room(f.limit/4*3)) && f.spills(p)
 }
 
 // spills reports whether most of what p holds are values that a drain can have on disk.
