@@ -142,7 +142,10 @@ type aggregatePartial struct {
 }
 
 // Begin is called before the rows of a chunk.
-func (p *aggregatePartial) Begin(number int64) { p.next = number << 32 }
+func (p *aggregatePartial) Begin(number int64) {
+	p.next = number << 32
+	p.lane.Begin(number)
+}
 
 func (p *aggregatePartial) Rows() int64 { return each(p.lane.Rows(), int64(p.a.copies)) }
 

@@ -315,6 +315,7 @@ func (d *Drain) recycle(p *part) {
 		return
 	}
 	p.tab.Reset()
+	p.born = births{}
 	for _, a := range p.accs {
 		a.Reset()
 	}
@@ -470,6 +471,9 @@ func (d *Drain) result(p *part) error {
 	for _, i := range d.f.of {
 		results[i].Retain()
 		cols = append(cols, results[i])
+	}
+	if cols, err = p.born.ordered(cols, n, d.mem); err != nil {
+		return err
 	}
 	d.wait = append(d.wait, cols)
 	for _, c := range cols {

@@ -151,6 +151,7 @@ type part struct {
 	// front finds groups of tab, while a lane fills it; worn out it is of no use any more.
 	front   *front
 	wornOut bool
+	born    births
 }
 
 func (f *Fold) newPart(mem memory.Allocator) *part {
@@ -209,8 +210,10 @@ func (f *Fold) absorb(p, next *part) error {
 	var r keys.Rows
 	next.tab.View(&r, 0, next.tab.Len())
 	ids := make([]uint32, r.N)
+	had := p.tab.Len()
 	p.tab.Intern(&r, ids)
 	n := p.tab.Len()
+	p.born.join(had, n, &next.born, ids)
 	for i, acc := range p.accs {
 		if a, ok := acc.(agg.Absorber); ok && a.Absorb(ids, n, next.accs[i]) {
 			continue

@@ -178,6 +178,7 @@ func fold(t require, mem memory.Allocator, f *Fold, s shape, lanes, batch int, r
 				a.Release()
 			}
 		}
+		ls[i%lanes].Begin(int64(i))
 		if err := ls[i%lanes].Add(context.Background(), c.keys, c.args, n); err != nil {
 			t.Fatal(err)
 		}
@@ -502,19 +503,25 @@ func TestOneGroupOverTheBudget(t *testing.T) {
 
 // In one table, groups come out in the order in which they were first seen.
 func TestFirstSeenOrder(t *testing.T) {
-	s := shapes[0]
-	f, err := New(config(s, 0, ""))
-	if err != nil {
-		t.Fatal(err)
-	}
-	got := fold(t, memory.DefaultAllocator, f, s, 1, 2, []row{{5, 1, 1}, {3, 1, 1}, {9, 1, 1}, {3, 1, 1}, {-1, 1, 1}, {0, 1, 1}})
-	var keys []string
-	for _, g := range got {
-		k, _, _ := strings.Cut(g, "|")
-		keys = append(keys, k)
-	}
-	if want := "39595 23757 71271 (null) 0"; strings.Join(keys, " ") != want {
-		t.Errorf("groups come as %v, want %s", keys, want)
+	mem := memory.NewCheckedAllocator(memory.DefaultAllocator)
+	defer mem.AssertSize(t, 0)
+	for _, s := range shapes[:2] {
+		for _, lanes := range []int{1, 2, 3, 8} {
+			f, err := New(config(s, 0, ""))
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := fold(t, mem, f, s, lanes, 2, []row{{5, 1, 1}, {3, 1, 1}, {9, 1, 1}, {3, 1, 1}, {-1, 1, 1}, {0, 1, 1}, {9, 1, 1}, {7, 1, 1}, {5, 1, 1}, {8, 1, 1}})
+			var keys []string
+			for _, g := range got {
+				k, _, _ := strings.Cut(g, "|")
+				keys = append(keys, k)
+			}
+			want := map[string]string{"int64": "39595 23757 71271 (null) 0 55433 63352", "text": "kk5 3 9 (null) 0 k7 kk8"}[s.name]
+			if strings.Join(keys, " ") != want {
+				t.Errorf("%s, %d lanes: groups come as %v, want %s", s.name, lanes, keys, want)
+			}
+		}
 	}
 }
 

@@ -31,6 +31,7 @@ type Lane struct {
 	scatter *scatter
 	stash   *stash
 	disk    *spillFile
+	chunk   int64         // of the input, whose rows are added
 	late    bool          // single has the groups of the finest set, of which those of the others will be made
 	blank   []arrow.Array // of each key's type: nulls, for the sets that it is not in
 	peers   []*Lane       // whose partitions go to disk for room: itself, in a drain all
@@ -44,6 +45,9 @@ func (f *Fold) NewLane(mem memory.Allocator) *Lane {
 	l.peers = []*Lane{l}
 	return l
 }
+
+// Begin says that rows of another chunk of the input follow; numbers ascend.
+func (l *Lane) Begin(chunk int64) { l.chunk = chunk }
 
 // Add folds n rows given as key and argument columns, which it borrows.
 func (l *Lane) Add(ctx context.Context, keyCols, args []arrow.Array, n int) error {
@@ -75,6 +79,10 @@ func (l *Lane) add(ctx context.Context, keyCols, args []arrow.Array, lo, hi int)
 func (l *Lane) addKeys(k, a []arrow.Array, n int) error {
 	if len(k) == 0 {
 		return l.addGlobal(a, n)
+	}
+	if p := l.single; p != nil {
+		had := p.tab.Len()
+		defer func() { p.born.note(had, p.tab.Len(), l.chunk) }()
 	}
 	if found, err := l.ahead(k, n); err != nil {
 		return err
