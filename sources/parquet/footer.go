@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -141,6 +142,12 @@ func openFile(ctx context.Context, in *sources.Input) (*file, error) {
 		for _, c := range g.Columns {
 			out.bytes += c.Compressed
 		}
+		if g.NumRows > 0 && forgetsHeaders(md.CreatedBy) {
+			for k := range g.Columns {
+				c := &g.Columns[k]
+				c.Compressed += max(min(headerBytes, at-chunkSpan(c).end), 0)
+			}
+		}
 		rows += g.NumRows
 		if rows < 0 {
 			return nil, bad(fmt.Errorf("row groups have more rows than can be counted"))
@@ -184,6 +191,27 @@ func checkGroup(g *meta.RowGroup, leaves []*leaf, end int64) error {
 		}
 	}
 	return nil
+}
+
+// headerBytes is more than the header of a dictionary page takes.
+const headerBytes = 100
+
+// forgetsHeaders tells whether the writer may have left the dictionary page's header out of the size of a column chunk: parquet-mr did before
+// 1.2.9. Source: https://issues.apache.org/jira/browse/PARQUET-816, and what Arrow makes of it.
+func forgetsHeaders(createdBy string) bool {
+	rest, ok := strings.CutPrefix(createdBy, "parquet-mr")
+	if !ok {
+		return false
+	}
+	rest = strings.TrimSpace(rest)
+	if rest == "" {
+		return true // the first ones did not say which they were
+	}
+	var major, minor, patch int
+	if n, _ := fmt.Sscanf(rest, "version %d.%d.%d", &major, &minor, &patch); n < 3 {
+		return false
+	}
+	return major < 1 || major == 1 && (minor < 2 || minor == 2 && patch < 9)
 }
 
 // chunkSpan is where a column chunk's pages are.
