@@ -16,7 +16,7 @@ import (
 
 // Exit codes a case may end in.
 const (
-	exitUsage = 2  // the pipeline file is wrong
+	exitUsage = 2  // the pipeline file is wrong, or the memory too little
 	exitData  = 65 // the object's content is wrong
 	exitInput = 66 // the object is not what it is named
 )
@@ -144,7 +144,7 @@ Each file is wrong in one way, named by its file name. A run over it ends in a o
 `)
 	b.WriteString("`cases.txt` is the same table for tests. Files marked *made* are too large to keep: `internal/badcorpus` makes them when a test runs, and all the\n" +
 		"others too (`go test ./internal/badcorpus -rewrite`).\n\n")
-	b.WriteString("Exit codes: 2 the pipeline file is wrong, 65 the content is wrong, 66 the object is not what it is named.\n\n")
+	b.WriteString("Exit codes: 2 the pipeline file is wrong or the memory too little, 65 the content is wrong, 66 the object is not what it is named.\n\n")
 	b.WriteString("| input | what is wrong | pipeline | exit | the message says |\n|---|---|---|---|---|\n")
 	for _, c := range Cases() {
 		name := "`" + c.Name + "`"

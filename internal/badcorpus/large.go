@@ -4,8 +4,13 @@ import (
 	"bytes"
 	"compress/flate"
 	"compress/gzip"
+	"encoding/binary"
 	"io"
 	"strings"
+
+	"github.com/klauspost/compress/zstd"
+	"github.com/parquet-go/parquet-go/encoding/thrift"
+	"github.com/parquet-go/parquet-go/format"
 )
 
 // largeCases are inputs that are wrong by their size.
@@ -51,7 +56,51 @@ func largeCases() []Case {
 			}
 			return nil
 		}),
+		large("pages-512mb.parquet", "parquet.yaml", exitUsage, "20 columns, each of one page of 16 KB that unpacks to 512 MiB", "column|raise --memory-limit", func(w io.Writer) error {
+			return zeroPages(w, 20, 64<<20)
+		}),
+		large("pages-32mb.parquet", "parquet.yaml", exitUsage, "20 columns, each of one page that unpacks to 32 MiB: a few fit into the memory there is", "column|raise --memory-limit", func(w io.Writer) error {
+			return zeroPages(w, 20, 4<<20)
+		}),
 	}
+}
+
+// zeroPages is a Parquet file of INT64 columns with n zeros, each in one page.
+func zeroPages(w io.Writer, columns, n int) error {
+	var body bytes.Buffer
+	z, err := zstd.NewWriter(&body, zstd.WithEncoderConcurrency(1))
+	if err == nil {
+		err = parts(z, fill("\x00", int64(8*n)))
+	}
+	if err == nil {
+		err = z.Close()
+	}
+	if err != nil {
+		return err
+	}
+	head, err := thrift.Marshal(new(thrift.CompactProtocol), &format.PageHeader{Type: format.DataPage, UncompressedPageSize: int32(8 * n), CompressedPageSize: int32(body.Len()),
+		DataPageHeader: thrift.New(format.DataPageHeader{NumValues: int32(n), DefinitionLevelEncoding: format.RLE, RepetitionLevelEncoding: format.RLE})})
+	if err != nil {
+		return err
+	}
+	page := append(head, body.Bytes()...)
+	md := format.FileMetaData{Version: 1, NumRows: int64(n), Schema: []format.SchemaElement{{Name: "root", NumChildren: thrift.New(int32(columns))}},
+		RowGroups: []format.RowGroup{{NumRows: int64(n)}}}
+	out := []byte("PAR1")
+	for i := range columns {
+		name := "c" + digits(i)
+		md.Schema = append(md.Schema, format.SchemaElement{Name: name, Type: thrift.New(format.Int64), RepetitionType: thrift.New(format.Required)})
+		md.RowGroups[0].Columns = append(md.RowGroups[0].Columns, format.ColumnChunk{MetaData: format.ColumnMetaData{Type: format.Int64, PathInSchema: []string{name},
+			Codec: format.Zstd, NumValues: int64(n), DataPageOffset: int64(len(out)), TotalCompressedSize: int64(len(page)), TotalUncompressedSize: int64(len(head) + 8*n)}})
+		out = append(out, page...)
+	}
+	foot, err := thrift.Marshal(new(thrift.CompactProtocol), &md)
+	if err != nil {
+		return err
+	}
+	out = binary.LittleEndian.AppendUint32(append(out, foot...), uint32(len(foot)))
+	_, err = w.Write(append(out, "PAR1"...))
+	return err
 }
 
 // fill is s again and again, size bytes in all.

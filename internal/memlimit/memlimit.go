@@ -135,6 +135,11 @@ func Apply(l Limit) int64 {
 	return soft
 }
 
+// Of is the limit of which the Go heap may fill at least so much.
+func Of(share int64) int64 {
+	return min(max(share/17*20+20, share+(28<<20)), share+(1<<30))
+}
+
 // Share is the part of a limit that the Go heap may fill: all but 15 %, which is at least 28 MiB and at most 1 GiB, and never less than half.
 func Share(limit int64) int64 {
 	headroom := min(max(limit/20*3, 28<<20), 1<<30)

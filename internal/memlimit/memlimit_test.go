@@ -112,5 +112,8 @@ func TestApply(t *testing.T) {
 		if got := Share(limit); got != want {
 			t.Errorf("Share(%d MiB) = %d MiB, want %d", limit>>20, got>>20, want>>20)
 		}
+		if of := Of(want); Share(of) < want || Share(of-(2<<20)) >= want && limit > 32<<20 {
+			t.Errorf("Of(%d MiB) = %d MiB, of which the share is %d", want>>20, of>>20, Share(of)>>20)
+		}
 	}
 }

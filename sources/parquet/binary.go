@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"unicode/utf8"
 
 	"github.com/apache/arrow/go/v17/arrow"
@@ -66,6 +67,9 @@ type text struct {
 
 func (t *text) forget() {
 	t.dictOff, t.dictData, t.dictMax, t.dictBad = t.dictOff[:0], t.dictData[:0], 0, nil
+	if cap(t.dictData) > keepDictionary {
+		t.dictData = nil
+	}
 	t.entries = nil
 	if t.n > 0 {
 		t.numbers = -1 // those to come are of another dictionary
@@ -127,6 +131,7 @@ func (t *text) dictionary(p *pageValues, n int) error {
 			return err
 		}
 	} else {
+		t.dictData = slices.Grow(t.dictData, len(p.b)+slack)
 		for range n {
 			v, err := p.next()
 			if err != nil {

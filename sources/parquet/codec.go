@@ -38,10 +38,18 @@ func (d *decompressor) close() {
 	}
 }
 
+// scratchSize is how much memory is made for n bytes: pages are of about the same size, and large ones are few.
+func scratchSize(n int) int64 {
+	if n > trusted {
+		return int64(n)
+	}
+	return int64(n + n/4)
+}
+
 // grow returns b with length n, in new memory if need be; old contents are lost.
 func grow(b []byte, n int) []byte {
 	if cap(b) < n {
-		return make([]byte, n, n+n/4)
+		return make([]byte, n, scratchSize(n))
 	}
 	return b[:n]
 }

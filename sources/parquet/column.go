@@ -50,6 +50,10 @@ type columnReader struct {
 	in       *chunkInput
 	next     *chunkInput // what follows in: the data pages, where only some are read
 	d        *decompressor
+	lease    *lease
+	most     int64 // bytes of the chunk's pages, decompressed, as the footer has it
+	heldPage int64 // of the lease, for a page
+	heldDict int64 // and for the sink's dictionary
 	codec    format.CompressionCodec
 	perEntry float64 // bytes, on average
 	left     int64   // levels of the column chunk that are not in the current page or before
@@ -77,6 +81,7 @@ func (c *columnReader) open(chunk *meta.Column) {
 	c.in, c.next, c.codec, c.left = nil, nil, chunk.Codec, chunk.NumValues
 	c.pages, c.skip, c.extra = nil, 0, 0
 	c.page, c.nonNull, c.taken = 0, -1, 0
+	c.most, c.heldPage, c.heldDict = chunk.Uncompressed, 0, 0
 	c.perEntry = float64(chunk.Uncompressed) / float64(max(chunk.NumValues, 1))
 	c.defs, c.reps = c.defs[:0], c.reps[:0]
 	c.vals = pageValues{phys: c.leaf.phys, width: c.leaf.width, last: c.vals.last[:0]}
@@ -137,6 +142,9 @@ func (c *columnReader) nextPage(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		if err := c.room(ctx, &h); err != nil {
+			return err
+		}
 		raw, err := c.in.take(ctx, h.Compressed)
 		if err != nil {
 			return err
@@ -168,6 +176,45 @@ func (c *columnReader) nextPage(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+	}
+}
+
+// room asks for the memory that a page takes beside those of the lane's other columns, and lets go of a scratch that is too small for it.
+func (c *columnReader) room(ctx context.Context, h *meta.Page) error {
+	page, dict := int64(0), c.heldDict
+	if c.codec != format.Uncompressed && h.IsCompressed {
+		page = scratchSize(h.Uncompressed)
+		if h.Uncompressed > cap(c.scratch) {
+			c.letGo(false)
+		}
+	}
+	if c.in.seg == nil && int64(h.Compressed) > c.in.block {
+		page += int64(h.Compressed)
+	}
+	if h.Type == format.DictionaryPage {
+		dict = max(dict, int64(h.Uncompressed))
+	}
+	page = max(page, c.heldPage)
+	more := page - c.heldPage + dict - c.heldDict
+	if more == 0 {
+		return nil
+	}
+	if err := c.lease.more(ctx, more, h.Uncompressed); err != nil {
+		if errors.As(err, new(errNoRoom)) && int64(h.Uncompressed) > c.most {
+			return fmt.Errorf("page of %d bytes decompressed in a column chunk that the footer says has %d", h.Uncompressed, c.most)
+		}
+		return err
+	}
+	c.heldPage, c.heldDict = page, dict
+	return nil
+}
+
+// letGo drops what refers to the page before, which is used up, and the memory it was in unless keep.
+func (c *columnReader) letGo(keep bool) {
+	c.vals = pageValues{phys: c.leaf.phys, width: c.leaf.width, last: c.vals.last[:0]}
+	c.def.rle, c.rep.rle, c.def.packed, c.rep.packed = encoding.RLE{}, encoding.RLE{}, encoding.BitPackedLevels{}, encoding.BitPackedLevels{}
+	if !keep {
+		c.scratch = nil
 	}
 }
 

@@ -27,6 +27,7 @@ type decoder struct {
 	readers []*columnReader // of the file's leaves, in the order of the chunks
 	d       decompressor
 	loads   fetches
+	lease   lease
 	row     int64 // 1-based number, within the input, of the next row
 }
 
@@ -46,6 +47,8 @@ func (d *decoder) Decode(ctx context.Context, c *pipeline.Chunk, rej *pipeline.R
 	if d.src.ahead != nil {
 		defer d.src.ahead.begin(p.ahead, p.blocks)()
 	}
+	d.lease.begin(p.number)
+	defer d.lease.end()
 	inputs, err := d.start(p)
 	if err != nil {
 		return fail.Wrap(fail.Internal, err)
@@ -59,6 +62,7 @@ func (d *decoder) Decode(ctx context.Context, c *pipeline.Chunk, rej *pipeline.R
 		for _, in := range inputs {
 			in.close()
 		}
+		d.trim()
 	}()
 	for i, col := range d.cols {
 		if col == nil {
@@ -95,6 +99,19 @@ func (d *decoder) Decode(ctx context.Context, c *pipeline.Chunk, rej *pipeline.R
 	return nil
 }
 
+// trim gives up what columns keep of their pages, but for as much as a lane may keep for the next row group.
+func (d *decoder) trim() {
+	left := d.lease.room.keep
+	for _, r := range d.readers {
+		n := int64(cap(r.scratch)) + r.heldDict
+		r.letGo(n <= left)
+		r.sink.forget()
+		if n <= left {
+			left -= n
+		}
+	}
+}
+
 // start opens the row group's column chunks, with the columns made for its file.
 func (d *decoder) start(p part) ([]*chunkInput, error) {
 	f := d.src.files[p.file]
@@ -105,7 +122,7 @@ func (d *decoder) start(p part) ([]*chunkInput, error) {
 			if pl == nil {
 				continue
 			}
-			col, err := newColumn(d.mem, pl, &d.d)
+			col, err := newColumn(d.mem, pl, &d.d, &d.lease)
 			if err != nil {
 				return nil, err
 			}
@@ -180,7 +197,11 @@ func (d *decoder) damaged(f *file, group, col int, err error) error {
 			off = r.in.pos
 		}
 	}
-	return fail.Newf(fail.Data, "read row group %d: %w", group, err).In(f.in.URI).At(0, off).Of(name, "")
+	kind := fail.Data
+	if errors.As(err, new(errNoRoom)) {
+		kind = fail.Usage
+	}
+	return fail.Newf(kind, "read row group %d: %w", group, err).In(f.in.URI).At(0, off).Of(name, "")
 }
 
 // emit hands on the next n rows of all columns, without those that are refused.

@@ -141,6 +141,9 @@ func (f *fetches) put(b []byte) {
 		return
 	}
 	f.out -= cap(b)
+	if cap(b) > segmentMax {
+		return // of a large page: there may be none like it
+	}
 	f.held += cap(b)
 	f.free = append(f.free, b[:0])
 	f.trim()

@@ -26,9 +26,9 @@ type column struct {
 	bad []badValue // of cur; at is the row
 }
 
-func newColumn(mem memory.Allocator, p *plan, d *decompressor) (*column, error) {
+func newColumn(mem memory.Allocator, p *plan, d *decompressor, l *lease) (*column, error) {
 	c := &column{mem: mem, plan: p, byLeaf: map[*leaf]*columnReader{}}
-	if err := c.addReaders(p, d); err != nil {
+	if err := c.addReaders(p, d, l); err != nil {
 		return nil, err
 	}
 	if l := p.leaf; l != nil && l.maxRep == 0 && l.maxDef <= 1 {
@@ -50,23 +50,23 @@ func (c *column) discard(ctx context.Context) error {
 	return nil
 }
 
-func (c *column) addReaders(p *plan, d *decompressor) error {
+func (c *column) addReaders(p *plan, d *decompressor, l *lease) error {
 	if p.leaf != nil {
 		s, err := newSink(c.mem, p.leaf, p.field)
 		if err != nil {
 			return err
 		}
-		r := &columnReader{leaf: p.leaf, sink: s, d: d}
+		r := &columnReader{leaf: p.leaf, sink: s, d: d, lease: l}
 		c.readers = append(c.readers, r)
 		c.byLeaf[p.leaf] = r
 		return nil
 	}
 	if p.elem != nil {
-		return c.addReaders(p.elem, d)
+		return c.addReaders(p.elem, d, l)
 	}
 	for _, child := range p.children {
 		if child.node != nil {
-			if err := c.addReaders(child, d); err != nil {
+			if err := c.addReaders(child, d, l); err != nil {
 				return err
 			}
 		}

@@ -59,6 +59,9 @@ func resize[T any](s []T, n int) []T {
 	return s[:n]
 }
 
+// keepDictionary is how many bytes a sink keeps of its dictionary's memory for the next one.
+const keepDictionary = 4 << 20
+
 // valueBlock is how many values are decoded and converted at a time: they stay in the first-level caches.
 const valueBlock = 2048
 
@@ -76,7 +79,12 @@ type fixed[T any] struct {
 	conv    conversion
 }
 
-func (f *fixed[T]) forget() { f.dict, f.dictBad = f.dict[:0], nil }
+func (f *fixed[T]) forget() {
+	f.dict, f.dictBad = f.dict[:0], nil
+	if len(bytesOf(f.dict[:cap(f.dict)])) > keepDictionary {
+		f.dict = nil
+	}
+}
 
 func (f *fixed[T]) begin(n int) {
 	f.abandon()

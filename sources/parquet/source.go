@@ -31,6 +31,8 @@ type source struct {
 	filters   []sources.Filter
 	ahead     *ahead // of a store that is far away
 	bounds    bounds
+	room      *pageRoom
+	parts     int64 // that were queued to be decoded
 	refused   error // a column of an unsupported type is among those to read
 
 	mu       sync.Mutex // lanes report what they consumed
@@ -47,6 +49,7 @@ type account struct {
 // part is what a decoder needs of a row group.
 type part struct {
 	file, group int
+	number      int64         // among the parts that are decoded
 	from, to    int64         // rows of the row group
 	skip        bool          // all of them
 	pages       []*pages      // of the file's leaves, where not all rows of the row group are read
@@ -57,7 +60,7 @@ type part struct {
 
 // open reads the footers of all inputs, settles the schema and binds each file to it.
 func open(ctx context.Context, req sources.Request) (pipeline.Source, error) {
-	s := &source{consumed: req.Consumed, batchRows: batchRows, patience: scanPatience, splitRows: splitRows, bounds: usual()}
+	s := &source{consumed: req.Consumed, batchRows: batchRows, patience: scanPatience, splitRows: splitRows, bounds: usual(), room: newPageRoom()}
 	if req.ChunkRows > 0 {
 		s.batchRows = min(s.batchRows, req.ChunkRows)
 	}
@@ -158,6 +161,10 @@ func (s *source) cut(ctx context.Context, f *file, group int) error {
 	for _, p := range pieces {
 		c := &pipeline.Chunk{Input: f.in.URI, Row: g.first + p.from, Known: pipeline.Known{Records: p.to - p.from}}
 		part := part{file: s.file, group: group, from: p.from, to: p.to, skip: p.step >= 0, open: open}
+		if !part.skip {
+			part.number = s.parts
+			s.parts++
+		}
 		if part.skip {
 			c.Known.Skipped, c.Known.SkippedBy = p.to-p.from, p.step
 		} else if len(pieces) > 1 {
@@ -212,7 +219,7 @@ func (s *source) NewDecoder(mem memory.Allocator) (pipeline.Decoder, error) {
 	if s.refused != nil {
 		return nil, s.refused
 	}
-	return &decoder{src: s, mem: mem, open: -1}, nil
+	return &decoder{src: s, mem: mem, open: -1, lease: lease{room: s.room}}, nil
 }
 
 // Close stops what is being fetched ahead. Decoders own what else is open.
