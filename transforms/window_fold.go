@@ -159,7 +159,7 @@ func (d *windowDrain) compute(ctx context.Context) error {
 		if c.apart {
 			args = []arrow.Array{args[0], nil, args[1]}
 		}
-		p := &win.Part{N: g.N, Starts: g.Starts, Peers: g.Peers, Frame: c.over(g.Beside)}
+		p := &win.Part{N: g.N, Starts: g.Starts, Peers: g.Peers, Frame: c.over(g.Beside), Most: d.f.budget / 2}
 		var a arrow.Array
 		if d.streams != nil {
 			a, err = d.streams[i].Next(p, args, d.mem)

@@ -127,7 +127,7 @@ func (a aggregate) whole(p *Part, args []arrow.Array, mem memory.Allocator) (arr
 		return nil, err
 	}
 	defer values.Release()
-	return take.Array(values, idx, mem)
+	return a.spread(p, values, idx, mem)
 }
 
 const (
@@ -192,7 +192,7 @@ func (a aggregate) frames(p *Part, args []arrow.Array, mem memory.Allocator) (ar
 		return nil, fmt.Errorf("bring values together: %w", err)
 	}
 	defer values.Release()
-	return take.Array(values, idx, mem)
+	return a.spread(p, values, idx, mem)
 }
 
 // byRows gives each frame, rows lo[i] … hi[i]-1 and total of them in all, its value, of its rows. Rows that follow each other and see the same share it.
@@ -209,7 +209,7 @@ func (a aggregate) byRows(p *Part, lo, hi []int32, total int64, args []arrow.Arr
 	idx := make([]int32, p.N)
 	var rows []int32
 	var groups []uint32
-	acc, n, done := a.New(mem), uint32(0), int32(0)
+	acc, n, done, held := a.New(mem), uint32(0), int32(0), int64(0)
 	defer func() { acc.Release() }()
 	update := func() error {
 		some := make([]arrow.Array, 0, len(args))
@@ -241,6 +241,9 @@ func (a aggregate) byRows(p *Part, lo, hi []int32, total int64, args []arrow.Arr
 			return err
 		}
 		parts, done, n = append(parts, v), done+int32(n), 0
+		if held += int64(v.Data().SizeInBytes()); p.Most > 0 && held > p.Most && weights(v) != nil {
+			return a.tooMuch(p, held)
+		}
 		acc.Release()
 		acc = a.New(mem)
 		return nil
@@ -274,7 +277,7 @@ func (a aggregate) byRows(p *Part, lo, hi []int32, total int64, args []arrow.Arr
 		return nil, fmt.Errorf("bring values together: %w", err)
 	}
 	defer values.Release()
-	return take.Array(values, idx, mem)
+	return a.spread(p, values, idx, mem)
 }
 
 func result(acc agg.Accumulator, mem memory.Allocator) (arrow.Array, error) {

@@ -10,6 +10,7 @@ import (
 	"github.com/apache/arrow/go/v17/arrow/array"
 	"github.com/apache/arrow/go/v17/arrow/memory"
 
+	"github.com/sluice-data/sluice/internal/fail"
 	"github.com/sluice-data/sluice/transforms/agg"
 	"github.com/sluice-data/sluice/transforms/internal/col"
 )
@@ -177,5 +178,28 @@ func BenchmarkRunning(b *testing.B) {
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(n), "ns/row")
 		})
+	}
+}
+
+// Lists that are repeated for each row of a partition are counted before they are made.
+func TestSpreadIsBounded(t *testing.T) {
+	const n = 10_000
+	ones := col.New(arrow.PrimitiveTypes.Int64, make([]int64, n), nil)
+	f, _ := agg.Lookup("array_agg")
+	b, err := Aggregate(f, agg.Args(arrow.Field{Type: ones.DataType()}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, frame := range []Frame{{Lo: -Unbounded, Hi: Unbounded}, {Rows: true, Lo: -Unbounded}} {
+		_, err := b.Compute(&Part{N: n, Starts: []int32{0}, Peers: []int32{0}, Frame: frame, Most: 64 << 20}, []arrow.Array{ones}, memory.DefaultAllocator)
+		if fail.KindOf(err) != fail.Usage {
+			t.Errorf("%+v: %v", frame, err)
+		}
+		few := array.NewSlice(ones, 0, 100)
+		out, err := b.Compute(&Part{N: 100, Starts: []int32{0}, Peers: []int32{0}, Frame: frame, Most: 64 << 20}, []arrow.Array{few}, memory.DefaultAllocator)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out.Release()
 	}
 }

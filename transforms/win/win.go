@@ -49,6 +49,8 @@ type Part struct {
 	Starts []int32 // the first row of each partition
 	Peers  []int32 // the first row of each set of rows that are equal in the order
 	Frame  Frame
+	// Most bounds the bytes of a result whose values are of no fixed size, and are repeated for rows that see the same; 0 is no bound.
+	Most int64
 }
 
 var funcs = map[string]Func{}
