@@ -205,10 +205,10 @@ func TestFetchesBlocksAhead(t *testing.T) {
 		bounds bounds
 		room   int64
 	}{
-		{"the group is over the budget", bounds{segmentMax, 64 << 10, 4 << 10}, 64 << 10},
-		{"a chunk is over a segment", bounds{8 << 10, groupBudget, 4 << 10}, 64 << 10},
-		{"both, and little room", bounds{8 << 10, 64 << 10, 1 << 10}, 5000},
-		{"blocks of a few bytes", bounds{1, 1, 100}, 64 << 10},
+		{"the group is over the budget", bounds{segmentMax, 64 << 10, 4 << 10, softBytes}, 64 << 10},
+		{"a chunk is over a segment", bounds{8 << 10, groupBudget, 4 << 10, softBytes}, 64 << 10},
+		{"both, and little room", bounds{8 << 10, 64 << 10, 1 << 10, softBytes}, 5000},
+		{"blocks of a few bytes", bounds{1, 1, 100, softBytes}, 64 << 10},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			f := &farStore{}
@@ -242,7 +242,7 @@ func TestBlocksAheadTakeFewerRoundTrips(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			f := &farStore{rtt: 50 * time.Millisecond}
 			src := f.openFar(t, data)
-			src.bounds = bounds{segmentMax, 64 << 10, 4 << 10}
+			src.bounds = bounds{segmentMax, 64 << 10, 4 << 10, softBytes}
 			if !far {
 				src.files[0].took = 0
 			}

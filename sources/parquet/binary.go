@@ -18,7 +18,7 @@ import (
 )
 
 const (
-	// softBytes is how many bytes of one string column make a batch full.
+	// softBytes is how many bytes of string columns make a batch full, where memory is plenty.
 	softBytes = 32 << 20
 	// hardBytes is how many bytes of one nested string column a batch may hold.
 	hardBytes = 1 << 30
@@ -42,6 +42,7 @@ type text struct {
 	mem   memory.Allocator
 	typ   arrow.DataType
 	check check
+	soft  int  // bytes that make a batch full
 	coded bool // the column carries the codes of its dictionary, if that is small
 	// render makes text of fixed-width values (UUID); nil keeps their bytes
 	render func(dst, v []byte) []byte
@@ -79,7 +80,7 @@ func (t *text) forget() {
 func (t *text) begin(n int) {
 	t.abandon()
 	// room for a batch like the one before, so that it does not move as it grows
-	t.offBuf, t.dataBuf = recycle.Undefined(t.mem, 4*(n+1)), recycle.Undefined(t.mem, min(t.last+t.last/16, softBytes)+slack)
+	t.offBuf, t.dataBuf = recycle.Undefined(t.mem, 4*(n+1)), recycle.Undefined(t.mem, min(t.last+t.last/16, t.soft)+slack)
 	t.off, t.data = sliceOf[int32](t.offBuf.Bytes()), t.dataBuf.Bytes()
 	t.n, t.bad, t.numbers = 0, t.bad[:0], 0
 	t.off[0] = 0
@@ -185,7 +186,7 @@ func (t *text) take(p *pageValues, n int, soft bool) (int, error) {
 	}
 	for done := 0; done < n; {
 		used := int(t.off[t.n])
-		if soft && used >= softBytes {
+		if soft && used >= t.soft {
 			return done, nil
 		}
 		k := min(n-done, textBlock)
@@ -193,15 +194,15 @@ func (t *text) take(p *pageValues, n int, soft bool) (int, error) {
 		var err error
 		switch {
 		case p.dict():
-			if t.dictMax > softBytes/textBlock {
-				k = min(k, max((softBytes-used)/t.dictMax, 1))
+			if t.dictMax > t.soft/textBlock {
+				k = min(k, max((t.soft-used)/t.dictMax, 1))
 			}
 			err = t.takeIndexes(p, k)
 		case p.phys != format.ByteArray:
 			k = min(k, max(fixedBlock/p.width, 1))
 			err = t.takeFixed(p, k)
 		case p.enc == format.Plain:
-			err = t.takePlain(p, k)
+			k, err = t.takePlain(p, k)
 		case p.enc == format.DeltaLengthByteArray:
 			err = t.takeDelta(p, k)
 		default: // each value may repeat all of a long one: look after each
@@ -294,21 +295,26 @@ func copy16(dst, src []byte) {
 	binary.LittleEndian.PutUint64(dst[8:], binary.LittleEndian.Uint64(src[8:]))
 }
 
-func (t *text) takePlain(p *pageValues, k int) error {
+// takePlain takes up to k values: fewer, but one, where they are long.
+func (t *text) takePlain(p *pageValues, k int) (int, error) {
 	b, q, total := p.b, p.pos, 0
-	for range k {
+	most := max(t.soft-int(t.off[t.n]), textsLeast)
+	for i := range k {
 		if len(b)-q < 4 {
-			return errShort
+			return 0, errShort
 		}
 		n := int(binary.LittleEndian.Uint32(b[q:]))
 		if n > len(b)-q-4 {
-			return fmt.Errorf("value of %d bytes where the page has %d left", n, len(b)-q-4)
+			return 0, fmt.Errorf("value of %d bytes where the page has %d left", n, len(b)-q-4)
 		}
 		q += 4 + n
-		total += n
+		if total += n; total > most {
+			k = i + 1
+			break
+		}
 	}
 	if err := t.bytesRoom(total); err != nil {
-		return err
+		return 0, err
 	}
 	at, dst, out := int(t.off[t.n]), t.data, t.off[t.n+1:][:k]
 	q = p.pos
@@ -326,7 +332,7 @@ func (t *text) takePlain(p *pageValues, k int) error {
 	}
 	p.pos = q
 	t.n += k
-	return nil
+	return k, nil
 }
 
 func (t *text) takeDelta(p *pageValues, k int) error {

@@ -52,7 +52,7 @@ func TestCodes(t *testing.T) {
 func TestCodesOfOneDictionary(t *testing.T) {
 	mem := memory.NewCheckedAllocator(memory.NewGoAllocator())
 	defer mem.AssertSize(t, 0)
-	s := &text{mem: mem, typ: arrow.BinaryTypes.String, check: utf8Text, coded: true}
+	s := &text{mem: mem, typ: arrow.BinaryTypes.String, check: utf8Text, coded: true, soft: softBytes}
 	page := func(enc format.Encoding, b string) *pageValues {
 		p := &pageValues{phys: format.ByteArray}
 		if err := p.reset(enc, []byte(b)); err != nil {

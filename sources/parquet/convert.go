@@ -67,7 +67,7 @@ func newSink(mem memory.Allocator, l *leaf, to arrow.Field) (sink, error) {
 	case *arrow.Decimal256Type:
 		return &fixed[decimal256.Num]{mem: mem, typ: t, read: decimals256(k, t.Scale)}, nil
 	case *arrow.StringType:
-		s := &text{mem: mem, typ: t, check: utf8Text}
+		s := &text{mem: mem, typ: t, check: utf8Text, soft: softBytes}
 		if schema.IsJSON(to) {
 			s.check = jsonText
 		}
@@ -76,7 +76,7 @@ func newSink(mem memory.Allocator, l *leaf, to arrow.Field) (sink, error) {
 		}
 		return s, nil
 	case *arrow.BinaryType:
-		s := &text{mem: mem, typ: t}
+		s := &text{mem: mem, typ: t, soft: softBytes}
 		if k.base == uuidBase { // as its text, like everywhere
 			s.render = renderUUID
 		}

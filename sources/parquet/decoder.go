@@ -118,11 +118,12 @@ func (d *decoder) start(p part) ([]*chunkInput, error) {
 	if d.open != p.file {
 		d.open, d.readers = -1, nil
 		d.cols = make([]*column, len(f.plans))
+		texts := d.src.bounds.texts(f)
 		for i, pl := range f.plans {
 			if pl == nil {
 				continue
 			}
-			col, err := newColumn(d.mem, pl, &d.d, &d.lease)
+			col, err := newColumn(d.mem, pl, &d.d, &d.lease, texts)
 			if err != nil {
 				return nil, err
 			}

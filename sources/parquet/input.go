@@ -10,6 +10,8 @@ import (
 	"runtime/debug"
 	"slices"
 
+	"github.com/parquet-go/parquet-go/format"
+
 	"github.com/sluice-data/sluice/internal/fail"
 	"github.com/sluice-data/sluice/sources"
 )
@@ -21,6 +23,8 @@ const (
 	segmentMax = 8 << 20
 	// groupBudget bounds the bytes of a row group that one lane holds undecoded, or a 16th of the memory limit if that is less.
 	groupBudget = 32 << 20
+	// textsLeast is what a column of texts may have of a batch at least, if the limit is not smaller.
+	textsLeast = 1 << 20
 	// blockMin and blockMax bound the pieces that a column chunk is read in when the row group is over the budget.
 	blockMin = 64 << 10
 	blockMax = 4 << 20
@@ -31,15 +35,30 @@ const (
 )
 
 // bounds are how much is read at once. Tests have smaller ones.
-type bounds struct{ segment, group, blockMin int64 }
+type bounds struct {
+	segment, group, blockMin int64
+	text                     int // bytes of texts of a batch, where it can be split for it
+}
 
 // usual are the bounds under the memory limit that is set.
 func usual() bounds {
-	group := int64(groupBudget)
+	group, text := int64(groupBudget), softBytes
 	if limit := debug.SetMemoryLimit(-1); limit < math.MaxInt64 {
-		group = min(group, limit/16)
+		group, text = min(group, limit/16), int(min(softBytes, limit/64))
 	}
-	return bounds{min(segmentMax, group), group, blockMin}
+	return bounds{min(segmentMax, group), group, blockMin, text}
+}
+
+// texts is how many bytes of one of a file's columns of texts make a batch full. With many columns they have more together: batches of few
+// rows cost time.
+func (b bounds) texts(f *file) int {
+	n := 0
+	for _, l := range f.leaves {
+		if l.phys == format.ByteArray {
+			n++
+		}
+	}
+	return max(b.text/max(n, 1), min(b.text, textsLeast))
 }
 
 // block is the size of the pieces that each of n column chunks is read in.

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/apache/arrow/go/v17/arrow/array"
 	"github.com/apache/arrow/go/v17/arrow/memory"
 	pq "github.com/parquet-go/parquet-go"
 	"github.com/pierrec/lz4/v4"
@@ -381,14 +382,52 @@ func TestBoundsFollowTheLimit(t *testing.T) {
 	before := debug.SetMemoryLimit(-1)
 	defer debug.SetMemoryLimit(before)
 	for limit, want := range map[int64]bounds{
-		32 << 20:      {2 << 20, 2 << 20, blockMin},
-		256 << 20:     {segmentMax, 16 << 20, blockMin},
-		1 << 30:       {segmentMax, groupBudget, blockMin},
-		math.MaxInt64: {segmentMax, groupBudget, blockMin},
+		32 << 20:      {2 << 20, 2 << 20, blockMin, 512 << 10},
+		256 << 20:     {segmentMax, 16 << 20, blockMin, 4 << 20},
+		1 << 30:       {segmentMax, groupBudget, blockMin, 16 << 20},
+		math.MaxInt64: {segmentMax, groupBudget, blockMin, softBytes},
 	} {
 		debug.SetMemoryLimit(limit)
 		if got := usual(); got != want {
 			t.Errorf("under %d bytes %+v, want %+v", limit, got, want)
 		}
+	}
+}
+
+// The texts of all columns of a batch together are what the memory has room for.
+func TestTextsShareABatch(t *testing.T) {
+	type wide struct {
+		A, B string
+		C    *string `parquet:",optional"`
+	}
+	rows := make([]wide, 2000)
+	for i := range rows {
+		s := strings.Repeat(fmt.Sprint(i, " "), 2000)
+		rows[i] = wide{s, s, &s}
+	}
+	src := mustOpen(t, request(write(t, rows)))
+	src.bounds.text = 6 << 20
+	dec, err := src.NewDecoder(memory.NewGoAllocator())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dec.Close()
+	c, err := src.Next(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := int64(0)
+	if err := dec.Decode(t.Context(), c, &pipeline.Rejects{}, func(b pipeline.Batch) error {
+		n += b.Rec.NumRows()
+		size := 0
+		for _, a := range b.Rec.Columns() {
+			size += len(a.(*array.String).ValueBytes())
+		}
+		if size > 12<<20 {
+			t.Errorf("a batch of %d bytes", size)
+		}
+		return nil
+	}); err != nil || n != int64(len(rows)) {
+		t.Errorf("%d rows, %v", n, err)
 	}
 }

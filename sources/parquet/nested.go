@@ -26,10 +26,15 @@ type column struct {
 	bad []badValue // of cur; at is the row
 }
 
-func newColumn(mem memory.Allocator, p *plan, d *decompressor, l *lease) (*column, error) {
+func newColumn(mem memory.Allocator, p *plan, d *decompressor, l *lease, texts int) (*column, error) {
 	c := &column{mem: mem, plan: p, byLeaf: map[*leaf]*columnReader{}}
 	if err := c.addReaders(p, d, l); err != nil {
 		return nil, err
+	}
+	for _, r := range c.readers {
+		if t, ok := r.sink.(*text); ok {
+			t.soft = texts
+		}
 	}
 	if l := p.leaf; l != nil && l.maxRep == 0 && l.maxDef <= 1 {
 		c.readers[0].flats = true
@@ -142,11 +147,13 @@ func (c *columnReader) rowsWithin(ctx context.Context, left int64) (int, error) 
 	perRow := float64(entries) / float64(max(left, 1))
 	rows := 4 * batchRows / max(perRow, 1)
 	size := c.perEntry
+	soft := softBytes
 	if t, ok := c.sink.(*text); ok {
 		size = max(size, float64(t.dictMax))
+		soft = t.soft
 	}
 	if size > 0 && perRow > 0 {
-		rows = min(rows, softBytes/(perRow*size))
+		rows = min(rows, float64(soft)/(perRow*size))
 	}
 	return max(1, int(rows)), nil
 }

@@ -14,6 +14,8 @@ import (
 const (
 	// roomLeast is what a row group may hold under the least of limits: what the heap has beside it is little then.
 	roomLeast = 32 << 20
+	// roomUsual is what a lane wants for a table of some twenty columns in pages of 1 MiB.
+	roomUsual = 24 << 20
 	// roomUnlimited is what the shares are of where nothing limits memory.
 	roomUnlimited = 4 << 30
 	// keepLeast and keepMost bound what a lane keeps of its memory for pages from one row group to the next.
@@ -23,8 +25,8 @@ const (
 // pageRoom is the memory that lanes share for pages: all columns of a row group are decoded side by side, and each holds a page decompressed, its
 // dictionary, and the page's bytes in the file where those are more than a block.
 //
-// A row group may hold one, half of the heap, and those behind the first that is not done together all, a quarter, or they wait. The first never waits: the lanes' results
-// are taken in its order, so those behind it may be waiting for it.
+// A row group may hold one, half of the heap, and those behind the first that is not done together all, or they wait. The first never waits: results are
+// taken in the order of the parts, so those behind it may be waiting for it. Every part has to be decoded, or the run to be cancelled.
 type pageRoom struct {
 	one, all int64
 	keep     int64 // that a lane may keep
@@ -37,12 +39,12 @@ type pageRoom struct {
 	changed chan struct{}   // closed at the next change that lets others go on
 }
 
-func newPageRoom() *pageRoom {
+func newPageRoom(lanes int) *pageRoom {
 	limit := debug.SetMemoryLimit(-1)
 	if limit == math.MaxInt64 {
 		limit = roomUnlimited
 	}
-	return &pageRoom{one: max(limit/2, roomLeast), all: limit / 4, keep: min(max(limit/32, keepLeast), keepMost),
+	return &pageRoom{one: max(limit/2, roomLeast), all: max(limit/8, min(limit/4, int64(lanes-1)*roomUsual)), keep: min(max(limit/32, keepLeast), keepMost),
 		done: map[int64]bool{}, held: map[int64]int64{}, changed: make(chan struct{})}
 }
 
@@ -104,7 +106,7 @@ func (l *lease) more(ctx context.Context, n int64, page int) error {
 		if r.first != l.number {
 			others -= r.held[r.first]
 		}
-		if l.number <= r.first || len(r.held) == 1 || others+n <= r.all {
+		if l.number <= r.first || others+n <= r.all {
 			r.held[l.number] += n
 			r.sum += n
 			r.mu.Unlock()

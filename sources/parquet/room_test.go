@@ -20,7 +20,7 @@ import (
 
 // The part that is first in the order of the input never waits for those behind it, which share what there is and wait for those before them.
 func TestRoomInOrder(t *testing.T) {
-	r := newPageRoom()
+	r := newPageRoom(3)
 	r.one, r.all = 100, 50
 	lanes := make([]lease, 3)
 	for i := range lanes {
@@ -54,7 +54,7 @@ func TestRoomInOrder(t *testing.T) {
 	}
 	at("third", third, true)
 	lanes[0].end()
-	at("third, behind nobody but the second", third, false)
+	at("third, with the second first", third, false)
 	at("second, first now", more(1, 50), false)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

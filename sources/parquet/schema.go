@@ -77,6 +77,10 @@ type later func() string
 
 func (l later) Error() string { return l() }
 
+func unreadable(at *path, why error) error {
+	return later(func() string { return fmt.Sprintf("column %q: %v", at, why) })
+}
+
 // tree builds nodes from the footer's flat schema.
 type tree struct {
 	elems  []meta.Element
@@ -255,7 +259,7 @@ func (t *tree) leafOf(e *meta.Element, at *path, def, rep uint8) (*node, error) 
 	n := &node{shape: leafShape, path: at, def: def, leaf: l, field: arrow.Field{Name: e.Name, Nullable: true}}
 	var err error
 	if l.kind, err = kindOf(e); err != nil {
-		n.err = later(func() string { return fmt.Sprintf("column %q: %v", at, err) })
+		n.err = unreadable(at, err)
 		n.field.Type = arrow.Null
 		return n, nil
 	}

@@ -60,7 +60,7 @@ type part struct {
 
 // open reads the footers of all inputs, settles the schema and binds each file to it.
 func open(ctx context.Context, req sources.Request) (pipeline.Source, error) {
-	s := &source{consumed: req.Consumed, batchRows: batchRows, patience: scanPatience, splitRows: splitRows, bounds: usual(), room: newPageRoom()}
+	s := &source{consumed: req.Consumed, batchRows: batchRows, patience: scanPatience, splitRows: splitRows, bounds: usual(), room: newPageRoom(req.Lanes)}
 	if req.ChunkRows > 0 {
 		s.batchRows = min(s.batchRows, req.ChunkRows)
 	}
