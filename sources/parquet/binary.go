@@ -108,6 +108,9 @@ func (t *text) bytesRoom(n int) error {
 	return nil
 }
 
+// bytes is how many the batch has.
+func (t *text) bytes() int { return int(t.off[t.n]) }
+
 func (t *text) abandon() {
 	if t.codeBuf != nil {
 		t.codeBuf.Release()
@@ -204,7 +207,7 @@ func (t *text) take(p *pageValues, n int, soft bool) (int, error) {
 		case p.enc == format.Plain:
 			k, err = t.takePlain(p, k)
 		case p.enc == format.DeltaLengthByteArray:
-			err = t.takeDelta(p, k)
+			k, err = t.takeDelta(p, k)
 		default: // each value may repeat all of a long one: look after each
 			k = 1
 			var v []byte
@@ -335,21 +338,30 @@ func (t *text) takePlain(p *pageValues, k int) (int, error) {
 	return k, nil
 }
 
-func (t *text) takeDelta(p *pageValues, k int) error {
+// takeDelta takes up to k values: fewer, but one, where they are long.
+func (t *text) takeDelta(p *pageValues, k int) (int, error) {
 	t.idx = resize(t.idx, textBlock)
-	lens := t.idx[:k]
+	lens, before := t.idx[:k], p.delta
 	if err := p.delta.Lengths(lens); err != nil {
-		return err
+		return 0, err
 	}
 	total := 0
-	for _, n := range lens {
-		total += int(n)
+	most := max(t.soft-int(t.off[t.n]), textsLeast)
+	for i, n := range lens {
+		if total += int(n); total > most && i+1 < k {
+			k = i + 1
+			lens, p.delta = lens[:k], before
+			if err := p.delta.Lengths(lens); err != nil {
+				return 0, err
+			}
+			break
+		}
 	}
 	if total > len(p.b)-p.pos {
-		return errShort
+		return 0, errShort
 	}
 	if err := t.bytesRoom(total); err != nil {
-		return err
+		return 0, err
 	}
 	at := t.off[t.n]
 	copy(t.data[at:], p.b[p.pos:p.pos+total])
@@ -359,7 +371,7 @@ func (t *text) takeDelta(p *pageValues, k int) error {
 		t.off[t.n+1+i] = at
 	}
 	t.n += k
-	return nil
+	return k, nil
 }
 
 func (t *text) takeFixed(p *pageValues, k int) error {

@@ -22,6 +22,8 @@ const (
 	maxEntries = 1 << 24
 	// levelBlock is how many levels are decoded at a time.
 	levelBlock = 4096
+	// fewLevels are looked at one by one.
+	fewLevels = 64
 )
 
 // levelReader decodes one kind of levels of a page, in either of their encodings.
@@ -109,6 +111,7 @@ func (c *columnReader) discard(ctx context.Context) error {
 			v := validity{mem: memory.DefaultAllocator, rows: n}
 			got, _, err = c.flat(ctx, n, &v)
 		} else {
+			c.startNested()
 			got, err = c.nested(ctx, n, true)
 		}
 		c.sink.abandon()
@@ -477,13 +480,17 @@ func clearBits(b []byte, at, n int) {
 
 var errBetween = errors.New("row begins in the middle: its first repetition level is not 0")
 
-// nested reads the levels and values of up to n rows into defs and reps [0, taken). With lead it may stop early, at the
-// end of a row, to bound memory; rows is what it read.
-func (c *columnReader) nested(ctx context.Context, n int, lead bool) (rows int, err error) {
-	// what was decoded ahead moves to the front
+// startNested begins a batch of a nested column: what was decoded ahead moves to the front.
+func (c *columnReader) startNested() {
 	c.defs = c.defs[:copy(c.defs, c.defs[c.taken:])]
 	c.reps = c.reps[:copy(c.reps, c.reps[c.taken:])]
 	c.taken = 0
+}
+
+// nested reads the levels and values of up to n more rows into defs and reps [0, taken). With lead it may stop early, at the
+// end of a row, to bound memory; rows is what it read.
+func (c *columnReader) nested(ctx context.Context, n int, lead bool) (rows int, err error) {
+	full := false // the sink has enough: the row is the last
 	for {
 		if c.taken == len(c.defs) {
 			if c.page == 0 {
@@ -500,20 +507,25 @@ func (c *columnReader) nested(ctx context.Context, n int, lead bool) (rows int, 
 		}
 		from, some, done := c.taken, 0, false
 		maxDef := c.leaf.maxDef
-		if ahead := len(c.defs) - from; ahead <= n-rows && !lead || ahead <= n-rows && len(c.defs) < maxEntries/16 {
+		at := from
+		for ahead := len(c.defs) - at; !full && ahead > 0 && (!lead || len(c.defs) < maxEntries/16); ahead = len(c.defs) - at {
 			// even if each of them began a row there would not be too many
-			if from == 0 && c.reps[0] != 0 {
+			k := min(ahead, n-rows)
+			if k < ahead && k < fewLevels {
+				break
+			}
+			if at == 0 && c.reps[0] != 0 {
 				return rows, errBetween
 			}
-			var begun int
-			begun, some = encoding.CountLevels(c.defs[from:], c.reps[from:], maxDef)
+			begun, values := encoding.CountLevels(c.defs[at:at+k], c.reps[at:at+k], maxDef)
 			rows += begun
-			c.taken = len(c.defs)
-			from = c.taken
+			some += values
+			at += k
+			c.taken = at
 		}
-		for i := from; i < len(c.defs); i++ {
+		for i := at; i < len(c.defs); i++ {
 			if c.reps[i] == 0 {
-				if rows == n || lead && rows > 0 && i >= maxEntries/16 {
+				if rows == n || full || lead && rows > 0 && i >= maxEntries/16 {
 					done = true
 					break
 				}
@@ -526,8 +538,16 @@ func (c *columnReader) nested(ctx context.Context, n int, lead bool) (rows int, 
 			}
 			c.taken++
 		}
-		if _, err := c.values(some, false); err != nil {
+		got, err := c.values(some, lead && !full)
+		if err != nil {
 			return rows, err
+		}
+		if got < some {
+			back, err := c.giveBack(from, got)
+			if err != nil || back > 0 {
+				return rows - back, err
+			}
+			full = true
 		}
 		if done {
 			return rows, nil
@@ -536,6 +556,33 @@ func (c *columnReader) nested(ctx context.Context, n int, lead bool) (rows int, 
 			return rows, fmt.Errorf("row with more than %d nested values is too long", maxEntries/16)
 		}
 	}
+}
+
+// giveBack ends the batch with the row in which the sink had enough: of the levels from number from on it took the values of the first got. It
+// returns how many rows were given back; none if that row is the last there is.
+func (c *columnReader) giveBack(from, got int) (rows int, err error) {
+	end, dense, rest := from, 0, 0
+	for ; end < c.taken; end++ {
+		if dense >= got && c.reps[end] == 0 && end > 0 {
+			break
+		}
+		if c.defs[end] == c.leaf.maxDef {
+			if dense >= got {
+				rest++
+			}
+			dense++
+		}
+	}
+	if _, err := c.values(rest, false); err != nil {
+		return 0, err
+	}
+	for _, rep := range c.reps[end:c.taken] {
+		if rep == 0 {
+			rows++
+		}
+	}
+	c.taken = end
+	return rows, nil
 }
 
 func (c *columnReader) decodeLevels(n int) error {

@@ -19,6 +19,7 @@ type column struct {
 	plan    *plan
 	readers []*columnReader // in the order of plan.leaves
 	byLeaf  map[*leaf]*columnReader
+	step    int // rows that read takes at a time
 
 	// what was decoded and not yet handed on: rows [off, cur.Len())
 	cur arrow.Array
@@ -107,19 +108,11 @@ func (c *column) fill(ctx context.Context, n int, left int64) error {
 	}
 	for _, r := range c.readers {
 		r.sink.begin(min(n, batchRows))
+		r.startNested()
 	}
-	rows, err := r.nested(ctx, n, true)
+	rows, err := c.read(ctx, n)
 	if err != nil {
-		return errorAt{r.leaf.path, err}
-	}
-	for _, other := range c.readers[1:] {
-		got, err := other.nested(ctx, rows, false)
-		if err == nil && got != rows {
-			err = fmt.Errorf("column chunk has fewer rows than its row group")
-		}
-		if err != nil {
-			return errorAt{other.leaf.path, err}
-		}
+		return err
 	}
 	if rows == 0 {
 		return errorAt{r.leaf.path, fmt.Errorf("column chunk has fewer rows than its row group")}
@@ -135,6 +128,69 @@ func (c *column) fill(ctx context.Context, n int, left int64) error {
 	c.cur = array.MakeFromData(d)
 	return nil
 }
+
+// followRows is how many rows are read at a time where more than one column has texts: only the first of them can stop when it has enough.
+const followRows = 1024
+
+// read reads up to n rows of all leaves: fewer, but one, when one of them has enough for a batch.
+func (c *column) read(ctx context.Context, n int) (rows int, err error) {
+	first, texts := 0, 0
+	for i, r := range c.readers {
+		if _, ok := r.sink.(*text); ok {
+			if texts++; texts == 1 || r.perEntry > c.readers[first].perEntry {
+				first = i
+			}
+		}
+	}
+	step := n
+	if texts > 1 {
+		if c.step == 0 {
+			c.step = followRows
+		}
+		step = c.step
+	}
+	for {
+		want := min(step, n-rows)
+		got, err := c.readers[first].nested(ctx, want, true)
+		if err != nil {
+			return 0, errorAt{c.readers[first].leaf.path, err}
+		}
+		most, enough := 0, got < want
+		for i, r := range c.readers {
+			t, isText := r.sink.(*text)
+			before := 0
+			if isText {
+				before = t.bytes()
+			}
+			if i != first {
+				same, err := r.nested(ctx, got, false)
+				if err == nil && same != got {
+					err = fmt.Errorf("column chunk has fewer rows than its row group")
+				}
+				if err != nil {
+					return 0, errorAt{r.leaf.path, err}
+				}
+			}
+			if isText {
+				most = max(most, t.bytes()-before)
+				enough = enough || t.bytes() >= t.soft
+			}
+		}
+		if rows += got; texts > 1 { // the next rows are likely to be like these
+			c.step = followRows
+			if most > stepBytes {
+				c.step = max(1, int(int64(got)*stepBytes/int64(most)))
+			}
+			step = c.step
+		}
+		if enough || rows == n {
+			return rows, nil
+		}
+	}
+}
+
+// stepBytes is how many bytes of texts read takes at a time, going by the rows before.
+const stepBytes = 1 << 20
 
 // rowsWithin is how many of the left rows of a nested column make a batch of a bearable size, going by their average.
 func (c *columnReader) rowsWithin(ctx context.Context, left int64) (int, error) {

@@ -3,10 +3,15 @@ package parquet
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 
+	"github.com/apache/arrow/go/v17/arrow/memory"
 	pq "github.com/parquet-go/parquet-go"
 	"pgregory.net/rapid"
+
+	"github.com/sluice-data/sluice/pipeline"
 )
 
 // deep nests every shape in every other. Slices in JSON are null where they are nil, so the writer's empty ones are made.
@@ -108,4 +113,66 @@ func TestNestedProperty(t *testing.T) {
 		req.ChunkRows = rapid.SampledFrom([]int{1, 5, 1 << 20}).Draw(rt, "batch")
 		wantRows(t, mustReadReq(t, req).rows, want...)
 	})
+}
+
+// Nested texts that are much longer in one place than on average end a batch, wherever the column stands in its row.
+func TestLongNestedTexts(t *testing.T) {
+	type pair struct {
+		N    int32
+		A, B string
+	}
+	type row struct {
+		L []string `parquet:",list"`
+		P []pair   `parquet:",list"`
+		O struct{ X, Y *string }
+	}
+	long := strings.Repeat("long ", 20_000)
+	rows := make([]row, 9000)
+	for i := range rows {
+		s := fmt.Sprint("short", i)
+		if i > 3000 && i < 3400 {
+			s = long[:len(long)-i%7]
+		}
+		for k := range i % 3 {
+			rows[i].L = append(rows[i].L, s)
+			rows[i].P = append(rows[i].P, pair{int32(k), fmt.Sprint(i), s})
+		}
+		rows[i].O.Y = &s
+	}
+	for _, opts := range [][]pq.WriterOption{{pq.DataPageVersion(1)}, {pq.DataPageVersion(2), pq.PageBufferSize(1 << 20)}} {
+		src := mustOpen(t, request(write(t, rows, append(opts, pq.Compression(&pq.Snappy))...)))
+		src.bounds.text = 4 << 20
+		mem := memory.NewCheckedAllocator(memory.NewGoAllocator())
+		dec, err := src.NewDecoder(mem)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := src.Next(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		at, batches := 0, 0
+		err = dec.Decode(t.Context(), c, &pipeline.Rejects{}, func(b pipeline.Batch) error {
+			batches++
+			if size := pipeline.RecordBytes(b.Rec); size > 20<<20 {
+				t.Errorf("a batch of %d rows has %d bytes", b.Rec.NumRows(), size)
+			}
+			for i := range int(b.Rec.NumRows()) {
+				var got row
+				if err := json.Unmarshal(b.Rows.Origin(i).Raw, &got); err != nil {
+					t.Fatal(err)
+				}
+				if want := rows[at]; len(got.L) != len(want.L) || !slices.Equal(got.L, want.L) || !slices.Equal(got.P, want.P) || *got.O.Y != *want.O.Y || got.O.X != nil {
+					t.Fatalf("row %d is %.100s", at, b.Rows.Origin(i).Raw)
+				}
+				at++
+			}
+			return nil
+		})
+		dec.Close()
+		mem.AssertSize(t, 0)
+		if err != nil || at != len(rows) || batches < 10 {
+			t.Errorf("%d rows in %d batches, %v", at, batches, err)
+		}
+	}
 }
