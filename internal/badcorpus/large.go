@@ -56,6 +56,9 @@ func largeCases() []Case {
 			}
 			return nil
 		}),
+		large("names-100gb.parquet", "parquet.yaml", exitData, "a group with a name of 1 MB, and 100,000 columns in it", "names of the columns", func(w io.Writer) error {
+			return longNames(w, 1_000_000, 100_000)
+		}),
 		large("pages-512mb.parquet", "parquet.yaml", exitUsage, "20 columns, each of one page of 16 KB that unpacks to 512 MiB", "column|raise --memory-limit", func(w io.Writer) error {
 			return zeroPages(w, 20, 64<<20)
 		}),
@@ -94,7 +97,22 @@ func zeroPages(w io.Writer, columns, n int) error {
 			Codec: format.Zstd, NumValues: int64(n), DataPageOffset: int64(len(out)), TotalCompressedSize: int64(len(page)), TotalUncompressedSize: int64(len(head) + 8*n)}})
 		out = append(out, page...)
 	}
-	foot, err := thrift.Marshal(new(thrift.CompactProtocol), &md)
+	return endParquet(w, out, &md)
+}
+
+// longNames is a Parquet file without rows, of a group of columns.
+func longNames(w io.Writer, name, columns int) error {
+	md := format.FileMetaData{Version: 1, Schema: []format.SchemaElement{{Name: "root", NumChildren: thrift.New(int32(1))},
+		{Name: strings.Repeat("n", name), RepetitionType: thrift.New(format.Required), NumChildren: thrift.New(int32(columns))}}}
+	for i := range columns {
+		md.Schema = append(md.Schema, format.SchemaElement{Name: "c" + digits(i), Type: thrift.New(format.Int64), RepetitionType: thrift.New(format.Required)})
+	}
+	return endParquet(w, []byte("PAR1"), &md)
+}
+
+// endParquet writes the file that begins with out.
+func endParquet(w io.Writer, out []byte, md *format.FileMetaData) error {
+	foot, err := thrift.Marshal(new(thrift.CompactProtocol), md)
 	if err != nil {
 		return err
 	}

@@ -12,8 +12,12 @@ import (
 	"github.com/sluice-data/sluice/sources/parquet/internal/meta"
 )
 
-// maxNesting bounds the depth of the schema tree.
-const maxNesting = 32
+const (
+	// maxNesting bounds the depth of the schema tree.
+	maxNesting = 32
+	// maxPaths bounds the bytes of all columns' paths: each row group's description has them all, here and in what is written.
+	maxPaths = 16 << 20
+)
 
 // shape is what a node of the schema tree becomes.
 type shape int
@@ -59,6 +63,14 @@ type leaf struct {
 type path struct {
 	up   *path // nil at the top
 	name string
+	size int // bytes of the text
+}
+
+func below(up *path, name string) *path {
+	if up == nil {
+		return &path{name: name, size: len(name)}
+	}
+	return &path{up, name, up.size + 1 + len(name)}
 }
 
 // String is the dotted path, as the file spells it.
@@ -86,6 +98,7 @@ type tree struct {
 	elems  []meta.Element
 	next   int
 	leaves []*leaf
+	paths  int // bytes of the leaves' paths
 }
 
 // parseSchema gives the top-level columns and all leaves of a file.
@@ -123,7 +136,7 @@ func (t *tree) read(parent *path, def, rep uint8, depth int) (*node, error) {
 		return nil, fmt.Errorf("column %q is nested more than %d deep", parent, maxNesting)
 	}
 	e := &t.elems[t.next]
-	at := &path{parent, e.Name}
+	at := below(parent, e.Name)
 	switch e.Repetition {
 	case format.Required:
 		return t.value(e, at, def, rep, depth)
@@ -192,7 +205,7 @@ func (t *tree) value(e *meta.Element, at *path, def, rep uint8, depth int) (*nod
 // Source: https://github.com/apache/parquet-format/blob/master/LogicalTypes.md#lists
 func (t *tree) list(outer *meta.Element, isMap bool, at *path, def, rep uint8, depth int) (*node, error) {
 	r := &t.elems[t.next]
-	inner := &path{at, r.Name}
+	inner := below(at, r.Name)
 	itself := r.Type != meta.None || r.NumChildren != 1 || r.Name == "array" || r.Name == outer.Name+"_tuple" ||
 		t.next+1 < len(t.elems) && t.elems[t.next+1].Repetition == format.Repeated
 	if isMap {
@@ -240,6 +253,9 @@ func listOf(name string, at *path, def, elemDef uint8, elem *node) *node {
 func (t *tree) leafOf(e *meta.Element, at *path, def, rep uint8) (*node, error) {
 	l := &leaf{index: len(t.leaves), path: at, phys: e.Type, maxDef: def, maxRep: rep}
 	t.leaves = append(t.leaves, l)
+	if t.paths += at.size; t.paths > maxPaths {
+		return nil, fmt.Errorf("names of the columns, with those of the groups they are in, have more than %d bytes", maxPaths)
+	}
 	switch e.Type {
 	case format.Boolean, format.ByteArray:
 	case format.Int32, format.Float:

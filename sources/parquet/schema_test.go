@@ -183,6 +183,22 @@ func TestRejects(t *testing.T) {
 		`s3://b/a.parquet:7: column "L": not valid UTF-8 (value "\x80")`, `{"ID":6,"S":"é","D":"d","TS":"2024-01-01T00:00:00Z","J":1,"L":[{"S":"a"},{"S":"\ufffd"}]}`)
 }
 
+// Paths that no footer of a sound file could repeat for each column chunk, as each row group's does, are refused.
+func TestLongPaths(t *testing.T) {
+	const columns = 2000
+	for name, ok := range map[int]bool{maxPaths/columns - 10: true, maxPaths/columns + 1: false} {
+		elems := []meta.Element{{Name: "root", Type: meta.None, NumChildren: 1, Converted: meta.None},
+			{Name: strings.Repeat("n", name), Type: meta.None, NumChildren: columns, Converted: meta.None}}
+		for i := range columns {
+			elems = append(elems, meta.Element{Name: fmt.Sprint("c", i), Type: format.Int32, Converted: meta.None})
+		}
+		_, _, err := parseSchema(elems)
+		if ok && err != nil || !ok && (err == nil || !strings.Contains(err.Error(), "names of the columns, with those of the groups they are in, have more than 16777216 bytes") || len(err.Error()) > 300) {
+			t.Errorf("a name of %d: %v", name, err)
+		}
+	}
+}
+
 // A long name is not copied for each of the columns below it, sound or not.
 func TestLongNames(t *testing.T) {
 	const name, columns = 32 << 10, 500
