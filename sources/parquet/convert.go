@@ -7,6 +7,7 @@ import (
 	"math"
 	"math/big"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/apache/arrow/go/v17/arrow"
@@ -338,7 +339,7 @@ func decimals128(k kind, prec, from, to int32) func(*pageValues, []decimal128.Nu
 		return bigEndian(p, len(dst), c, func(i int, b []byte) {
 			var w [4]uint64
 			if !signExtend(&w, b) || w[2] != w[3] || w[3] != uint64(int64(w[1])>>63) {
-				c.refuse(i, new(big.Int).SetBytes(b).String(), fmt.Sprintf("has more than the %d digits that the column says it has", prec))
+				c.refuse(i, decimalText(b, from), fmt.Sprintf("has more than the %d digits that the column says it has", prec))
 				dst[i] = decimal128.Num{}
 				return
 			}
@@ -382,7 +383,7 @@ func decimals256(k kind, to int32) func(*pageValues, []decimal256.Num, *conversi
 		return bigEndian(p, len(dst), c, func(i int, b []byte) {
 			var w [4]uint64
 			if !signExtend(&w, b) {
-				c.refuse(i, hex.EncodeToString(b), fmt.Sprintf("has more than the %d digits that the column says it has", prec))
+				c.refuse(i, decimalText(b, from), fmt.Sprintf("has more than the %d digits that the column says it has", prec))
 				dst[i] = decimal256.Num{}
 				return
 			}
@@ -447,6 +448,28 @@ func signExtend(w *[4]uint64, b []byte) bool {
 		w[i] = binary.BigEndian.Uint64(be[24-8*i:])
 	}
 	return true
+}
+
+// decimalText is a big-endian two's complement number as a decimal with so many places; as its bytes where it is longer than any decimal by far:
+// its digits would take long.
+func decimalText(b []byte, scale int32) string {
+	if len(b) == 0 || len(b) > 64 {
+		return "0x" + hex.EncodeToString(b)
+	}
+	v, sign := new(big.Int).SetBytes(b), ""
+	if b[0] >= 0x80 {
+		v.Sub(new(big.Int).Lsh(big.NewInt(1), uint(8*len(b))), v)
+		sign = "-"
+	}
+	s := v.String()
+	if scale <= 0 {
+		return sign + s
+	}
+	if short := int(scale) + 1 - len(s); short > 0 {
+		s = strings.Repeat("0", short) + s
+	}
+	at := len(s) - int(scale)
+	return sign + s[:at] + "." + s[at:]
 }
 
 // renderUUID appends the canonical text of RFC 9562.

@@ -97,6 +97,31 @@ func TestDecimals(t *testing.T) {
 	}
 }
 
+// What is refused for its digits is quoted as the number that it is, with its sign; what is longer than any decimal as its bytes.
+func TestRefusedDecimals(t *testing.T) {
+	thirty := strings.Repeat("7", 30)
+	for _, tc := range []struct {
+		prec, width int
+		value, want string
+	}{
+		{38, 20, "1" + strings.Repeat("0", 45), "1" + strings.Repeat("0", 43) + ".00"},
+		{38, 20, "-12345678901234567" + thirty, "-123456789012345" + "67" + thirty[:28] + ".77"},
+		{50, 40, "-9" + strings.Repeat(thirty, 3), "-9" + strings.Repeat("7", 88) + ".77"},
+		{38, 100, "-1" + strings.Repeat("0", 200), "ff"},
+	} {
+		for _, node := range []pq.Node{pq.Decimal(2, tc.prec, pq.FixedLenByteArrayType(tc.width)), pq.Decimal(2, tc.prec, pq.ByteArrayType)} {
+			v := fixedDecimal(tc.width, tc.value)
+			if node.Type().Kind() == pq.ByteArray {
+				v = pq.ByteArrayValue(v.ByteArray())
+			}
+			res := mustRead(t, oneColumn(t, node, v))
+			if len(res.rejects) != 1 || res.rejects[0].Value != tc.want && (tc.want != "ff" || !strings.HasPrefix(res.rejects[0].Value, "0xff")) {
+				t.Errorf("%s is %+v", tc.value, res.rejects)
+			}
+		}
+	}
+}
+
 // Values outside what their column's logical type allows refuse their row.
 func TestOutOfRange(t *testing.T) {
 	for _, tc := range []struct {
