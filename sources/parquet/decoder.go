@@ -199,8 +199,17 @@ func (d *decoder) damaged(f *file, group, col int, err error) error {
 		}
 	}
 	kind := fail.Data
-	if errors.As(err, new(errNoRoom)) {
+	var tight errNoRoom
+	if errors.As(err, &tight) {
 		kind = fail.Usage
+		for _, r := range d.readers {
+			if n := r.heldPage + r.heldDict; n > 0 {
+				tight.all += n
+			} else {
+				tight.all += min(r.most, int64(tight.page))
+			}
+		}
+		err = tight
 	}
 	return fail.Newf(kind, "read row group %d: %w", group, err).In(f.in.URI).At(0, off).Of(name, "")
 }

@@ -83,11 +83,16 @@ func (l *lease) end() {
 type errNoRoom struct {
 	page      int // bytes of the page, decompressed
 	want, one int64
+	all       int64 // what the row group takes if the pages of columns that were not begun are as large
 }
 
 func (e errNoRoom) Error() string {
-	return fmt.Sprintf("page of %d bytes decompressed: with it the pages of the row group's columns take %d MiB of memory at a time, and there are %d for them: raise --memory-limit to %d MiB or more, read fewer columns, or have the file written with smaller pages",
-		e.page, ceilMiB(e.want), e.one>>20, ceilMiB(memlimit.Of(2*e.want)))
+	raise := fmt.Sprintf("raise --memory-limit to %d MiB", ceilMiB(memlimit.Of(2*e.want)))
+	if e.all > e.want {
+		raise += fmt.Sprintf(" at least, %d if pages of the other columns are as large", ceilMiB(memlimit.Of(2*e.all)))
+	}
+	return fmt.Sprintf("page of %d bytes decompressed: with it the pages of the row group's columns take %d MiB of memory at a time, and there are %d for them: %s, read fewer columns, or have the file written with smaller pages",
+		e.page, ceilMiB(e.want), e.one>>20, raise)
 }
 
 func ceilMiB(n int64) int64 { return (n + 1<<20 - 1) >> 20 }
@@ -100,7 +105,7 @@ func (l *lease) more(ctx context.Context, n int64, page int) error {
 		mine := r.held[l.number]
 		if mine+n > r.one {
 			r.mu.Unlock()
-			return errNoRoom{page, mine + n, r.one}
+			return errNoRoom{page: page, want: mine + n, one: r.one}
 		}
 		others := r.sum // of all but the first
 		if r.first != l.number {
