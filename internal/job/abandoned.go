@@ -176,7 +176,7 @@ func (c *committer) fenceOff(ctx context.Context, runID string, of *takenTurn) (
 	if last == nil && of == nil {
 		return nil, nil // who completes a file has claimed its run before: these are of another table, or were brought here
 	}
-	if last != nil && last.Fence && a.free() > a.last { // one that replaced was killed behind its fence
+	if of == nil && last != nil && last.Fence && a.free() > a.last { // one that replaced was killed behind its fence; who took a turn behind it may be alive
 		now, err := readAccount(ctx, c.store, c.dir, runID)
 		if err != nil || now.committed || now.last != a.last {
 			return nil, err

@@ -382,6 +382,9 @@ func (m *merge) run(ctx context.Context, opt Options, store objstore.Store, c Co
 // last one, and has the storage class of the last.
 func keepAs(infos []objstore.Info) (as objstore.Writes, differ bool) {
 	for i, info := range infos {
+		if info.Kept.SSE == "AES256" { // S3 says so of whatever nobody asked to be encrypted: the bucket's default is never weaker, and may be stronger by now
+			info.Kept.SSE = ""
+		}
 		if !as.Stronger(info.Kept) {
 			as.SSE, as.KMSKeyID = info.Kept.SSE, info.Kept.KMSKeyID
 		}

@@ -270,7 +270,8 @@ func TestKeepAs(t *testing.T) {
 		{[]objstore.Writes{aes, lake}, lake, true},
 		{[]objstore.Writes{old, lake}, lake, true},
 		{[]objstore.Writes{dual, lake, none}, objstore.Writes{SSE: "aws:kms:dsse", KMSKeyID: "dual"}, true},
-		{[]objstore.Writes{none, aes, none}, objstore.Writes{SSE: "AES256"}, true},
+		{[]objstore.Writes{aes, aes}, none, false}, // what S3 says of files of which nothing was asked
+		{[]objstore.Writes{none, aes, none}, none, true},
 	} {
 		var infos []objstore.Info
 		for _, w := range c.files {

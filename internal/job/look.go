@@ -28,6 +28,9 @@ func Validate(ctx context.Context, opt Options) (string, error) {
 	case p.source == nil:
 		return j.pipe.File + ": valid, bound to its declared columns", nil
 	}
+	if j.dir == (objstore.Ref{}) && len(j.pipe.Sink.Targets) > 0 {
+		return j.pipe.File + ": valid, bound to " + j.infos[0].Ref.String() + "; its targets were not asked, since sink.uri is not known", p.close()
+	}
 	if err := j.preflight(ctx, b, p); err != nil {
 		return "", errors.Join(err, p.close())
 	}

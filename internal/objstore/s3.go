@@ -165,7 +165,7 @@ func (s *s3Store) statHead(ctx context.Context, ref Ref, pin Pin, n int64) (Info
 		info, err := s.Stat(ctx, ref, pin)
 		return info, nil, err
 	}
-	info := Info{Ref: ref, Size: total, ETag: etag, VersionID: cmp.Or(pin.VersionID, aws.ToString(out.VersionId)), ModTime: aws.ToTime(out.LastModified),
+	info := Info{Ref: ref, Size: total, ETag: etag, VersionID: cmp.Or(pin.VersionID, versionOf(out.VersionId)), ModTime: aws.ToTime(out.LastModified),
 		Kept: kept(out.ServerSideEncryption, out.SSEKMSKeyId, out.StorageClass)}
 	head := make([]byte, last+1)
 	if _, err := io.ReadFull(out.Body, head); err != nil {
@@ -185,7 +185,7 @@ func (s *s3Store) head(ctx context.Context, ref Ref, version string) (Info, erro
 	}
 	info := Info{
 		Ref: ref, Size: aws.ToInt64(out.ContentLength), ETag: etag(out.ETag),
-		VersionID: aws.ToString(out.VersionId), ModTime: aws.ToTime(out.LastModified), Kept: kept(out.ServerSideEncryption, out.SSEKMSKeyId, out.StorageClass),
+		VersionID: versionOf(out.VersionId), ModTime: aws.ToTime(out.LastModified), Kept: kept(out.ServerSideEncryption, out.SSEKMSKeyId, out.StorageClass),
 	}
 	if version != "" {
 		info.VersionID = version
@@ -265,7 +265,7 @@ func (s *s3Store) get(ctx context.Context, info Info, off, n int64) (io.ReadClos
 	}
 	if got := etag(out.ETag); total != info.Size || info.ETag != "" && got != info.ETag {
 		out.Body.Close()
-		return nil, changed(info.Ref, verb, Pin{info.ETag, info.VersionID}, Info{Size: total, ETag: got, VersionID: aws.ToString(out.VersionId), ModTime: aws.ToTime(out.LastModified)})
+		return nil, changed(info.Ref, verb, Pin{info.ETag, info.VersionID}, Info{Size: total, ETag: got, VersionID: versionOf(out.VersionId), ModTime: aws.ToTime(out.LastModified)})
 	}
 	return &s3Body{ctx: ctx, ref: info.Ref, body: out.Body}, nil
 }
@@ -362,4 +362,13 @@ func (s *s3Store) Delete(ctx context.Context, ref Ref) error {
 		return nil
 	}
 	return s3Error(ctx, ref, "delete object", err)
+}
+
+// versionOf is the version that an answer names. That of a bucket whose versioning is suspended is always "null", whatever was written over it: the ETag tells such objects
+// apart, as it does where there are no versions (S3 user guide, "Working with objects in a versioning-suspended bucket").
+func versionOf(id *string) string {
+	if v := aws.ToString(id); v != "null" {
+		return v
+	}
+	return ""
 }

@@ -77,7 +77,7 @@ func (s *s3Store) putReader(ctx context.Context, ref Ref, r io.Reader, contentTy
 		if err := s.writes.confirm(ref, verb, out.ServerSideEncryption); err != nil {
 			return Info{}, err
 		}
-		return Info{Ref: ref, Size: counted.n, ETag: etag(out.ETag), VersionID: aws.ToString(out.VersionID)}, nil
+		return Info{Ref: ref, Size: counted.n, ETag: etag(out.ETag), VersionID: versionOf(out.VersionID)}, nil
 	}
 	if counted.err != nil {
 		err = fail.Wrap(fail.Internal, counted.err) // r's own failure says more than what manager made of it
@@ -174,7 +174,7 @@ func (s *s3Store) putIf(ctx context.Context, ref Ref, body []byte, contentType s
 		if err := s.writes.confirm(ref, "put object", out.ServerSideEncryption); err != nil {
 			return Info{}, err
 		}
-		return Info{Ref: ref, Size: int64(len(body)), ETag: etag(out.ETag), VersionID: aws.ToString(out.VersionId)}, nil
+		return Info{Ref: ref, Size: int64(len(body)), ETag: etag(out.ETag), VersionID: versionOf(out.VersionId)}, nil
 	}
 	// Under If-Match a missing object is 404 (S3 user guide, "How to prevent object overwrites with conditional writes"). So is a missing bucket.
 	missing := in.IfMatch != nil && awsconf.StatusOf(err) == 404 && awsconf.CodeOf(err) != "NoSuchBucket"
@@ -204,6 +204,6 @@ func (s *s3Store) isOurs(ctx context.Context, ref Ref, tag string) (Info, bool, 
 	}
 	return Info{
 		Ref: ref, Size: aws.ToInt64(out.ContentLength), ETag: etag(out.ETag),
-		VersionID: aws.ToString(out.VersionId), ModTime: aws.ToTime(out.LastModified),
+		VersionID: versionOf(out.VersionId), ModTime: aws.ToTime(out.LastModified),
 	}, true, nil
 }

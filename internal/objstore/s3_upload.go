@@ -283,7 +283,7 @@ func (u *s3Upload) Complete(ctx context.Context) (Info, error) {
 	})
 	if err == nil {
 		u.end()
-		return Info{Ref: u.ref, Size: u.size, ETag: etag(out.ETag), VersionID: aws.ToString(out.VersionId)}, nil
+		return Info{Ref: u.ref, Size: u.size, ETag: etag(out.ETag), VersionID: versionOf(out.VersionId)}, nil
 	}
 	if awsconf.CodeOf(err) == "NoSuchUpload" && attempts.Load() > 1 {
 		// An earlier request may have completed it without its answer reaching us.

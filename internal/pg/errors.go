@@ -57,6 +57,8 @@ func meaning(pe *pgconn.PgError) (fail.Kind, string) {
 	switch pe.Code {
 	case "42501":
 		return fail.Permission, ""
+	case "54000":
+		return fail.Data, "" // a value for which an index has no room
 	case "25006":
 		return fail.Usage, "this server takes no writes: " + Primary
 	case "21000":
@@ -73,9 +75,9 @@ func meaning(pe *pgconn.PgError) (fail.Kind, string) {
 		return fail.Permission, ""
 	case "08", "53", "58":
 		return fail.Temporary, ""
-	case "22", "23", "54": // 54: a value for which an index or a type has no room
+	case "22", "23":
 		return fail.Data, ""
-	case "0A", "42":
+	case "0A", "42", "54":
 		return fail.Usage, ""
 	}
 	return fail.Internal, ""

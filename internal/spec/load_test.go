@@ -268,7 +268,7 @@ func TestParseSize(t *testing.T) {
 func TestExcerptHidesPasswords(t *testing.T) {
 	for _, line := range []string{
 		`  postgres: {uri: "postgres://loader:S3cret@db/dwh", tabel: x}`, `  postgres: {dsn: postgres://S3cret-user:S3cret@db/dwh, tabel: x}`, `  postgres: {dsn: "host=db password=S3cret user=x", tabel: x}`,
-		`  postgres: {password: S3cret, tabel: x}`, `  postgres: {Password: "S3cret", tabel: x}`,
+		`  postgres: {password: "S3cret S3cret, S3cret", tabel: x}`, `  postgres: {uri: postgres://u:S3cret'S3cret@h/db, tabel: x}`, `  postgres: {password: S3cret, tabel: x}`, `  postgres: {Password: "S3cret", tabel: x}`,
 	} {
 		d := &document{src: line + "\n", lines: []int32{0}}
 		at := int32(strings.Index(line, "tabel"))

@@ -97,7 +97,7 @@ func (d *document) excerpt(off, end int32) string {
 
 // secrets finds what may be a password in a line of a file: that of a URL, or a setting of that name. No run without an error pays for it.
 var secrets = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`(?i)://[^\s:/@"']*:([^\s"']+)@|password["']?\s*[=:]\s*["']?([^\s"',}]+)`)
+	return regexp.MustCompile(`(?i)://[^\s:/@"']*:(\S*)@|password["']?\s*[=:]\s*(?:"([^"]*)|'([^']*)|([^\s,}][^,}]*))`)
 })
 
 // masked is text with stars in the place of what may be passwords, as many as they have bytes: errors go to logs.

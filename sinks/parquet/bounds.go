@@ -257,7 +257,8 @@ func (b *bounds) widen(by bounds, o order) {
 	}
 }
 
-// everything bounds a page with a NaN: the index must have an entry, and this one rules nothing out.
+// everything bounds a page with a NaN: the index must have an entry. This one rules out no number; a reader that looks for NaN itself, or beyond infinity, may be
+// misled by it as by any bounds of floats.
 func (o order) everything() bounds {
 	switch o {
 	case orderFloat16:

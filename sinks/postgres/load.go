@@ -35,7 +35,7 @@ func (t *target) Deliver(ctx context.Context, c sinks.Commit) (detail string, er
 		}
 		demoted := pg.ReadOnly(err) || errors.Is(err, errReplica)
 		if demoted { // preflight found it writable: the name of the database still leads to what a failover has made a replica
-			err = fail.Newf(fail.Temporary, "the server takes no writes any more, as after a failover: %w", err)
+			err = fail.Newf(fail.Temporary, "the server takes no writes, as after a failover, or it is a replica: %w", err)
 		}
 		if try == tries || !demoted && !pg.Transient(err) || ctx.Err() != nil {
 			return "", err

@@ -96,7 +96,7 @@ FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid WHERE a.attrelid = $1::
 // inspect looks at the table and finds how the rows fit. What does not is one error of kind Usage that lists everything.
 func (t *target) inspect(ctx context.Context) (*fit, error) {
 	verb := "look at table " + t.title()
-	found, err := t.conn.Query(ctx, verb, `SELECT c.oid::bigint, c.relkind, pg_is_in_recovery(), has_schema_privilege(n.oid, 'USAGE'),
+	found, err := t.conn.Query(ctx, verb, `SELECT c.oid::bigint, c.relkind, pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean, has_schema_privilege(n.oid, 'USAGE'),
   has_database_privilege(current_database(), 'TEMP') FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2`, t.schema, t.name)
 	if err != nil {
 		return nil, err
