@@ -73,7 +73,7 @@ func rowJSON(rec arrow.Record, i int) []byte {
 func (r *Rejects) AddOrigin(o Origin, column, value, reason string) {
 	o.Raw = bytes.Clone(o.Raw)
 	r.rows = append(r.rows, Reject{Origin: o, Column: column, Value: strings.Clone(value), Reason: reason})
-	r.size += int64(len(o.Raw)) + 128
+	r.size += int64(len(o.Raw)+len(value)) + 128
 }
 
 // Len is the number of rows refused so far.

@@ -14,6 +14,7 @@ import (
 const (
 	answersBytes = 2 * codes.MaxBytes // by one part of an expression, of one dictionary
 	answersMost  = 4 << 20            // by all that are bound together, dictionaries aside
+	lanesBeyond  = 16                 // lanes that there may be beyond the processors
 )
 
 // answers are the values of a part of an expression for the entries of a dictionary, and for NULL behind them. Batches of one row group share
@@ -44,7 +45,7 @@ func (m *recentAnswers) of(e *codes.Entries, n int) (a *answers, compute bool) {
 	i := slices.IndexFunc(m.last, func(a *answers) bool { return a.of.Same(e) })
 	if i < 0 {
 		a = &answers{of: e}
-		if len(m.last) < 2*runtime.GOMAXPROCS(0)+2 {
+		if len(m.last) < 2*runtime.GOMAXPROCS(0)+lanesBeyond {
 			m.last = append(m.last, a)
 		} else {
 			m.held.Add(-int64(m.last[m.next].size))
@@ -79,6 +80,9 @@ func (m *recentAnswers) keep(done *answers) {
 
 // answer computes d for all entries of e.
 func (d *dictNode) answer(r *run, e *codes.Entries) *answers {
+	if r.err != nil { // of another part of the expression: it stands
+		return &answers{of: e, large: true}
+	}
 	n := e.Len()
 	off, data := e.Text()
 	block, used, stored, mark := r.block, r.used, r.stored, len(r.errs)

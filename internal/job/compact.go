@@ -381,15 +381,18 @@ func (m *merge) run(ctx context.Context, opt Options, store objstore.Store, c Co
 // keepAs is how files are to be kept that are made of others, in the order of their commits: as those are. Where they differ it is encrypted as the strongest is, of several by the key of the
 // last one, and has the storage class of the last.
 func keepAs(infos []objstore.Info) (as objstore.Writes, differ bool) {
+	var before objstore.Writes
 	for i, info := range infos {
-		if info.Kept.SSE == "AES256" { // S3 says so of whatever nobody asked to be encrypted: the bucket's default is never weaker, and may be stronger by now
-			info.Kept.SSE = ""
+		w := info.Kept
+		if w.SSE == "AES256" { // S3 says so of whatever nobody asked to be encrypted: the bucket's default is never weaker, and may be stronger by now
+			w.SSE = ""
 		}
-		if !as.Stronger(info.Kept) {
-			as.SSE, as.KMSKeyID = info.Kept.SSE, info.Kept.KMSKeyID
+		if !as.Stronger(w) {
+			as.SSE, as.KMSKeyID = w.SSE, w.KMSKeyID
 		}
-		as.StorageClass = info.Kept.StorageClass
-		differ = differ || info.Kept != infos[max(0, i-1)].Kept
+		as.StorageClass = w.StorageClass
+		differ = differ || i > 0 && w != before
+		before = w
 	}
 	return as, differ
 }

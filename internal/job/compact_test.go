@@ -271,7 +271,7 @@ func TestKeepAs(t *testing.T) {
 		{[]objstore.Writes{old, lake}, lake, true},
 		{[]objstore.Writes{dual, lake, none}, objstore.Writes{SSE: "aws:kms:dsse", KMSKeyID: "dual"}, true},
 		{[]objstore.Writes{aes, aes}, none, false}, // what S3 says of files of which nothing was asked
-		{[]objstore.Writes{none, aes, none}, none, true},
+		{[]objstore.Writes{none, aes, none}, none, false},
 	} {
 		var infos []objstore.Info
 		for _, w := range c.files {

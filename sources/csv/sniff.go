@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -234,14 +235,16 @@ func (d *dialect) looksLikeHeader(cells []string, rest []byte, known []string) b
 	if all || !any {
 		return all && any
 	}
-	years, other := counted(cells), false // other: something else than years below them
-	values := make([]int, len(cells))     // that are not text
+	years, other, numbers := counted(cells), false, true // other: something else than years below them; numbers: nothing but numbers
+	values := make([]int, len(cells))                    // that are not text
 	d.each(rest, 100, func(pos int, ends []uint32, s span) {
 		for i, c := range d.cells(rest, pos, ends) {
 			if i < len(text) && c != "" {
 				values[i]++
 				text[i] = text[i] && classify([]byte(c)).kind != kindText
-				other = other || years[i] && year(c) == 0
+				if years[i] && year(c) == 0 { // below a year of a header stands what is counted in it
+					other, numbers = true, numbers && slices.Contains(numberKinds, classify([]byte(c)).kind)
+				}
 			}
 		}
 	})
@@ -250,8 +253,10 @@ func (d *dialect) looksLikeHeader(cells []string, rest []byte, known []string) b
 			return true
 		}
 	}
-	return other
+	return other && numbers
 }
+
+var numberKinds = []kind{kindInt, kindUint, kindBigInt, kindFloat, kindDecimal}
 
 // counted says which cells are years, where these are two or more that follow each other, up or down; none where they are not.
 func counted(cells []string) []bool {

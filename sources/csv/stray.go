@@ -3,8 +3,8 @@ package csv
 import "bytes"
 
 // A quote that stands at the start of a field by accident takes the lines behind it for its text, up to the next quote or to the end of the input. They are
-// rows of their own if they look like it: of a quote that another one follows, if these are some lines, and nearly all are rows; of one that none follows, if
-// all are rows, and the last has its line end, so that it is not a text that was cut off.
+// rows of their own if they look like it: of a quote that another one follows, if that one opens a field, too, and these are some lines, and nearly all are rows;
+// of one that none follows, if all are rows, and the last has its line end, so that it is not a text that was cut off.
 const (
 	strayLines = 3
 	strayShare = 0.9
@@ -20,7 +20,13 @@ func (l *layout) reined(b []byte, pos int, ends []uint32, s span) span {
 	if s.field > 0 {
 		from = int(ends[s.field-1]) + 1
 	}
-	i := bytes.IndexByte(b[from:s.end], l.term)
+	text := s.end // where the text ends that the quote takes in
+	if s.fault == afterQuote {
+		if text = l.closing(b, from+1); text < 0 || !l.startsField(b, text) {
+			return s
+		}
+	}
+	i := bytes.IndexByte(b[from:text], l.term)
 	if i < 0 {
 		return s
 	}

@@ -88,15 +88,14 @@ func (b *births) ordered(cols []arrow.Array, n int, mem memory.Allocator) ([]arr
 		}
 		return 1
 	})
-	defer release(cols)
-	out := make([]arrow.Array, 0, len(cols))
-	for _, c := range cols {
+	for i, c := range cols { // one after the other: there is no more than one twice
 		a, err := take.Array(c, order, mem)
 		if err != nil {
-			release(out)
+			release(cols)
 			return nil, err
 		}
-		out = append(out, a)
+		c.Release()
+		cols[i] = a
 	}
-	return out, nil
+	return cols, nil
 }
