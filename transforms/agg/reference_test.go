@@ -414,7 +414,7 @@ var variants = []variant{
 	{name: "bit_and", call: callX, takes: integral, want: bitwise(func(a, b *big.Int) *big.Int { return a.And(a, b) })},
 	{name: "bit_or", call: callX, takes: integral, want: bitwise(func(a, b *big.Int) *big.Int { return a.Or(a, b) })},
 	{name: "bit_xor", call: callX, takes: integral, want: bitwise(func(a, b *big.Int) *big.Int { return a.Xor(a, b) })},
-	{name: "product", call: callX, takes: numeric, tame: true, off: mildly, want: none(func(_ arrow.DataType, _ []string, rows []sample) string {
+	{name: "product", call: callX, takes: numeric, mild: true, off: mildly, want: none(func(_ arrow.DataType, _ []string, rows []sample) string {
 		p := 1.0
 		for _, x := range xs(rows) {
 			v, _ := strconv.ParseFloat(x, 64)

@@ -203,7 +203,7 @@ func TestEngineWithoutDisk(t *testing.T) {
 	}
 	_, err := pipeline.Run(t.Context(), pipeline.Plan{Source: &chunked{probe: sink.probe, recs: recs}, Segments: []pipeline.Segment{{Fold: f}, {}}, Sink: sink,
 		Lanes: 2, BlockRows: 100, BlockBytes: 1 << 20, Mem: memory.DefaultAllocator})
-	if fail.KindOf(err) != fail.Temporary || sink.aborts != 1 {
+	if fail.KindOf(err) != fail.Usage || sink.aborts != 1 {
 		t.Fatalf("%v", err)
 	}
 }
