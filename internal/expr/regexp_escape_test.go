@@ -78,7 +78,7 @@ func TestWordEnds(t *testing.T) {
 			}
 		}
 	})
-	if taken < 10 {
+	if taken < 10 && !testing.Short() { // which draws few
 		t.Errorf("%d patterns were taken", taken)
 	}
 }
