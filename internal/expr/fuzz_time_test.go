@@ -68,7 +68,7 @@ func TestTimeTemplateReadsBack(t *testing.T) {
 
 // FuzzNumberTemplate: any template prints any number without a panic, and reads any text.
 func FuzzNumberTemplate(f *testing.F) {
-	for _, s := range []string{"FM999,990.00", "S99V9", "9PR", "RN", "9.99EEEE", `"x"L0MI`, "SG9th", "0", "."} {
+	for _, s := range []string{"FM999,990.00", "S99V9", "9PR", "RN", "9.99EEEE", `"x"L0MI`, "SG9th", "0", ".", "th"} {
 		f.Add(s, "-1,234.5", int64(-12345), uint8(2))
 	}
 	f.Fuzz(func(t *testing.T, template, text string, n int64, scale uint8) {

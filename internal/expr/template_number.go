@@ -301,7 +301,7 @@ func (w *numberWriter) item(dst []byte, p numberPart) []byte {
 	case 'G':
 		dst = append(dst, map[bool]byte{true: '-', false: '+'}[w.n.negative])
 	case 'T', 't':
-		if !w.n.negative && !t.point && w.n.whole[0] != '#' {
+		if !w.n.negative && !t.point && len(w.n.whole) > 0 && w.n.whole[0] != '#' {
 			dst = append(dst, ordinal(w.n.whole, map[byte]string{'T': "TH", 't': "th"}[p.kind])...)
 		}
 	case 'R', 'V':
