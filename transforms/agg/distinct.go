@@ -225,7 +225,9 @@ func (d *distinct) Release() {
 
 func (d *distinct) Reset() {
 	d.disk.close()
-	if d.tab.Reset(); d.texts != nil {
+	if d.texts == nil {
+		d.tab.Reset()
+	} else {
 		d.empty()
 	}
 	d.n = reset(d.n)

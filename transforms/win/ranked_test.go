@@ -162,16 +162,7 @@ func BenchmarkRunningRanks(b *testing.B) {
 				b.Fatal(err)
 			}
 			p := Part{N: n, Starts: []int32{0}, Peers: every(n), Frame: Frame{Rows: true, Lo: -Unbounded}}
-			b.Run(fmt.Sprint(name, "/", n), func(b *testing.B) {
-				for b.Loop() {
-					out, err := bound.Compute(&p, []arrow.Array{a}, memory.DefaultAllocator)
-					if err != nil {
-						b.Fatal(err)
-					}
-					out.Release()
-				}
-				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(n), "ns/row")
-			})
+			perRow(b, fmt.Sprint(name, "/", n), bound, &p, a)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package group
 
 import (
+	"cmp"
 	"math"
 	"slices"
 
@@ -82,12 +83,7 @@ func (b *births) ordered(cols []arrow.Array, n int, mem memory.Allocator) ([]arr
 	for i := range order {
 		order[i] = int32(i)
 	}
-	slices.SortFunc(order, func(x, y int32) int {
-		if b.place[x] < b.place[y] {
-			return -1
-		}
-		return 1
-	})
+	slices.SortFunc(order, func(x, y int32) int { return cmp.Compare(b.place[x], b.place[y]) })
 	for i, c := range cols { // one after the other: there is no more than one twice
 		a, err := take.Array(c, order, mem)
 		if err != nil {

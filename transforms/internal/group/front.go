@@ -16,7 +16,9 @@ type front struct {
 	enc   *keys.Encoder
 	tab   *keys.Table
 	group []uint32 // of each tuple of numbers
-	first []int32  // scratch: the rows in which new ones come first
+	// Scratch: the numbers of each text key, and the rows in which new tuples come first.
+	numbers [][]uint32
+	first   []int32
 }
 
 // frontMost is the tuples from which a front is given up: it is for keys that recur.
@@ -60,7 +62,7 @@ func (f *fronts) worth(keyCols []arrow.Array) bool {
 }
 
 func (f *fronts) open() *front {
-	x := &front{texts: make([]*keys.Texts, len(f.texts)), enc: f.plan.NewEncoder(), tab: f.plan.NewTable()}
+	x := &front{texts: make([]*keys.Texts, len(f.texts)), numbers: make([][]uint32, len(f.texts)), enc: f.plan.NewEncoder(), tab: f.plan.NewTable()}
 	for i, p := range f.texts {
 		if p != nil {
 			x.texts[i] = p.New()
@@ -71,18 +73,19 @@ func (f *fronts) open() *front {
 
 // find puts the groups of n rows in ids, adding those that are new to p.
 func (x *front) find(p *part, enc *keys.Encoder, keyCols []arrow.Array, n int, ids []uint32) error {
-	cols := make([]arrow.Array, len(keyCols))
-	defer release(cols)
+	cols := make([]arrow.Array, 0, len(keyCols))
+	defer func() { release(cols) }()
 	for i, c := range keyCols {
 		if x.texts[i] == nil {
 			c.Retain()
-			cols[i] = c
+			cols = append(cols, c)
 			continue
 		}
-		if err := x.texts[i].Intern(c, 0, n, ids); err != nil {
+		x.numbers[i] = col.Grow(x.numbers[i][:0], n)
+		if err := x.texts[i].Intern(c, 0, n, x.numbers[i]); err != nil {
 			return err
 		}
-		cols[i] = col.New(arrow.PrimitiveTypes.Uint32, append([]uint32(nil), ids...), nil)
+		cols = append(cols, col.New(arrow.PrimitiveTypes.Uint32, x.numbers[i], nil))
 	}
 	rows, err := x.enc.Encode(cols, n)
 	if err != nil {
@@ -135,9 +138,9 @@ func (x *front) size() int64 {
 		return 0
 	}
 	size := x.tab.Size() + 4*int64(cap(x.group)+cap(x.first))
-	for _, t := range x.texts {
+	for i, t := range x.texts {
 		if t != nil {
-			size += t.Size()
+			size += t.Size() + 4*int64(cap(x.numbers[i]))
 		}
 	}
 	return size
