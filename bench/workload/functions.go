@@ -39,6 +39,8 @@ var functions = []Workload{
 	class("json", "json", "::BIGINT", [2]string{"length(json_extract_string(('{\\\"id\\\":\\\"' || order_id || '\\\",\\\"n\\\":[1,2,' || passenger_count || ']}')::json, '$.id'))",
 		"length(json_extract_string(('{\"id\":\"' || order_id || '\",\"n\":[1,2,' || passenger_count || ']}')::json, '$.id'))"}),
 	class("list", "lists", "::BIGINT", [2]string{"array_length(string_to_array(note, ' '))", "len(string_to_array(note, ' '))"}, [2]string{"length((string_to_array(note, ' '))[1])"}),
+	{Name: "group-text", Title: "Parquet → group by a text", Set: "trips.zstd.parquet", Keys: []string{"note"},
+		Steps: "\n  - aggregate: {by: [note], measures: {n: count(*), revenue: sum(total)}}", SQL: "SELECT note, count(*) AS n, sum(total) AS revenue FROM {in} GROUP BY ALL"},
 	aggregates("spread", "spreads and covariances", "stddev_samp(fare)", "covar_pop(fare, total)", "var_pop(trip_distance)"),
 	aggregates("median", "exact percentiles", "median(fare)", "percentile_cont(0.9) WITHIN GROUP (ORDER BY trip_distance)"),
 	aggregates("distinct", "exact distinct counts", "count(DISTINCT note)", "count(DISTINCT trip_distance)"),
